@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file ext/check.h
+ * Checks: pluggable examiners. A check gathers evidence; it does not decide. Everything in src/check uses
+ * this header and its two neighbours alone. Stable within a minor version.
+ *
+ *     run(task, event) --> report(...)                        --> SMTPF_OK       done
+ *                      \-> query/lookup/get/timer (tag)       --> SMTPF_PENDING  sleep
+ *     resume(task, answer) --> report, ask again, or nothing  --> SMTPF_OK done, SMTPF_PENDING sleep on
+ *
+ * `self` is shared by all threads: what `open` built is read-only afterwards. A task that returns an error,
+ * misses its deadline or has nothing to wait for while it says SMTPF_PENDING is closed by the core, which
+ * reports `unknown` in its name.
+ */
+#ifndef SMTPFILTER_EXT_CHECK_H
+#define SMTPFILTER_EXT_CHECK_H
+
+#include "../config.h"
+#include "../error.h"
+#include "../types.h"
+#include "mail.h"
+#include "port.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- options ------------------------------------------------------------------------------------ */
+
+/** Types of options. */
+enum smtpf_option_type {
+  SMTPF_OPTION_BOOL = 1, /**< true, false */
+  SMTPF_OPTION_INT,      /**< a count */
+  SMTPF_OPTION_TIME,     /**< `250ms`, `3s`, `5m`, `24h`, `36d`; held in milliseconds */
+  SMTPF_OPTION_SIZE,     /**< `4096`, `64k`, `10m`, `1g`; held in bytes */
+  SMTPF_OPTION_SCORE,    /**< `10`, `-2.5`, `off`; held in thousandths */
+  SMTPF_OPTION_STRING,   /**< text */
+  SMTPF_OPTION_STRINGS,  /**< a list of texts */
+  SMTPF_OPTION_CHOICE,   /**< one word of `words` */
+  SMTPF_OPTION_LIST,     /**< a list of groups, each with a key: path `dnslists[zone]` */
+};
+
+/** The number an SMTPF_OPTION_SCORE has when it is `off`. */
+#define SMTPF_SCORE_OFF INT32_MAX
+
+/** One row of the option table. Static. */
+typedef struct smtpf_option {
+  const char *path;   /**< `greylist.wait`, `dnslists[zone].codes[match].score` */
+  int type;           /**< smtpf_option_type */
+  const char *deflt;  /**< default as text; NULL for none */
+  int64_t min;        /**< least value (numbers) */
+  int64_t max;        /**< greatest value (numbers) */
+  const char *words;  /**< CHOICE: `a|b|c` */
+  const char *doc;    /**< one paragraph for the manual */
+} smtpf_option;
+
+/** A group of options, read-only: the whole policy, or one element of a list. Lives as long as its engine. */
+typedef struct smtpf_section smtpf_section;
+
+/** 1 when the option was set, 0 when it would be its default. Since 0.1. */
+SMTPF_API int smtpf_section_has(const smtpf_section *s, const char *name);
+/** A number (count, ms, bytes, thousandths), a bool as 0 or 1, a choice as its index in `words`; or the default. Since 0.1. */
+SMTPF_API int64_t smtpf_section_number(const smtpf_section *s, const char *name);
+/** A text, or the default, or the empty string; NUL-terminated. Since 0.1. */
+SMTPF_API smtpf_str smtpf_section_string(const smtpf_section *s, const char *name);
+/** How many elements a STRINGS or LIST option has. Since 0.1. */
+SMTPF_API size_t smtpf_section_count(const smtpf_section *s, const char *name);
+/** Element `i` of a STRINGS option; NUL-terminated; empty when there is none. Since 0.1. */
+SMTPF_API smtpf_str smtpf_section_string_at(const smtpf_section *s, const char *name, size_t i);
+/** Element `i` of a LIST option; NULL when there is none. Since 0.1. */
+SMTPF_API const smtpf_section *smtpf_section_at(const smtpf_section *s, const char *name, size_t i);
+/**
+ * Fills `err` with the place where an option was set and a text made of up to three parts.
+ * @return `code`, for `return smtpf_section_fail(...)`. Since 0.1.
+ */
+SMTPF_API int smtpf_section_fail(const smtpf_section *s, const char *name, smtpf_error *err, int code, const char *what,
+                                 smtpf_str value, const char *expected);
+/** The allocator of the configuration. Since 0.1. */
+SMTPF_API const smtpf_mem *smtpf_section_mem(const smtpf_section *s);
+
+/**
+ * Registers options of the host's own, before the policy is loaded: one file serves checks and programs.
+ * @param cfg      the configuration
+ * @param options  static rows
+ * @param n        how many
+ * @return SMTPF_OK, SMTPF_EINVAL (a path in use) or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_config_add_options(smtpf_config *cfg, const smtpf_option *options, size_t n);
+
+/* ---- events ------------------------------------------------------------------------------------- */
+
+/** What is known when a check runs. Strings and pointers live until the transaction (or connection) ends. */
+typedef struct smtpf_event {
+  size_t size;                 /**< sizeof(smtpf_event) */
+  int stage;                   /**< smtpf_stage */
+  int protocol;                /**< smtpf_protocol */
+  int early_talk;              /**< the client spoke out of turn */
+  int own;                     /**< authenticated, or from `own_networks` */
+  int tls;                     /**< TLS is up */
+  const smtpf_ip *client;      /**< client address; family 0 when unknown */
+  const smtpf_ip *local;       /**< our address; family 0 when unknown */
+  smtpf_str client_text;       /**< canonical text of `client` */
+  smtpf_str rdns;              /**< client name the host had verified; empty */
+  smtpf_str identity;          /**< authenticated identity; empty */
+  int greeting;                /**< smtpf_greeting; 0 before HELO */
+  smtpf_str helo;              /**< HELO argument as written */
+  const smtpf_path *sender;    /**< reverse-path; NULL before MAIL */
+  smtpf_str sender_params;     /**< its ESMTP parameters */
+  const smtpf_path *recipient; /**< forward-path of this RCPT; NULL at other stages */
+  smtpf_str recipient_params;  /**< its ESMTP parameters */
+  size_t recipients;           /**< accepted so far */
+  size_t failed_recipients;    /**< refused so far, in the session */
+  uint64_t message_size;       /**< bytes of the message so far */
+  uint64_t now_ns;             /**< monotonic */
+  int64_t wall_s;              /**< seconds since 1970 */
+} smtpf_event;
+
+/* ---- tasks -------------------------------------------------------------------------------------- */
+
+/** One run of one check at one stage. */
+typedef struct smtpf_task smtpf_task;
+
+/** What a finding may add to its score. */
+enum smtpf_finding_flag {
+  SMTPF_FINDING_REFUSE = 1 << 0, /**< HIT: a fact that refuses by itself, whatever the thresholds (5xx in `reply`) */
+  SMTPF_FINDING_DEFER = 1 << 1,  /**< UNKNOWN: without this answer the mail cannot be taken (4xx) */
+  SMTPF_FINDING_OWN_TOO = 1 << 2, /**< REFUSE holds for own clients as well */
+};
+
+/** One finding. */
+typedef struct smtpf_finding {
+  size_t size;          /**< sizeof(smtpf_finding) */
+  int kind;             /**< smtpf_evidence_kind */
+  const char *code;     /**< short word: `listed`, `pass`; static. Authentication checks use RFC 8601 words */
+  int32_t score;        /**< thousandths; must be 0 unless kind is HIT or CLEAR */
+  unsigned flags;       /**< smtpf_finding_flag */
+  smtpf_str detail;     /**< for log and trace; copied */
+  smtpf_str text;       /**< fit for a reply; copied */
+  int reply;            /**< reply code with REFUSE (500-599) or DEFER (400-499); 0 for 550 or 451 */
+  const char *enhanced; /**< enhanced status code with it; static; NULL for 5.7.1 or 4.7.1 */
+} smtpf_finding;
+
+/** Reports a finding; several are allowed. @return SMTPF_OK, SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1. */
+SMTPF_API int smtpf_task_report(smtpf_task *t, const smtpf_finding *f);
+/** Reports that nothing was found. Since 0.1. */
+SMTPF_API int smtpf_task_clear(smtpf_task *t, const char *code);
+/** Reports that it could not be found out, and why. Since 0.1. */
+SMTPF_API int smtpf_task_unknown(smtpf_task *t, const char *cause, smtpf_str detail);
+/** Asks the host to delay the reply, from the beginning of the stage; the longest wish counts, `delay.max` bounds it. Since 0.1. */
+SMTPF_API int smtpf_task_delay(smtpf_task *t, int64_t ms);
+
+/** The event this task runs for. Since 0.1. */
+SMTPF_API const smtpf_event *smtpf_task_event(const smtpf_task *t);
+/** Memory that lives as long as the task's evidence. Zeroed. NULL without memory. Since 0.1. */
+SMTPF_API void *smtpf_task_alloc(smtpf_task *t, size_t n);
+/** Room for one pointer of the check's own, for the life of the task. Since 0.1. */
+SMTPF_API void **smtpf_task_slot(smtpf_task *t);
+
+/**
+ * Leaves a word for later checks of this connection (`connection` 1) or transaction (0), e.g. `iprev.name`.
+ * @param t     the task
+ * @param name  static
+ * @param value copied
+ * @param connection 1 or 0. @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API int smtpf_task_fact_set(smtpf_task *t, const char *name, smtpf_str value, int connection);
+/** Reads such a word; empty when there is none. Since 0.1. */
+SMTPF_API smtpf_str smtpf_task_fact(const smtpf_task *t, const char *name);
+
+/** Asks the DNS. `name` is copied; at most 253 bytes. @return SMTPF_OK, SMTPF_ELIMIT (too many open), SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1. */
+SMTPF_API int smtpf_task_query(smtpf_task *t, int type, smtpf_str name, uint32_t tag);
+/** Asks the directory about an address. Since 0.1. */
+SMTPF_API int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag);
+/** Reads a record of the store. Since 0.1. */
+SMTPF_API int smtpf_task_get(smtpf_task *t, smtpf_str key, uint32_t tag);
+/** Changes records of the store, all or none. Since 0.1. */
+SMTPF_API int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size_t n, uint32_t tag);
+/** Sleeps. Since 0.1. */
+SMTPF_API int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag);
+
+/** Kinds of answers. */
+enum smtpf_answer_kind {
+  SMTPF_ANSWER_DNS = 1, SMTPF_ANSWER_DIRECTORY, SMTPF_ANSWER_STORE, SMTPF_ANSWER_TIMER,
+};
+/** What a port answered. Valid during resume. */
+typedef struct smtpf_answer {
+  size_t size;                             /**< sizeof(smtpf_answer) */
+  int kind;                                /**< smtpf_answer_kind */
+  uint32_t tag;                            /**< as given when it was asked */
+  const smtpf_dns_answer *dns;             /**< DNS */
+  const smtpf_directory_answer *directory; /**< DIRECTORY */
+  int store;                               /**< STORE: smtpf_store_status */
+  smtpf_str value;                         /**< STORE: the value found */
+} smtpf_answer;
+
+/* ---- the check ---------------------------------------------------------------------------------- */
+
+/** A check. Static, or living as long as every engine that uses it. */
+typedef struct smtpf_check {
+  size_t size;                 /**< sizeof(smtpf_check) */
+  const char *name;            /**< `dnslist`; letters, digits, hyphen, underscore */
+  uint32_t stages;             /**< smtpf_stage bits */
+  int tier;                    /**< 0 local, 1 directory and store, 2 network, 3 content; a dearer tier waits for the cheaper */
+  const smtpf_option *options; /**< its rows */
+  size_t n_options;            /**< how many */
+  int (*open)(void **self, const smtpf_section *policy, smtpf_error *err); /**< SMTPF_OK; with *self NULL the check is idle for this policy */
+  int (*run)(void *self, smtpf_task *t, const smtpf_event *ev);            /**< SMTPF_OK, SMTPF_PENDING or an error */
+  int (*resume)(void *self, smtpf_task *t, const smtpf_answer *a);         /**< the same; NULL when it never sleeps */
+  void (*close)(void *self);                                              /**< frees what open made */
+} smtpf_check;
+
+/**
+ * Registers a check, before the policy is loaded. Its rows become options.
+ * @return SMTPF_OK, SMTPF_EINVAL (name or row in use, `size` unknown) or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_config_add_check(smtpf_config *cfg, const smtpf_check *check);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

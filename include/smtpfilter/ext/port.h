@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file ext/port.h
+ * Ports: the only places where the library touches the outside. Each is a table of functions that a
+ * host may replace: clock, random, poller, resolver, directory, store. Stable within a minor version.
+ *
+ * A port starts an operation when asked, under a token (smtpf_op) the core gave, and completes it later,
+ * or at once inside the call, with the matching smtpf_op_* function. A token completes once: late or
+ * double completions return SMTPF_ENOTFOUND and do nothing. `start` runs once for each driver, after
+ * fork; what all drivers share is handed to it as `shared`.
+ */
+#ifndef SMTPFILTER_EXT_PORT_H
+#define SMTPFILTER_EXT_PORT_H
+
+#include "../driver.h"
+#include "../types.h"
+#include "mail.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The token of one operation: an index and a generation, never a pointer; 0 is no operation. */
+typedef uint64_t smtpf_op;
+
+/* ---- clock, random ------------------------------------------------------------------------------ */
+
+/** Where time comes from. Read once for each public call. */
+typedef struct smtpf_clock {
+  size_t size;                       /**< sizeof(smtpf_clock) */
+  void *user;                        /**< passed back */
+  uint64_t (*mono_ns)(void *user);   /**< monotonic nanoseconds, for deadlines */
+  int64_t (*wall_s)(void *user);     /**< seconds since 1970, for stored data */
+} smtpf_clock;
+
+/** Where unpredictable bytes come from (session ids, hash keys). */
+typedef struct smtpf_random {
+  size_t size;                                     /**< sizeof(smtpf_random) */
+  void *user;                                      /**< passed back */
+  int (*fill)(void *user, void *out, size_t n);    /**< SMTPF_OK or SMTPF_EIO */
+} smtpf_random;
+
+/* ---- poller ------------------------------------------------------------------------------------- */
+
+/** How a driver waits (epoll, kqueue ...). All functions but `wake` are called on the driver's thread. */
+typedef struct smtpf_poller {
+  size_t size;                                                  /**< sizeof(smtpf_poller) */
+  const char *name;                                             /**< `epoll` */
+  int (*start)(void *shared, void **self);                      /**< SMTPF_OK or an error */
+  int (*set)(void *self, int fd, unsigned events);              /**< smtpf_fd_event bits; 0 removes the descriptor */
+  int (*arm)(void *self, int64_t in_ms);                        /**< make fd() readable after so long; -1 disarms */
+  int (*wait)(void *self, int64_t timeout_ms, smtpf_pollfd *ready, size_t cap); /**< how many are ready */
+  int (*fd)(void *self);                                        /**< one descriptor for them all, or -1 */
+  int (*wake)(void *self);                                      /**< any thread: make fd() readable once */
+  int64_t (*pid)(void *self);                                   /**< this process */
+  void (*stop)(void *self);                                     /**< frees */
+} smtpf_poller;
+
+/** Called when a watched descriptor is ready (smtpf_fd_event bits). */
+typedef void (*smtpf_watch_fn)(void *user, int fd, unsigned events);
+
+/**
+ * Watches a descriptor on a driver, for ports.
+ * @param driver  the driver
+ * @param fd      the descriptor; the port's own
+ * @param events  smtpf_fd_event bits; 0 ends the watch
+ * @param fn,user receiver
+ * @return SMTPF_OK, SMTPF_ENOMEM or SMTPF_EIO. Since 0.1.
+ */
+SMTPF_API int smtpf_driver_watch(smtpf_driver *driver, int fd, unsigned events, smtpf_watch_fn fn, void *user);
+
+/** Called when a timer is due. */
+typedef void (*smtpf_timer_fn)(void *user);
+
+/**
+ * Starts a timer on a driver, for ports and hosts. It fires once, inside smtpf_driver_process().
+ * @param driver    the driver
+ * @param in_ms     from now
+ * @param fn,user   receiver
+ * @param[out] out  token for smtpf_driver_timer_cancel()
+ * @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API int smtpf_driver_timer(smtpf_driver *driver, int64_t in_ms, smtpf_timer_fn fn, void *user, smtpf_op *out);
+
+/** Cancels a timer. @return SMTPF_OK, or SMTPF_ENOTFOUND when it has fired. Since 0.1. */
+SMTPF_API int smtpf_driver_timer_cancel(smtpf_driver *driver, smtpf_op timer);
+
+/** Monotonic nanoseconds at the entry of the public call in progress. Since 0.1. */
+SMTPF_API uint64_t smtpf_driver_now(const smtpf_driver *driver);
+
+/** The allocator of this driver, for ports; valid as long as the driver. Since 0.1. */
+SMTPF_API const smtpf_mem *smtpf_driver_mem(const smtpf_driver *driver);
+
+/* ---- resolver ----------------------------------------------------------------------------------- */
+
+/** How a DNS question ended (RFC 1035, RFC 2308); all told apart. */
+enum smtpf_dns_status {
+  SMTPF_DNS_OK = 1,   /**< records of the type asked for */
+  SMTPF_DNS_NXDOMAIN, /**< the name does not exist */
+  SMTPF_DNS_NODATA,   /**< the name exists, without this type */
+  SMTPF_DNS_SERVFAIL, /**< the server failed, refused, or answered nonsense */
+  SMTPF_DNS_TIMEOUT,  /**< no answer in time */
+};
+
+/** Record types, by their IANA numbers. */
+enum smtpf_dns_type {
+  SMTPF_DNS_A = 1, SMTPF_DNS_NS = 2, SMTPF_DNS_CNAME = 5, SMTPF_DNS_PTR = 12, SMTPF_DNS_MX = 15, SMTPF_DNS_TXT = 16,
+  SMTPF_DNS_AAAA = 28,
+};
+
+/** One record of the type asked for (aliases have been followed). */
+typedef struct smtpf_dns_record {
+  int type;             /**< smtpf_dns_type */
+  uint32_t ttl;         /**< seconds */
+  uint16_t preference;  /**< MX */
+  smtpf_ip ip;          /**< A, AAAA */
+  smtpf_str text;       /**< TXT: all strings joined; PTR, MX, NS, CNAME: the name without trailing dot */
+} smtpf_dns_record;
+
+/** A whole answer. */
+typedef struct smtpf_dns_answer {
+  size_t size;                     /**< sizeof(smtpf_dns_answer) */
+  int status;                      /**< smtpf_dns_status */
+  uint32_t ttl;                    /**< seconds this answer may be kept, negative ones too */
+  size_t count;                    /**< records */
+  const smtpf_dns_record *records; /**< in the order of the answer */
+} smtpf_dns_answer;
+
+/** Asks the DNS. Answers are cached and equal questions joined by the core, not by the port. */
+typedef struct smtpf_resolver {
+  size_t size;                                                        /**< sizeof(smtpf_resolver) */
+  const char *name;                                                   /**< `c-ares`, `zone` */
+  int (*start)(void *shared, smtpf_driver *driver, void **self);      /**< SMTPF_OK or an error */
+  int (*query)(void *self, smtpf_op op, int type, const char *name);  /**< SMTPF_OK: smtpf_op_dns() follows */
+  void (*cancel)(void *self, smtpf_op op);                            /**< no completion is wanted any more */
+  void (*stop)(void *self);                                           /**< frees; completes nothing */
+} smtpf_resolver;
+
+/** Completes a DNS operation. The answer is copied. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
+SMTPF_API int smtpf_op_dns(smtpf_driver *driver, smtpf_op op, const smtpf_dns_answer *answer);
+
+/** The static resolver: reads the zone-like text of smtpf-replay(1). */
+typedef struct smtpf_zone smtpf_zone;
+/**
+ * Reads a zone text: `NAME [TTL] TYPE RDATA` and `NAME [TYPE] NXDOMAIN|NODATA|SERVFAIL|TIMEOUT`.
+ * @param[out] out  the zone, owned by the caller, immutable, may be shared by threads
+ * @param text      the whole text
+ * @param mem       copied; NULL for malloc(3)
+ * @param[out] line line at fault, from 1
+ * @return SMTPF_OK, SMTPF_EPARSE or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_zone_new(smtpf_zone **out, smtpf_str text, const smtpf_mem *mem, size_t *line);
+/** Frees. NULL is accepted. Since 0.1. */
+SMTPF_API void smtpf_zone_free(smtpf_zone *zone);
+/** The resolver port over a zone: pass the zone as `resolver_shared`. Answers inside the call. Since 0.1. */
+SMTPF_API const smtpf_resolver *smtpf_resolver_zone(void);
+/** The default resolver port, c-ares; `resolver_shared` is NULL or a smtpf_resolver_cares_options. Since 0.1. */
+SMTPF_API const smtpf_resolver *smtpf_resolver_cares(void);
+
+/** Settings of the c-ares port. The defaults come from the policy's `resolver` group. */
+typedef struct smtpf_resolver_cares_options {
+  size_t size;         /**< sizeof(smtpf_resolver_cares_options) */
+  const char *servers; /**< `address[:port]`, comma separated; NULL for the system's */
+  int timeout_ms;      /**< for one try; 0 for 3000 */
+  int tries;           /**< 0 for 2 */
+} smtpf_resolver_cares_options;
+
+/* ---- directory ---------------------------------------------------------------------------------- */
+
+/** What a directory knows of a recipient. */
+enum smtpf_directory_status {
+  SMTPF_DIRECTORY_EXISTS = 1, /**< a mailbox here */
+  SMTPF_DIRECTORY_ABSENT,     /**< not a mailbox here: 550 5.1.1 */
+  SMTPF_DIRECTORY_UNKNOWN,    /**< could not be found out: 4xx, never 5xx */
+};
+
+/** What a directory says. */
+typedef struct smtpf_directory_answer {
+  size_t size;         /**< sizeof(smtpf_directory_answer) */
+  int status;          /**< smtpf_directory_status */
+  smtpf_str canonical; /**< canonical address; empty for as asked */
+  smtpf_str profile;   /**< name of the profile; empty for the policy's choice */
+  smtpf_str cause;     /**< UNKNOWN: why, for the log */
+  uint32_t ttl;        /**< seconds this may be kept */
+} smtpf_directory_answer;
+
+/** Says who a recipient is. The default reads the policy file's `recipients` and `local_domains`. */
+typedef struct smtpf_directory {
+  size_t size;                                                       /**< sizeof(smtpf_directory) */
+  const char *name;                                                  /**< for the log */
+  int (*start)(void *shared, smtpf_driver *driver, void **self);     /**< SMTPF_OK or an error */
+  int (*lookup)(void *self, smtpf_op op, smtpf_str address);         /**< SMTPF_OK: smtpf_op_directory() follows */
+  void (*cancel)(void *self, smtpf_op op);                           /**< no completion is wanted any more */
+  void (*stop)(void *self);                                          /**< frees; completes nothing */
+} smtpf_directory;
+
+/** Completes a directory operation. The answer is copied. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
+SMTPF_API int smtpf_op_directory(smtpf_driver *driver, smtpf_op op, const smtpf_directory_answer *answer);
+
+/* ---- store -------------------------------------------------------------------------------------- */
+
+/** How a change is made; inside the store's write transaction. */
+enum smtpf_change_op {
+  SMTPF_CHANGE_SET = 1,       /**< value replaces what is there */
+  SMTPF_CHANGE_ADD,           /**< value is a signed 64-bit number, added to what is there (absent: 0) */
+  SMTPF_CHANGE_SET_IF_ABSENT, /**< only when there is no record, or it has expired */
+  SMTPF_CHANGE_DELETE,        /**< removes the record */
+};
+
+/** One change. */
+typedef struct smtpf_change {
+  size_t size;     /**< sizeof(smtpf_change) */
+  int op;          /**< smtpf_change_op */
+  smtpf_str key;   /**< 1-64 bytes */
+  smtpf_str value; /**< at most 4096 bytes; ADD: 8 bytes, little-endian */
+  int64_t expires; /**< wall seconds after which the record is as if absent; 0 for never */
+} smtpf_change;
+
+/** How a store operation ended. */
+enum smtpf_store_status {
+  SMTPF_STORE_FOUND = 1, /**< get: here is the value */
+  SMTPF_STORE_ABSENT,    /**< get: no record, or expired */
+  SMTPF_STORE_DONE,      /**< commit: all changes made */
+  SMTPF_STORE_FAILED,    /**< down, full, broken: unknown */
+};
+
+/** A key-value store. */
+typedef struct smtpf_store {
+  size_t size;                                                                  /**< sizeof(smtpf_store) */
+  const char *name;                                                             /**< `memory` */
+  int (*start)(void *shared, smtpf_driver *driver, void **self);                /**< SMTPF_OK or an error */
+  int (*get)(void *self, smtpf_op op, smtpf_str key);                           /**< SMTPF_OK: smtpf_op_store() follows */
+  int (*commit)(void *self, smtpf_op op, const smtpf_change *changes, size_t n); /**< all or none */
+  void (*cancel)(void *self, smtpf_op op);                                      /**< no completion is wanted any more */
+  void (*stop)(void *self);                                                     /**< frees; completes nothing */
+} smtpf_store;
+
+/** Completes a store operation. The value is copied. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
+SMTPF_API int smtpf_op_store(smtpf_driver *driver, smtpf_op op, int status, smtpf_str value);
+
+/** The store in this process's memory, one for each driver; bounded by `store.memory`. Since 0.1. */
+SMTPF_API const smtpf_store *smtpf_store_memory(void);
+
+/** Wall seconds at the entry of the public call in progress. Since 0.1. */
+SMTPF_API int64_t smtpf_driver_wall(const smtpf_driver *driver);
+
+/** The engine new sessions get, for ports that read options at start. Since 0.1. */
+SMTPF_API smtpf_engine *smtpf_driver_engine(const smtpf_driver *driver);
+
+/* ---- all together ------------------------------------------------------------------------------- */
+
+/** The ports of a driver. A NULL member stands for the default; all tables must outlive the driver. */
+typedef struct smtpf_ports {
+  size_t size;                      /**< sizeof(smtpf_ports) */
+  const smtpf_clock *clock;         /**< default: the system's */
+  const smtpf_random *random;       /**< default: getrandom(2) */
+  const smtpf_poller *poller;       /**< default: epoll */
+  void *poller_shared;              /**< handed to start */
+  const smtpf_resolver *resolver;   /**< default: c-ares */
+  void *resolver_shared;            /**< handed to start */
+  const smtpf_directory *directory; /**< default: the policy file */
+  void *directory_shared;           /**< handed to start */
+  const smtpf_store *store;         /**< default: memory */
+  void *store_shared;               /**< handed to start */
+} smtpf_ports;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

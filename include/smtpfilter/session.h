@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file session.h
+ * One SMTP connection, told event by event.
+ *
+ * Every event returns SMTPF_OK (its verdict is ready: smtpf_session_verdict()), SMTPF_PENDING (it comes
+ * later) or a negative error (misuse: nothing changed, no verdict). Every accepted event gets exactly
+ * one verdict, whatever fails. What a client may do wrong is not misuse: RCPT before MAIL is accepted as
+ * an event and its verdict is 503.
+ *
+ * A host tells what the client said; it need not track the sequence itself:
+ *
+ *     r = smtpf_session_rcpt(s, path, params);
+ *     if (r == SMTPF_PENDING) r = smtpf_session_wait(s, timeout);
+ *     v = smtpf_session_verdict(s);
+ *
+ * Functions that are events say so in their first word.
+ */
+#ifndef SMTPFILTER_SESSION_H
+#define SMTPFILTER_SESSION_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What kind of conversation, and what this host can do. */
+typedef struct smtpf_session_options {
+  size_t size;           /**< sizeof(smtpf_session_options) */
+  unsigned capabilities; /**< smtpf_capability bits */
+  int protocol;          /**< smtpf_protocol; 0 for SMTP */
+  void *user;            /**< handed back by smtpf_session_user() */
+} smtpf_session_options;
+
+/** The protocol the client speaks. */
+enum smtpf_protocol {
+  SMTPF_SMTP = 1, /**< RFC 5321 */
+  SMTPF_LMTP = 2, /**< RFC 2033: one reply for each recipient after the message */
+};
+
+/** Who is at the other end. Addresses are text: `192.0.2.1`, `2001:db8::1`, `IPv6:2001:db8::1`. */
+typedef struct smtpf_peer {
+  size_t size;              /**< sizeof(smtpf_peer) */
+  smtpf_str address;        /**< client address; empty when the host does not know it (a local pipe) */
+  uint16_t port;            /**< client port, 0 when unknown */
+  smtpf_str local_address;  /**< our address, empty when unknown */
+  uint16_t local_port;      /**< our port, 0 when unknown */
+  smtpf_str rdns;           /**< verified client name when the host has one already, else empty */
+} smtpf_peer;
+
+/** How the client greeted. */
+enum smtpf_greeting { SMTPF_GREET_HELO = 1, SMTPF_GREET_EHLO = 2, SMTPF_GREET_LHLO = 3 };
+
+/** What a host reports for a copy it took. */
+enum smtpf_commit_result {
+  SMTPF_COMMIT_OK = 1,     /**< durable: on disk, or accepted by the next hop */
+  SMTPF_COMMIT_FAILED = 2, /**< not durable: the client is answered 4xx for it */
+  SMTPF_COMMIT_REFUSED = 3, /**< the next hop refused it for good: the client is answered 5xx for it */
+};
+
+/** All recipients, in smtpf_session_commit(). */
+#define SMTPF_ALL ((size_t)-1)
+
+/**
+ * A new session on a driver.
+ * @param[out] out  the session, owned by the caller; untouched on failure
+ * @param driver    outlives the session
+ * @param options   copied; NULL for an SMTP host that sees the body, edits it and commits
+ * @return SMTPF_OK, SMTPF_ENOMEM or SMTPF_EFORK. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_session_new(smtpf_session **out, smtpf_driver *driver, const smtpf_session_options *options);
+
+/** Frees a session, at any moment, also in the ready callback. Open operations are cancelled; what was promised and
+ *  not committed is logged as `unclosed`. NULL is accepted. Since 0.1. */
+SMTPF_API void smtpf_session_free(smtpf_session *s);
+
+/** The `user` of the options. Since 0.1. */
+SMTPF_API void *smtpf_session_user(const smtpf_session *s);
+
+/** The session's id, as in the log: 16 characters, NUL-terminated, valid as long as the session. Since 0.1. */
+SMTPF_API const char *smtpf_session_id(const smtpf_session *s);
+
+/** Event: the client connected (before the banner). Once for each session. Since 0.1. */
+SMTPF_API int smtpf_session_connect(smtpf_session *s, const smtpf_peer *peer);
+
+/** Event: the client's identity changed (XCLIENT, PROXY): back to CONNECT, all evidence dropped. Since 0.1. */
+SMTPF_API int smtpf_session_rebind(smtpf_session *s, const smtpf_peer *peer);
+
+/**
+ * Tells that the client spoke out of turn (before the banner, or pipelined what was not advertised).
+ * Not an event: allowed at any time before QUIT, also while one is pending; the early-talk check reports it at
+ * the next stage. @return SMTPF_OK or SMTPF_ESTATE. Since 0.1.
+ */
+SMTPF_API int smtpf_session_early_talk(smtpf_session *s);
+
+/** Event: HELO, EHLO or LHLO (smtpf_greeting) with its argument (RFC 5321 4.1.1.1). Drops an open transaction. Since 0.1. */
+SMTPF_API int smtpf_session_helo(smtpf_session *s, int greeting, smtpf_str name);
+
+/**
+ * Event: TLS is up (RFC 3207): HELO and transaction are forgotten.
+ * @param s         the session
+ * @param protocol  e.g. `TLSv1.3`
+ * @param cipher    e.g. `TLS_AES_256_GCM_SHA384`. Since 0.1.
+ */
+SMTPF_API int smtpf_session_starttls(smtpf_session *s, smtpf_str protocol, smtpf_str cipher);
+
+/**
+ * Event: the client authenticated itself to the host (RFC 4954). Never pass credentials.
+ * @param s          the session
+ * @param mechanism  e.g. `PLAIN`
+ * @param identity   who it is now. Since 0.1.
+ */
+SMTPF_API int smtpf_session_auth(smtpf_session *s, smtpf_str mechanism, smtpf_str identity);
+
+/**
+ * Event: MAIL FROM (RFC 5321 4.1.1.2).
+ * @param s       the session
+ * @param path    the reverse-path with its brackets, `<>` for the null sender
+ * @param params  ESMTP parameters, separated by spaces, or empty. Since 0.1.
+ */
+SMTPF_API int smtpf_session_mail(smtpf_session *s, smtpf_str path, smtpf_str params);
+
+/** Event: RCPT TO (RFC 5321 4.1.1.3). Parameters as smtpf_session_mail(). Since 0.1. */
+SMTPF_API int smtpf_session_rcpt(smtpf_session *s, smtpf_str path, smtpf_str params);
+
+/** Event: DATA, or the first BDAT of a message (RFC 5321 4.1.1.4, RFC 3030). Since 0.1. */
+SMTPF_API int smtpf_session_data(smtpf_session *s);
+
+/**
+ * A piece of the message (header section and body, CRLF line ends, dots unstuffed). Gives no verdict.
+ * @param s           the session
+ * @param bytes       the piece, not kept
+ * @param n           its length
+ * @param[out] taken  how many were taken; the rest must be offered again (back-pressure)
+ * @return SMTPF_OK; SMTPF_PENDING when not all was taken: wait for the driver, then offer the rest;
+ *         SMTPF_ESTATE. Since 0.1.
+ */
+SMTPF_API int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *taken);
+
+/**
+ * Event: end of message. An accepting verdict is provisional until smtpf_session_commit(): the host
+ * now makes the copies durable (or passes them on), with smtpf_verdict's edits. Without
+ * SMTPF_CAN_REPORT_COMMIT it is final and the copies are `handed-over`. Since 0.1.
+ */
+SMTPF_API int smtpf_session_eom(smtpf_session *s);
+
+/**
+ * Event: what became of copies. When the last open recipient is closed, the verdict is the final answer.
+ * @param s          the session
+ * @param recipient  index of the recipient (order of the accepted RCPTs, from 0), or SMTPF_ALL that are open
+ * @param result     smtpf_commit_result
+ * @return SMTPF_OK; SMTPF_ENOTFOUND (no such open recipient), SMTPF_EINVAL, SMTPF_ESTATE. Since 0.1.
+ */
+SMTPF_API int smtpf_session_commit(smtpf_session *s, size_t recipient, int result);
+
+/** Event: RSET (RFC 5321 4.1.1.5): the transaction is forgotten. Since 0.1. */
+SMTPF_API int smtpf_session_reset(smtpf_session *s);
+
+/** Event: any other command (NOOP, VRFY, HELP, unknown ones): counted, limited, answered. `verb` is what the client wrote. Since 0.1. */
+SMTPF_API int smtpf_session_command(smtpf_session *s, smtpf_str verb);
+
+/**
+ * Event: the client broke the protocol in a way the host's codec found (line too long, bare LF, NUL,
+ * bad parameter). Counted as an error; the verdict is the reply that is proposed here, or 421 once
+ * the error limit is reached. During a message it refuses the message.
+ * @param s         the session
+ * @param code      reply code, 500-599
+ * @param enhanced  enhanced status code, e.g. `5.5.2` (RFC 3463)
+ * @param text      reply text. Since 0.1.
+ */
+SMTPF_API int smtpf_session_violation(smtpf_session *s, int code, smtpf_str enhanced, smtpf_str text);
+
+/** Event: QUIT (RFC 5321 4.1.1.10). Since 0.1. */
+SMTPF_API int smtpf_session_quit(smtpf_session *s);
+
+/**
+ * The connection is gone, at any moment; a pending event is cancelled. No verdict. What was promised
+ * and not committed is logged as `unclosed`. Only smtpf_session_free() is legal afterwards.
+ * @return SMTPF_OK, also when repeated. Since 0.1.
+ */
+SMTPF_API int smtpf_session_abort(smtpf_session *s);
+
+/**
+ * Tells that the host refused by itself what the last verdict accepted: the state goes back as
+ * if the verdict had refused. At RCPT the recipient is dropped; at EOM all open ones are closed.
+ * @param s      the session
+ * @param stage  smtpf_stage of the event that is overruled
+ * @param code   the reply code the host gave, 400-599
+ * @return SMTPF_OK, SMTPF_ESTATE (that stage is not the last accepted event) or SMTPF_EINVAL. Since 0.1.
+ */
+SMTPF_API int smtpf_session_overrule(smtpf_session *s, int stage, int code);
+
+/** Tells the host's queue id of the message, for the log; at any time in a transaction. Since 0.1. */
+SMTPF_API int smtpf_session_queue_id(smtpf_session *s, smtpf_str id);
+
+/**
+ * Blocks until the pending event has its verdict. For hosts without a ready callback; completions of
+ * other sessions are only queued.
+ * @param s           the session
+ * @param timeout_ms  at most so long; negative for as long as the engine's own deadlines take
+ * @return SMTPF_OK (verdict ready), SMTPF_ETIMEOUT (still pending, no verdict), SMTPF_EBUSY (a ready
+ *         callback is set, or inside one), SMTPF_ESTATE (nothing pending), SMTPF_EFORK. Since 0.1.
+ */
+SMTPF_API int smtpf_session_wait(smtpf_session *s, int64_t timeout_ms);
+
+/** The verdict of the last event, valid until the next event; NULL while pending or before the first. Since 0.1. */
+SMTPF_API const smtpf_verdict *smtpf_session_verdict(const smtpf_session *s);
+
+/** Bytes of memory this session holds now. Since 0.1. */
+SMTPF_API size_t smtpf_session_memory(const smtpf_session *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

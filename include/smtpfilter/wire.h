@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file wire.h
+ * Sans-I/O codecs for hosts that speak SMTP themselves: bytes in, events out; answers in, bytes out.
+ *
+ * Server side, the whole of a host's loop:
+ *
+ *     while (smtpf_smtpd_next(c, &in, &n, &ev) == SMTPF_OK) {     // in/n advance past what was used
+ *       r = smtpf_smtpd_apply(c, s, &ev);                         // the event, told to the session
+ *       if (r == SMTPF_PENDING) break;                            // go on when the verdict is ready
+ *       len = smtpf_smtpd_answer(c, smtpf_session_verdict(s), out, sizeof out);
+ *       send(fd, out, len);
+ *     }
+ *
+ * Only CRLF "." CRLF ends DATA. A bare CR, a bare LF or a NUL never reaches an event: by option they refuse the
+ * message (default) or, for line ends, are normalised to CRLF.
+ */
+#ifndef SMTPFILTER_WIRE_H
+#define SMTPFILTER_WIRE_H
+
+#include "types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct smtpf_smtpd smtpf_smtpd; /**< the server's side of one SMTP connection (RFC 5321) */
+typedef struct smtpf_smtpc smtpf_smtpc; /**< the client's side of one SMTP connection */
+
+/** Extensions (RFC 1870, 2920, 3030, 3461, 6152, 6531, 2034, 3207, 4954), as bits. */
+enum smtpf_extension {
+  SMTPF_EXT_PIPELINING = 1 << 0,
+  SMTPF_EXT_SIZE = 1 << 1,
+  SMTPF_EXT_8BITMIME = 1 << 2,
+  SMTPF_EXT_SMTPUTF8 = 1 << 3,
+  SMTPF_EXT_ENHANCEDSTATUSCODES = 1 << 4,
+  SMTPF_EXT_DSN = 1 << 5,
+  SMTPF_EXT_CHUNKING = 1 << 6,
+  SMTPF_EXT_STARTTLS = 1 << 7,
+  SMTPF_EXT_AUTH = 1 << 8,
+  SMTPF_EXT_XCLIENT = 1 << 9,
+  SMTPF_EXT_XFORWARD = 1 << 10,
+};
+
+/** What to do with bare CR and bare LF inside a message. */
+enum smtpf_line_ends { SMTPF_LINE_ENDS_REFUSE = 1, SMTPF_LINE_ENDS_NORMALISE = 2 };
+
+/** How a server codec behaves. */
+typedef struct smtpf_smtpd_options {
+  size_t size;             /**< sizeof(smtpf_smtpd_options) */
+  smtpf_str hostname;      /**< for banner and EHLO; must outlive the codec */
+  smtpf_str banner;        /**< text after the host name; empty for `ESMTP`; must outlive the codec */
+  smtpf_str auth;          /**< mechanisms for the AUTH line, e.g. `PLAIN LOGIN`; must outlive the codec */
+  unsigned extensions;     /**< smtpf_extension bits to announce */
+  int protocol;            /**< smtpf_protocol; 0 for SMTP */
+  int line_ends;           /**< smtpf_line_ends; 0 for refuse */
+  uint32_t line_max;       /**< longest command line with CRLF; 0 for 2048 */
+  uint32_t text_line_max;  /**< longest line in a message with CRLF; 0 for 65536 */
+  uint64_t message_max;    /**< announced by SIZE; 0 for no figure */
+} smtpf_smtpd_options;
+
+/** What a server codec found. */
+enum smtpf_smtpd_kind {
+  SMTPF_SMTPD_COMMAND = 1,   /**< a whole command line */
+  SMTPF_SMTPD_BODY = 2,      /**< a piece of the message, dots unstuffed */
+  SMTPF_SMTPD_END = 3,       /**< end of message */
+  SMTPF_SMTPD_VIOLATION = 4, /**< the line, or the message that has just ended, breaks the protocol */
+  SMTPF_SMTPD_LINE = 5,      /**< a line of an AUTH exchange (RFC 4954), opaque; never logged */
+};
+
+/** Commands. */
+enum smtpf_verb {
+  SMTPF_VERB_HELO = 1, SMTPF_VERB_EHLO, SMTPF_VERB_LHLO, SMTPF_VERB_MAIL, SMTPF_VERB_RCPT, SMTPF_VERB_DATA,
+  SMTPF_VERB_BDAT, SMTPF_VERB_RSET, SMTPF_VERB_NOOP, SMTPF_VERB_QUIT, SMTPF_VERB_VRFY, SMTPF_VERB_EXPN,
+  SMTPF_VERB_HELP, SMTPF_VERB_AUTH, SMTPF_VERB_STARTTLS, SMTPF_VERB_XCLIENT, SMTPF_VERB_XFORWARD,
+  SMTPF_VERB_UNKNOWN,
+};
+
+/** One event of a server codec. Strings are valid until the next call on this codec, or until the input goes away. */
+typedef struct smtpf_smtpd_event {
+  int kind;           /**< smtpf_smtpd_kind */
+  int verb;           /**< COMMAND: smtpf_verb */
+  smtpf_str name;     /**< COMMAND: the verb as the client wrote it */
+  smtpf_str arg;      /**< COMMAND: the argument; MAIL and RCPT: the path with brackets */
+  smtpf_str params;   /**< MAIL and RCPT: what follows the path */
+  smtpf_str body;     /**< BODY: the piece; LINE: the line without CRLF */
+  uint64_t chunk;     /**< BDAT: its size */
+  int last;           /**< BDAT: 1 with LAST */
+  int code;           /**< VIOLATION: proposed reply */
+  smtpf_str enhanced; /**< VIOLATION */
+  smtpf_str text;     /**< VIOLATION */
+  int fatal;          /**< VIOLATION: 1 when the connection must be closed after the reply */
+  int pipelined;      /**< COMMAND: 1 when it was sent before the previous reply although it may not be (early talk) */
+} smtpf_smtpd_event;
+
+/**
+ * A new server codec.
+ * @param[out] out  the codec, owned by the caller; untouched on failure
+ * @param options   copied, its strings are not
+ * @param mem       allocator, copied; NULL for malloc(3)
+ * @return SMTPF_OK, SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_smtpd_new(smtpf_smtpd **out, const smtpf_smtpd_options *options, const smtpf_mem *mem);
+
+/** Frees a codec. NULL is accepted. Since 0.1. */
+SMTPF_API void smtpf_smtpd_free(smtpf_smtpd *c);
+
+/**
+ * Takes the next event out of the input. After COMMAND, END and VIOLATION the codec waits for an answer
+ * (smtpf_smtpd_answer() or smtpf_smtpd_reply()) and gives no event until it has one.
+ * @param c            the codec
+ * @param[in,out] in   input; advanced past the bytes used. Parts of lines are kept by the codec.
+ * @param[in,out] n    bytes left
+ * @param[out] ev      the event
+ * @return SMTPF_OK (an event), SMTPF_PENDING (more input needed), SMTPF_ESTATE (an answer is due) or
+ *         SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_smtpd_next(smtpf_smtpd *c, const char **in, size_t *n, smtpf_smtpd_event *ev);
+
+/**
+ * Tells a session what the codec found: the right event for the right command. AUTH, STARTTLS, XCLIENT,
+ * XFORWARD and LINE are the host's own business and give SMTPF_EUNSUPPORTED.
+ * @param c   the codec
+ * @param s   the session
+ * @param ev  the event. For BODY, what the session does not take is kept in `ev->body`, and the
+ *            result is SMTPF_PENDING.
+ * @return as the session's event; SMTPF_OK without a verdict for BODY. Since 0.1.
+ */
+SMTPF_API int smtpf_smtpd_apply(smtpf_smtpd *c, smtpf_session *s, smtpf_smtpd_event *ev);
+
+/**
+ * Writes the reply for a verdict (EHLO's list of extensions, the LMTP replies after a message, multi-line text)
+ * and lets the codec go on.
+ * @param c    the codec
+ * @param v    the verdict of the event that waits for an answer; at first, of CONNECT: the banner
+ * @param out  room for the reply; SMTPF_REPLY_MAX is always enough except after an LMTP message
+ * @param cap  its size
+ * @return bytes written, SMTPF_ELIMIT (`cap` too small, nothing changed) or SMTPF_ESTATE. Since 0.1.
+ */
+SMTPF_API int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t cap);
+
+/**
+ * The same for an answer of the host's own, e.g. the next hop's.
+ * @param c         the codec
+ * @param code      200-599
+ * @param enhanced  empty for none; left out where not announced or not fitting the code's class
+ * @param text      lines separated by LF; bytes that are not printable are replaced by `?`
+ * @param out,cap   as smtpf_smtpd_answer(). Since 0.1.
+ */
+SMTPF_API int smtpf_smtpd_reply(smtpf_smtpd *c, int code, smtpf_str enhanced, smtpf_str text, char *out, size_t cap);
+
+/** Room that any reply of ours fits into (LMTP end of message: this for each recipient). */
+#define SMTPF_REPLY_MAX 4096
+
+/** Tells the codec that TLS is up: HELO is forgotten, STARTTLS no longer announced, input that is buffered is dropped. Since 0.1. */
+SMTPF_API void smtpf_smtpd_tls(smtpf_smtpd *c);
+
+/** Bytes of memory the codec holds now. Since 0.1. */
+SMTPF_API size_t smtpf_smtpd_memory(const smtpf_smtpd *c);
+
+/* ---- client side ------------------------------------------------------------------------------ */
+
+/** One whole reply of a server (RFC 5321 4.2). Strings are valid until the next call on this codec. */
+typedef struct smtpf_smtpc_reply {
+  int code;           /**< 200-599 */
+  smtpf_str enhanced; /**< from the first line's text where it has one, else empty */
+  smtpf_str text;     /**< lines joined by LF, without codes */
+} smtpf_smtpc_reply;
+
+/**
+ * A new client codec.
+ * @param[out] out   the codec, owned by the caller; untouched on failure
+ * @param reply_max  longest reply in bytes, all lines; 0 for 16384
+ * @param mem        allocator, copied; NULL for malloc(3)
+ * @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_smtpc_new(smtpf_smtpc **out, uint32_t reply_max, const smtpf_mem *mem);
+
+/** Frees a codec. NULL is accepted. Since 0.1. */
+SMTPF_API void smtpf_smtpc_free(smtpf_smtpc *c);
+
+/**
+ * Takes the next reply out of what the server sent.
+ * @return SMTPF_OK (a reply), SMTPF_PENDING (more needed), SMTPF_EPARSE (not SMTP: close), SMTPF_ELIMIT
+ *         (longer than `reply_max`: close) or SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_smtpc_next(smtpf_smtpc *c, const char **in, size_t *n, smtpf_smtpc_reply *reply);
+
+/**
+ * The extensions in an EHLO reply's text.
+ * @param text      smtpf_smtpc_reply.text
+ * @param[out] size the SIZE figure, 0 when there is none; NULL accepted
+ * @return smtpf_extension bits. Since 0.1.
+ */
+SMTPF_API unsigned smtpf_smtpc_extensions(smtpf_str text, uint64_t *size);
+
+/**
+ * Writes one command line, `verb arg CRLF`; refuses CR, LF and NUL in it.
+ * @return bytes written, SMTPF_EINVAL or SMTPF_ELIMIT. Since 0.1.
+ */
+SMTPF_API int smtpf_smtpc_command(const char *verb, smtpf_str arg, char *out, size_t cap);
+
+/** State of dot-stuffing between pieces. Zero at the start of a message. */
+typedef struct smtpf_dot { uint32_t state; } smtpf_dot;
+
+/**
+ * Dot-stuffs a piece of a message (RFC 5321 4.5.2).
+ * @param d            the state
+ * @param[in,out] in   advanced past what was used
+ * @param[in,out] n    bytes left
+ * @param out,cap      room
+ * @return bytes written. Since 0.1.
+ */
+SMTPF_API size_t smtpf_dot_stuff(smtpf_dot *d, const char **in, size_t *n, char *out, size_t cap);
+
+/** Writes what ends the message: CRLF where the last line lacks it, then `.` CRLF. At most 5 bytes. Since 0.1. */
+SMTPF_API size_t smtpf_dot_end(smtpf_dot *d, char out[5]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
