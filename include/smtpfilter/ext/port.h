@@ -194,6 +194,10 @@ typedef struct smtpf_directory {
   void (*stop)(void *self);                                          /**< frees; completes nothing */
 } smtpf_directory;
 
+/** The default directory: the policy's `recipients` and `local_domains`. Answers inside the call; a host's own
+ *  directory may ask it for what it does not know itself (`directory_shared` is NULL). Since 0.1. */
+SMTPF_API const smtpf_directory *smtpf_directory_policy(void);
+
 /** Completes a directory operation. The answer is copied. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
 SMTPF_API int smtpf_op_directory(smtpf_driver *driver, smtpf_op op, const smtpf_directory_answer *answer);
 
