@@ -21,6 +21,8 @@
 #include "mail.h"
 #include "port.h"
 
+#include <string.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -146,6 +148,11 @@ SMTPF_API int smtpf_task_report(smtpf_task *t, const smtpf_finding *f);
 SMTPF_API int smtpf_task_clear(smtpf_task *t, const char *code);
 /** Reports that it could not be found out, and why. Since 0.1. */
 SMTPF_API int smtpf_task_unknown(smtpf_task *t, const char *cause, smtpf_str detail);
+/**
+ * The sum, in thousandths, of what has been found so far for this connection, transaction and recipient: at earlier
+ * stages and by the cheaper tiers of this one. For checks that act on suspicion, e.g. delays. Since 0.1.
+ */
+SMTPF_API int32_t smtpf_task_score(const smtpf_task *t);
 /** Asks the host to delay the reply, from the beginning of the stage; the longest wish counts, `delay.max` bounds it. Since 0.1. */
 SMTPF_API int smtpf_task_delay(smtpf_task *t, int64_t ms);
 
@@ -153,6 +160,28 @@ SMTPF_API int smtpf_task_delay(smtpf_task *t, int64_t ms);
 SMTPF_API const smtpf_event *smtpf_task_event(const smtpf_task *t);
 /** Memory that lives as long as the task's evidence. Zeroed. NULL without memory. Since 0.1. */
 SMTPF_API void *smtpf_task_alloc(smtpf_task *t, size_t n);
+/** Joins `n` strings in memory of the task, NUL-terminated; the empty string without memory. Since 0.1. */
+static inline smtpf_str smtpf_task_join(smtpf_task *t, const smtpf_str *parts, size_t n)
+{
+  smtpf_str out = {"", 0};
+  size_t len = 0;
+  for (size_t i = 0; i < n; i++)
+    len += parts[i].n;
+  char *p = (char *)smtpf_task_alloc(t, len + 1);
+  if (!p)
+    return out;
+  out.p = p;
+  for (size_t i = 0; i < n; i++) {
+    if (parts[i].n)
+      memcpy(p + out.n, parts[i].p, parts[i].n);
+    out.n += parts[i].n;
+  }
+  return out;
+}
+/** The same with the strings as arguments (C only): `SMTPF_JOIN(t, zone, SMTPF_LIT(" "), address)`. */
+#define SMTPF_JOIN(t, ...)                                     \
+  smtpf_task_join((t), (const smtpf_str[]){__VA_ARGS__}, \
+                  sizeof((const smtpf_str[]){__VA_ARGS__}) / sizeof(smtpf_str))
 /** Room for one pointer of the check's own, for the life of the task. Since 0.1. */
 SMTPF_API void **smtpf_task_slot(smtpf_task *t);
 
@@ -207,11 +236,14 @@ typedef struct smtpf_check {
   int (*run)(void *self, smtpf_task *t, const smtpf_event *ev);            /**< SMTPF_OK, SMTPF_PENDING or an error */
   int (*resume)(void *self, smtpf_task *t, const smtpf_answer *a);         /**< the same; NULL when it never sleeps */
   void (*close)(void *self);                                              /**< frees what open made */
+  unsigned failure;            /**< flags of the `unknown` the core reports when a task fails: 0, or SMTPF_FINDING_DEFER
+                                    where mail must not be taken without this check (relay, recipient) */
 } smtpf_check;
 
 /**
- * Registers a check, before the policy is loaded. Its rows become options.
- * @return SMTPF_OK, SMTPF_EINVAL (name or row in use, `size` unknown) or SMTPF_ENOMEM. Since 0.1.
+ * Registers a check, before the policy is loaded. Its rows become options. A check whose name is in use takes the
+ * place of that one, in the order of evidence too, and its rows take the place of that one's rows.
+ * @return SMTPF_OK, SMTPF_EINVAL (a row in use elsewhere, `size` unknown) or SMTPF_ENOMEM. Since 0.1.
  */
 SMTPF_API SMTPF_USE_RESULT int smtpf_config_add_check(smtpf_config *cfg, const smtpf_check *check);
 
