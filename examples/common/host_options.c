@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "host_options.h"
+
+#define ADDRESS "An address with its port, `127.0.0.1:10025` or `[::1]:10025`; names are not resolved. "
+#define SECOND 1000
+#define HOUR (3600 * (int64_t)SECOND)
+#define NUMBER(path, type, deflt, min, max, doc)                                                                       \
+  {                                                                                                                    \
+    path, type, deflt, min, max, NULL, doc                                                                             \
+  }
+#define TEXT(path, deflt, doc)                                                                                         \
+  {                                                                                                                    \
+    path, SMTPF_OPTION_STRING, deflt, 0, 0, NULL, doc                                                                  \
+  }
+#define TEXTS(path, doc)                                                                                               \
+  {                                                                                                                    \
+    path, SMTPF_OPTION_STRINGS, NULL, 0, 0, NULL, doc                                                                  \
+  }
+#define CHOICE(path, deflt, words, doc)                                                                                \
+  {                                                                                                                    \
+    path, SMTPF_OPTION_CHOICE, deflt, 0, 0, words, doc                                                                 \
+  }
+#define TIME(path, deflt, min, max, doc) NUMBER(path, SMTPF_OPTION_TIME, deflt, min, max, doc)
+#define COUNT(path, deflt, min, max, doc) NUMBER(path, SMTPF_OPTION_INT, deflt, min, max, doc)
+
+const smtpf_option host_options[] = {
+    TEXTS("proxy.listen", "Where smtpf-proxy listens. " ADDRESS "Without any: `127.0.0.1:2525`."),
+    TEXT("proxy.next_hop", "127.0.0.1:10025", "The server that takes what is accepted. " ADDRESS),
+    CHOICE(
+        "proxy.identity", "auto", "auto|xclient|xforward|none",
+        "How the client's identity is told to the next hop. `auto` takes XCLIENT or else XFORWARD when the next hop "
+        "offers it; `xclient` and `xforward` insist: a next hop that does not offer it fails; `none` tells nothing."),
+    COUNT("proxy.threads", "1", 1, 256, "Event loops, one a thread."),
+    COUNT("proxy.connections", "10000", 1, 1000000, "Client connections at a time; more are answered 421 4.7.0."),
+    COUNT("proxy.connections_per_client", "100", 0, 1000000,
+          "Client connections at a time from one IPv4 address or one IPv6 /64; more are answered 421 4.7.0. 0 for no "
+          "limit."),
+    TIME("proxy.idle_timeout", "5m", SECOND, HOUR,
+         "How long a client may stay silent between commands (RFC 5321 4.5.3.2.7), then 421 4.4.2."),
+    TIME("proxy.command_timeout", "5m", SECOND, HOUR,
+         "How long a client may take for one command line, then 421 4.4.2."),
+    TIME("proxy.data_timeout", "5m", SECOND, HOUR,
+         "How long a client may pause inside a message, and how long it may leave a reply unread, then 421 4.4.2."),
+    TIME("proxy.message_timeout", "1h", SECOND, 24 * HOUR,
+         "How long a client may take for one message in all, then 421 4.4.2."),
+    TIME("proxy.hop_connect_timeout", "30s", 100, HOUR, "How long the next hop may take to be connected and to greet."),
+    TIME("proxy.hop_timeout", "4m", 100, HOUR,
+         "How long the next hop may take for one reply before the message (the client waits at least 5 minutes, RFC "
+         "5321 4.5.3.2)."),
+    TIME("proxy.hop_final_timeout", "9m", 100, HOUR,
+         "How long the next hop may take to take the message and to answer it (the client waits at least 10 minutes)."),
+    COUNT("proxy.pool", "64", 0, 65536,
+          "Idle connections to the next hop that each thread keeps; 0 for a new one each message."),
+    TIME("proxy.pool_age", "10s", 100, HOUR, "How long an idle connection to the next hop is kept."),
+    COUNT("proxy.pool_messages", "1000", 1, 1000000, "Messages for one connection to the next hop."),
+    NUMBER("proxy.spool_memory", SMTPF_OPTION_SIZE, "256k", 4096, 1 << 30,
+           "How much of a message is held in memory; the rest goes to an unlinked temporary file until the verdict."),
+    TEXT("proxy.spool_directory", "/var/tmp", "Where those temporary files are made."),
+    TIME("proxy.drain", "30s", 0, HOUR, "How long open transactions may take to finish after SIGTERM."),
+    CHOICE("proxy.log", "text", "text|json", "Form of the log lines on standard error."),
+    CHOICE("proxy.log_verdicts", "all", "all|refused|none", "Which verdicts get a log line."),
+    TEXT("quarantine.directory", NULL,
+         "Where quarantined messages are kept, durable before the client is answered: a directory with `tmp`, `new` "
+         "and `cur` "
+         "below it (made when missing), one file a message, whose first lines give envelope and reason."),
+    TEXT("quarantine.redirect", NULL,
+         "An address to which quarantined messages are sent, through the next hop, instead of their recipients; used "
+         "when "
+         "`quarantine.directory` is not set. A policy that quarantines with neither does not load."),
+};
+
+const size_t host_options_count = sizeof host_options / sizeof host_options[0];
+
+int host_options_add(smtpf_config *cfg)
+{
+  return smtpf_config_add_options(cfg, host_options, host_options_count);
+}
