@@ -9,8 +9,8 @@
 #include <smtpfilter/types.h>
 
 typedef struct smtpf_heap_node {
-  uint64_t at;   /* the order */
-  size_t place;  /* index in the heap + 1; 0 when not in it */
+  uint64_t at;  /* the order */
+  size_t place; /* index in the heap + 1; 0 when not in it */
 } smtpf_heap_node;
 
 typedef struct smtpf_heap {
@@ -21,7 +21,7 @@ typedef struct smtpf_heap {
 
 void smtpf_heap_init(smtpf_heap *h, const smtpf_mem *mem);
 void smtpf_heap_free(smtpf_heap *h);
-int smtpf_heap_add(smtpf_heap *h, smtpf_heap_node *node); /* SMTPF_OK or SMTPF_ENOMEM */
+int smtpf_heap_add(smtpf_heap *h, smtpf_heap_node *node);     /* SMTPF_OK or SMTPF_ENOMEM */
 void smtpf_heap_remove(smtpf_heap *h, smtpf_heap_node *node); /* nothing when it is not in */
 static inline smtpf_heap_node *smtpf_heap_first(const smtpf_heap *h)
 {
