@@ -12,6 +12,11 @@
  *       send(fd, out, len);
  *     }
  *
+ * BDAT (RFC 3030) asks for its reply after the chunk, so a chunk that begins a message gives COMMAND, whose answer
+ * writes nothing yet (0 bytes), then BODY pieces, then END. END with `last` 0 ends only the chunk: it is no event for the
+ * session (smtpf_smtpd_apply() returns SMTPF_OK), and smtpf_smtpd_answer() writes the chunk's reply, a refused BDAT's
+ * being the refusal it was given; the verdict is not read. Chunks that go on with a message give no COMMAND.
+ *
  * Only CRLF "." CRLF ends DATA. A bare CR, a bare LF or a NUL never reaches an event: by option they refuse the
  * message (default) or, for line ends, are normalised to CRLF.
  */
@@ -54,14 +59,14 @@ typedef struct smtpf_smtpd_options {
   unsigned extensions;     /**< smtpf_extension bits to announce */
   int protocol;            /**< smtpf_protocol; 0 for SMTP */
   int line_ends;           /**< smtpf_line_ends; 0 for refuse */
-  uint32_t line_max;       /**< longest command line with CRLF; 0 for 2048 */
-  uint32_t text_line_max;  /**< longest line in a message with CRLF; 0 for 65536 */
-  uint64_t message_max;    /**< announced by SIZE; 0 for no figure */
+  uint32_t line_max;       /**< longest command line with CRLF; 0 for 2048, else at least 512 (RFC 5321 4.5.3.1.4) */
+  uint32_t text_line_max;  /**< longest line in a message with CRLF; 0 for 65536, else at least 1000 */
+  uint64_t message_max;    /**< longest message, announced by SIZE and kept to; 0 for no figure */
 } smtpf_smtpd_options;
 
 /** What a server codec found. */
 enum smtpf_smtpd_kind {
-  SMTPF_SMTPD_COMMAND = 1,   /**< a whole command line */
+  SMTPF_SMTPD_COMMAND = 1,   /**< a whole command line; one that is not announced has the verb UNKNOWN */
   SMTPF_SMTPD_BODY = 2,      /**< a piece of the message, dots unstuffed */
   SMTPF_SMTPD_END = 3,       /**< end of message */
   SMTPF_SMTPD_VIOLATION = 4, /**< the line, or the message that has just ended, breaks the protocol */
@@ -81,16 +86,17 @@ typedef struct smtpf_smtpd_event {
   int kind;           /**< smtpf_smtpd_kind */
   int verb;           /**< COMMAND: smtpf_verb */
   smtpf_str name;     /**< COMMAND: the verb as the client wrote it */
-  smtpf_str arg;      /**< COMMAND: the argument; MAIL and RCPT: the path with brackets */
+  smtpf_str arg;      /**< COMMAND: the argument; MAIL and RCPT: the path with brackets (added where the client left them out) */
   smtpf_str params;   /**< MAIL and RCPT: what follows the path */
   smtpf_str body;     /**< BODY: the piece; LINE: the line without CRLF */
   uint64_t chunk;     /**< BDAT: its size */
-  int last;           /**< BDAT: 1 with LAST */
+  int last;           /**< BDAT: 1 with LAST; END: 1 when the message is complete, 0 when only a chunk of BDAT is */
   int code;           /**< VIOLATION: proposed reply */
   smtpf_str enhanced; /**< VIOLATION */
   smtpf_str text;     /**< VIOLATION */
   int fatal;          /**< VIOLATION: 1 when the connection must be closed after the reply */
-  int pipelined;      /**< COMMAND: 1 when it was sent before the previous reply although it may not be (early talk) */
+  int pipelined;      /**< 1 when it was sent before the previous reply although it may not be (early talk); tell
+                           smtpf_session_early_talk(), as smtpf_smtpd_apply() does */
 } smtpf_smtpd_event;
 
 /**
@@ -106,7 +112,7 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_smtpd_new(smtpf_smtpd **out, const smtpf_sm
 SMTPF_API void smtpf_smtpd_free(smtpf_smtpd *c);
 
 /**
- * Takes the next event out of the input. After COMMAND, END and VIOLATION the codec waits for an answer
+ * Takes the next event out of the input. After every event but BODY the codec waits for an answer
  * (smtpf_smtpd_answer() or smtpf_smtpd_reply()) and gives no event until it has one.
  * @param c            the codec
  * @param[in,out] in   input; advanced past the bytes used. Parts of lines are kept by the codec.
@@ -135,7 +141,8 @@ SMTPF_API int smtpf_smtpd_apply(smtpf_smtpd *c, smtpf_session *s, smtpf_smtpd_ev
  * @param v    the verdict of the event that waits for an answer; at first, of CONNECT: the banner
  * @param out  room for the reply; SMTPF_REPLY_MAX is always enough except after an LMTP message
  * @param cap  its size
- * @return bytes written, SMTPF_ELIMIT (`cap` too small, nothing changed) or SMTPF_ESTATE. Since 0.1.
+ * @return bytes written, 0 when the reply comes later (BDAT), SMTPF_ELIMIT (`cap` too small, nothing changed),
+ *         SMTPF_EINVAL (no verdict) or SMTPF_ESTATE (no answer is due). Since 0.1.
  */
 SMTPF_API int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t cap);
 
