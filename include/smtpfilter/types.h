@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define SMTPF_API __attribute__((visibility("default")))
-#define SMTPF_USE_RESULT __attribute__((warn_unused_result))
+#define SMTPF_API __attribute__((visibility("default")))     /**< what the shared library exports */
+#define SMTPF_USE_RESULT __attribute__((warn_unused_result)) /**< whose result must be looked at */
 #else
 #define SMTPF_API
 #define SMTPF_USE_RESULT

@@ -68,7 +68,7 @@ SMTPF_API int smtpf_verdict_evidence(const smtpf_verdict *v, size_t i, smtpf_evi
 typedef struct smtpf_recipient_info {
   size_t size;          /**< sizeof(smtpf_recipient_info) */
   smtpf_str path;       /**< as the client wrote it, with brackets */
-  smtpf_str address;    /**< local-part@domain, domain in lower case */
+  smtpf_str address;    /**< `local-part@domain`, domain in lower case */
   int disposition;      /**< smtpf_disposition; 0 at RCPT and DATA, where it is still open */
   int final;            /**< 1 when it can no longer change */
   int dsn;              /**< smtpf_dsn */

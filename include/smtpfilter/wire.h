@@ -208,7 +208,9 @@ SMTPF_API unsigned smtpf_smtpc_extensions(smtpf_str text, uint64_t *size);
 SMTPF_API int smtpf_smtpc_command(const char *verb, smtpf_str arg, char *out, size_t cap);
 
 /** State of dot-stuffing between pieces. Zero at the start of a message. */
-typedef struct smtpf_dot { uint32_t state; } smtpf_dot;
+typedef struct smtpf_dot {
+  uint32_t state; /**< the codec's own */
+} smtpf_dot;
 
 /**
  * Dot-stuffs a piece of a message (RFC 5321 4.5.2).
@@ -220,7 +222,7 @@ typedef struct smtpf_dot { uint32_t state; } smtpf_dot;
  */
 SMTPF_API size_t smtpf_dot_stuff(smtpf_dot *d, const char **in, size_t *n, char *out, size_t cap);
 
-/** Writes what ends the message: CRLF where the last line lacks it, then `.` CRLF. At most 5 bytes. Since 0.1. */
+/** Writes what ends the message: CRLF where the last line lacks it, then a dot and CRLF. At most 5 bytes. Since 0.1. */
 SMTPF_API size_t smtpf_dot_end(smtpf_dot *d, char out[5]);
 
 #ifdef __cplusplus

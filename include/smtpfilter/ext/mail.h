@@ -57,7 +57,13 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_trie_new(smtpf_trie **out, const smtpf_mem 
 SMTPF_API void smtpf_trie_free(smtpf_trie *t);
 /** Adds a prefix, or replaces its value. @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1. */
 SMTPF_API SMTPF_USE_RESULT int smtpf_trie_add(smtpf_trie *t, const smtpf_prefix *p, uint32_t value);
-/** The longest prefix that contains `ip`. @param[out] value,match may be NULL. @return 1 found, 0 not. Any thread. Since 0.1. */
+/**
+ * The longest prefix that contains `ip`.
+ * @param t         the trie
+ * @param ip        the address
+ * @param[out] value,match  of the prefix found; may be NULL
+ * @return 1 found, 0 not. Any thread. Since 0.1.
+ */
 SMTPF_API int smtpf_trie_find(const smtpf_trie *t, const smtpf_ip *ip, uint32_t *value, smtpf_prefix *match);
 /** How many prefixes it holds. Since 0.1. */
 SMTPF_API size_t smtpf_trie_count(const smtpf_trie *t);
@@ -97,14 +103,14 @@ SMTPF_API int smtpf_domain_within(smtpf_str name, smtpf_str parent);
 
 /** What a path holds. */
 enum smtpf_path_form {
-  SMTPF_PATH_MAILBOX = 1,    /**< local-part@domain */
+  SMTPF_PATH_MAILBOX = 1,    /**< `local-part@domain` */
   SMTPF_PATH_NULL = 2,       /**< `<>` */
   SMTPF_PATH_POSTMASTER = 3, /**< `<Postmaster>` without a domain (RFC 5321 4.1.1.3) */
 };
 /** A parsed path. Strings point into the text. */
 typedef struct smtpf_path {
   int form;             /**< smtpf_path_form */
-  smtpf_str address;    /**< local-part@domain without brackets and route */
+  smtpf_str address;    /**< `local-part@domain` without brackets and route */
   smtpf_str local_part; /**< as written, with quotes if quoted */
   smtpf_str domain;     /**< as written, with brackets if literal; empty for POSTMASTER and NULL */
   smtpf_str route;      /**< obsolete source route `@a,@b`, without the colon; usually empty (RFC 5321 appendix C) */

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+#
+# check: every test, in suites. Read by bootstrap, whose functions it uses. Each suite adds lines `passed failed skipped`
+# to build/logs/tally, and lines about what failed or was skipped to build/logs/remarks. Last line: the sum.
+
+tally=$logs/tally
+remarks=$logs/remarks
+
+# one TITLE LOG COMMAND...: a step that is one case.
+one() {
+  if step "$@"; then
+    echo "1 0 0" >>"$tally"
+  else
+    failed "$1"
+  fi
+}
+
+# harness SUITE FOLDER: `make check` in a folder, its cases counted one by one.
+harness() {
+  suite=$1 folder=$2
+  shift 2
+  step "$suite: make check" "$suite-check" in_folder "$folder" timeout 3000 make -k -j "$jobs" check "$@" || :
+  python3 tests/tally.py "$suite" "$folder" "$logs/$suite-check.log" >"$logs/$suite.tally" || :
+  sed '$d' "$logs/$suite.tally" >>"$remarks"
+  tail -n 1 "$logs/$suite.tally" >>"$tally"
+}
+
+failed() { # WHAT: a case that failed without having run
+  echo "0 1 0" >>"$tally"
+  echo "FAIL $*" >>"$remarks"
+  return 1
+}
+
+# built SUITE FOLDER OPTION...: configured and compiled, or a failed case.
+built() {
+  suite=$1 in=$2
+  shift 2
+  configured "$in" "$suite" "$@"
+  step "$suite: make" "$suite-make" make_in "$in" all || failed "$suite: make"
+}
+
+suite_unit() { # the ordinary build: units, transcripts, lint, examples, corpora of the fuzz targets
+  built unit build CFLAGS="${CFLAGS:--O2 -g}" || return 0
+  harness unit build
+}
+
+suite_sanitize() { # the same with gcc's ASan and UBSan
+  built sanitize build-san --enable-werror --enable-sanitizers=address,undefined --disable-shared CFLAGS="-O1 -g" || return 0
+  harness sanitize build-san
+}
+
+suite_threads() { # the threaded programs under TSan
+  built threads build-tsan --enable-sanitizers=thread --disable-shared CFLAGS="-O1 -g" || return 0
+  harness threads build-tsan TESTS="$(make -s -C build-tsan print-threaded-tests)"
+}
+
+suite_valgrind() { # the unit programs under valgrind
+  built unit build CFLAGS="${CFLAGS:--O2 -g}" || return 0
+  step "valgrind: unit programs" valgrind-make make -C build -j "$jobs" check TESTS= || return 0
+  for program in $(make -s -C build print-unit-tests); do
+    one "valgrind: $program" "valgrind-$(basename "$program")" in_folder build timeout 1200 \
+      env srcdir=.. CK_FORK=no SMTPF_VALGRIND=1 ./libtool --mode=execute valgrind -q --leak-check=full \
+      --errors-for-leak-kinds=definite,possible --error-exitcode=9 "$program" || :
+  done
+}
+
+suite_install() { # clang's build, installed; the checks compiled against what was installed
+  built install build-clang CC=clang --enable-werror --prefix="$top/build-clang/root" CFLAGS="-O2 -g -gdwarf-4" || return 0
+  harness install build-clang
+  one "install: make install" install-install make -C build-clang install || return 0
+  one "install: make installcheck" install-installcheck make -C build-clang installcheck || return 0
+  rm -rf build-clang/stage
+  one "install: make install DESTDIR=" install-destdir make -C build-clang install DESTDIR="$top/build-clang/stage"
+}
+
+suite_fuzz() { # each fuzz target for a few seconds
+  build_fuzz || failed "fuzz: build" || return 0
+  for target in $(make -s -C build-fuzz print-fuzz-targets); do
+    one "fuzz: $target" "fuzz-$target" python3 tests/fuzz/run.py --build build-fuzz "$target" "${FUZZ_SECONDS:-10}" || :
+  done
+}
+
+suite_docs() { # Doxygen, whose warnings are errors
+  configured build unit CFLAGS="${CFLAGS:--O2 -g}"
+  one "docs: doxygen" docs make -C build docs || :
+}
+
+suite_dist() { # what a packager does
+  configured build unit CFLAGS="${CFLAGS:--O2 -g}"
+  one "dist: make distcheck" dist timeout 3000 make -C build distcheck || :
+}
+
+check() {
+  [ $# -gt 0 ] || set -- unit sanitize threads valgrind install fuzz docs dist
+  for suite; do
+    case " unit sanitize threads valgrind install fuzz docs dist " in
+    *" $suite "*) ;;
+    *) die "no suite is called \`$suite': unit sanitize threads valgrind install fuzz docs dist" ;;
+    esac
+  done
+  # shellcheck disable=SC2086
+  need $TOOLS $TEST_TOOLS $MAIL_TOOLS
+  borrow smtp-sink postfix
+  mkdir -p "$logs"
+  : >"$tally"
+  : >"$remarks"
+  for suite; do
+    say "$suite"
+    "suite_$suite"
+  done
+  [ ! -s "$remarks" ] || { say "" && cat "$remarks"; }
+  awk '{ p += $1; f += $2; s += $3 }
+    END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit !(p + f > 0 && f == 0) }' "$tally"
+}
