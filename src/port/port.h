@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * port: everything that touches the outside. Poller, clock, random numbers, resolvers, stores, the policy file; and
+ * library.c, the one file that hands the defaults to the core. May call every room below it; is called through
+ * its tables (ext/port.h) alone. Never calls getaddrinfo, never starts a thread, never writes to a standard stream.
+ */
+#ifndef SMTPF_PORT_PORT_H
+#define SMTPF_PORT_PORT_H
+
+#include <smtpfilter/ext/port.h>
+
+/* CLOCK_MONOTONIC and CLOCK_REALTIME. */
+const smtpf_clock *smtpf_clock_system(void);
+
+/* getrandom(2). */
+const smtpf_random *smtpf_random_system(void);
+
+/* epoll, timerfd and eventfd behind one descriptor that nests in any other poller. `shared` is NULL. */
+const smtpf_poller *smtpf_poller_epoll(void);
+
+#endif
