@@ -17,6 +17,7 @@
 
 #include "../config.h"
 #include "../error.h"
+#include "../session.h"
 #include "../types.h"
 #include "mail.h"
 #include "port.h"
