@@ -16,13 +16,12 @@ static const smtpf_option rows[] = {
      "log. Own clients are exempt."},
     {"addrlists[name].file", SMTPF_OPTION_STRING, NULL, 0, 0, NULL,
      "A file with one address or prefix a line, IPv4 or IPv6, e.g. `192.0.2.0/24`. `#` and `;` begin comments, and "
-     "what "
-     "follows the first space is ignored. An error names the file and its line. Read again when the policy is."},
+     "what follows the first space is ignored. An error names the file and its line. Read again when the policy is."},
     {"addrlists[name].entries", SMTPF_OPTION_STRINGS, NULL, 0, 1000000, NULL,
      "Addresses and prefixes in the policy itself, beside or instead of a file."},
     {"addrlists[name].score", SMTPF_OPTION_SCORE, "10", -100000, 100000, NULL,
-     "What a listed client is charged; a negative number speaks for it. The default is a usual refusal threshold: who "
-     "puts an address on a list of their own has made up their mind."},
+     "What a listed client is charged; a negative number speaks for it. The default is a usual refusal threshold: "
+     "who puts an address on a list of their own has made up their mind."},
     {"addrlists[name].refuse", SMTPF_OPTION_BOOL, "false", 0, 1, NULL,
      "Whether a listed client is refused with 550 5.7.1, whatever the scores. Not with a negative score."},
     {"addrlists[name].text", SMTPF_OPTION_STRING, NULL, 0, 0, NULL,

@@ -17,13 +17,13 @@
 
 static const smtpf_option rows[] = {
     {"dnslists[zone]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL,
-     "DNS lists of client addresses, by their zone, e.g. `zen.example`. All are asked at once when a client connects; "
-     "their scores add up. Own clients are not looked up. A list that fails is unknown and adds nothing. Each "
-     "list takes two of `limits.operations`."},
+     "DNS lists of client addresses, by their zone, e.g. `zen.example`. All are asked at once when a client "
+     "connects; their scores add up. Own clients are not looked up. A list that fails is unknown and adds nothing. "
+     "Each list takes two of `limits.operations`."},
     {"dnslists[zone].score", SMTPF_OPTION_SCORE, "5", -100000, 100000, NULL,
      "What a listing is worth in a list without `codes`, where every answer in 127.0.0.0/8 but those in "
-     "127.255.255.0/24 "
-     "counts; negative for a list of good clients. The default is half a usual refusal: one list errs, two seldom do."},
+     "127.255.255.0/24 counts; negative for a list of good clients. The default is half a usual refusal: one list "
+     "errs, two seldom do."},
     {"dnslists[zone].timeout", SMTPF_OPTION_TIME, "5s", 10, 60000, NULL,
      "How long this list may take, the TXT record included. Then it is unknown, or listed without its text."},
     {"dnslists[zone].txt", SMTPF_OPTION_BOOL, "true", 0, 1, NULL,
@@ -32,19 +32,17 @@ static const smtpf_option rows[] = {
      "What the client is told instead of the TXT record, which is then not asked for."},
     {"dnslists[zone].as", SMTPF_OPTION_STRING, NULL, 0, 0, NULL,
      "The list's name in replies, for zones whose name is a secret key. A TXT record that contains the zone is then "
-     "not "
-     "shown either. The log has the zone."},
+     "not shown either. The log has the zone."},
     {"dnslists[zone].ipv6", SMTPF_OPTION_BOOL, "true", 0, 1, NULL,
      "Whether the list is asked about IPv6 clients. Switch it off for zones that hold IPv4 addresses only."},
     {"dnslists[zone].codes[match]", SMTPF_OPTION_LIST, NULL, 0, 256, NULL,
      "Which answers count, and for how much; all others count for nothing. A match is one address (`127.0.0.2`), a "
-     "range "
-     "in the last octet (`127.0.0.4-7`) or a prefix (`127.0.2.0/24`), inside 127.0.0.0/8 and outside 127.255.255.0/24. "
-     "Of several codes that match one answer, the one whose score is farthest from zero counts; each "
-     "code counts once, however many answers match it; the scores of different codes add up."},
+     "range in the last octet (`127.0.0.4-7`) or a prefix (`127.0.2.0/24`), inside 127.0.0.0/8 and outside "
+     "127.255.255.0/24. Of several codes that match one answer, the one whose score is farthest from zero counts; "
+     "each code counts once, however many answers match it; the scores of different codes add up."},
     {"dnslists[zone].codes[match].score", SMTPF_OPTION_SCORE, "5", -100000, INT32_MAX, NULL,
-     "What this answer is worth; negative speaks for the client. `off`: as if the code were not there. The default is "
-     "that of a whole list."},
+     "What this answer is worth; negative speaks for the client. `off`: as if the code were not there. The default "
+     "is that of a whole list."},
     {"dnslists[zone].codes[match].as", SMTPF_OPTION_STRING, NULL, 0, 0, NULL,
      "What this answer means, in words for the client and the log: `known spammer`."},
 };

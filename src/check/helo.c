@@ -26,9 +26,9 @@ static const struct {
 
 static const smtpf_option rows[] = {
     {"helo.impersonation", SMTPF_OPTION_CHOICE, "refuse", 0, 0, ACTS,
-     "What to do with a client from outside whose HELO is one of `hostnames`, or the address it connected to, bare or "
-     "as a literal. It cannot be us: `refuse` answers 550 5.7.1, `score` charges helo.impersonation_score, `off` looks "
-     "away. Own clients are exempt."},
+     "What to do with a client from outside whose HELO is one of `hostnames`, or the address it connected to, bare "
+     "or as a literal. It cannot be us: `refuse` answers 550 5.7.1, `score` charges helo.impersonation_score, `off` "
+     "looks away. Own clients are exempt."},
     {"helo.impersonation_score", SMTPF_OPTION_SCORE, "10", -100000, 100000, NULL,
      "What impersonation is charged. A lie about us has no innocent reason, so it weighs as much as a usual refusal "
      "threshold."},

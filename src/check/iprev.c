@@ -17,9 +17,8 @@
 
 static const smtpf_option rows[] = {
     {"iprev.enable", SMTPF_OPTION_BOOL, "true", 0, 1, NULL,
-     "Whether the client's name is looked up and verified (RFC 8601 iprev, also called FCrDNS). A host that hands over "
-     "a "
-     "verified name spares the lookups."},
+     "Whether the client's name is looked up and verified (RFC 8601 iprev, also called FCrDNS). A host that hands "
+     "over a verified name spares the lookups."},
     {"iprev.score_fail", SMTPF_OPTION_SCORE, "0", 0, SCORE_MAX, NULL,
      "What a client is charged whose names do not lead back to its address. Zero, because careless zones are common "
      "among honest senders; bounded so that it is no refusal by itself. Give it a point to let `delay.on_hit` act on "

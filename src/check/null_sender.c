@@ -14,8 +14,8 @@ static const smtpf_option rows[] = {
     {"null_sender.never", SMTPF_OPTION_STRINGS, NULL, 0, 100000, NULL,
      "Addresses, or whole domains as `@example.net`, that never send mail, to which the null sender is therefore "
      "refused: system aliases such as `info@` or `abuse@` where replies go out under other names. Upper and lower "
-     "case are not told apart. Sites that verify senders by callout then see these as invalid, which is what they are "
-     "as senders."},
+     "case are not told apart. Sites that verify senders by callout then see these as invalid, which is what they "
+     "are as senders."},
 };
 
 typedef struct null_sender {

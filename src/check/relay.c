@@ -16,8 +16,8 @@ static const smtpf_option rows[] = {
      "`/etc/passwd`, `|command`), and who sends them from outside looks for one that still obeys. Take out what your "
      "own addresses use; empty for no such test."},
     {"relay.source_route", SMTPF_OPTION_CHOICE, "refuse", 0, 0, "ignore|refuse",
-     "What to do with a recipient that has a source route, `<@a.example:user@b.example>`. RFC 5321 appendix C lets us "
-     "decline it; `ignore` judges what stands behind the colon alone."},
+     "What to do with a recipient that has a source route, `<@a.example:user@b.example>`. RFC 5321 appendix C lets "
+     "us decline it; `ignore` judges what stands behind the colon alone."},
     {"relay.literal", SMTPF_OPTION_BOOL, "false", 0, 1, NULL,
      "Whether `user@[address]` is local when the address is the one the client connected to. The directory must then "
      "know such recipients."},

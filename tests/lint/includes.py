@@ -20,6 +20,7 @@ MAY_INCLUDE = {  # rooms under src, beside the room itself
 LIBC = {  # headers of the C library that a pure room may use; none of them reaches the outside
     "limits.h", "stdalign.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "emmintrin.h", "immintrin.h",
 }
+ALSO = {"src/check/addrlist.c": {"stdio.h"}}  # its open reads the files the policy names; nothing else does
 PURE = {"base", "mail", "policy", "core", "wire", "check"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
@@ -63,7 +64,7 @@ def main():
             looked += 1
             quoted = m.group(1) == '"'
             to = target(path, quoted, m.group(2))
-            if not judge(parts[1], to, quoted):
+            if not judge(parts[1], to, quoted) and to not in ALSO.get(path, ()):
                 findings.append("%s: room %s may not include %s" % (path, parts[1], m.group(2)))
     for path in source.files("include"):
         for m in INCLUDE.finditer(source.read(path)):
