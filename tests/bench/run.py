@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""bench NAME: ratios against peers and limits, measured interleaved (A B A B) in one run; medians; one line of JSON last.
+
+    run.py --build FOLDER [--rounds N] proxy|session|wire
+
+Every ratio is named OURS_vs_PEER_SIZE_SESSIONS and is the median over the rounds of (ours / peer in the same round).
+Throughput: higher is better. Processor time (`..._cpu_vs_...`): lower is better. Plain figures carry their unit.
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SIZES = {"4k": 4096, "64k": 65536}
+SESSIONS = (1, 10, 50)
+MESSAGES = {("4k", 1): 2000, ("4k", 10): 4000, ("4k", 50): 4000, ("64k", 1): 1500, ("64k", 10): 3000, ("64k", 50): 3000}
+TICK = os.sysconf("SC_CLK_TCK")
+
+HAPROXY = """global
+    maxconn 4000
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+listen smtp
+    bind 127.0.0.1:{listen}
+    server sink 127.0.0.1:{target}
+"""
+
+POLICY = """
+local_domains = [ "example.net" ];
+hostnames = [ "mx.example.net" ];
+check = {{ disable = [ "iprev" ]; }};   # no DNS: the wire is measured
+proxy = {{
+  listen = [ "127.0.0.1:{listen}" ];
+  next_hop = "127.0.0.1:{target}";
+  log_verdicts = "none";
+  connections_per_client = 0;
+}};
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """One process of ours that listens on a port; ended by its pid."""
+
+    def __init__(self, name, argv, port, tmp):
+        self.name, self.port = name, port
+        self.log = os.path.join(tmp, name + ".log")
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        for _ in range(200):
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            sys.exit("%s did not start: %s" % (name, log.read()[-2000:]))
+
+    def cpu(self):
+        """Seconds of processor time used so far, children included."""
+        with open("/proc/%d/stat" % self.process.pid, encoding="ascii") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def source(port, size, sessions, count):
+    """Messages per second of one smtp-source run."""
+    argv = ["smtp-source", "-s", str(sessions), "-l", str(size), "-m", str(count), "-f", "a@client.example", "-t", "b@example.net",
+            "-M", "client.example", "127.0.0.1:%d" % port]
+    begun = time.monotonic()
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+    took = time.monotonic() - begun
+    if run.returncode or run.stderr.strip():
+        sys.exit("smtp-source failed: " + (run.stderr or run.stdout)[-1000:])
+    return count / took
+
+
+def median(values):
+    return round(statistics.median(values), 3)
+
+
+def start_proxies(build, tmp):
+    servers, names = [], []
+
+    def add(name, argv, port):
+        servers.append(Server(name, argv, port, tmp))
+        names.append(name)
+        return servers[-1]
+
+    def write(name, text):
+        path = os.path.join(tmp, name)
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+        return path
+
+    sink = free_port()
+    add("direct", [os.path.join(build, "tests/bench/sink"), str(sink)], sink)
+    port = free_port()
+    add("relay", [os.path.join(build, "tests/bench/relay"), str(port), str(sink)], port)
+    if shutil.which("haproxy"):
+        port = free_port()
+        add("haproxy", ["haproxy", "-db", "-f", write("haproxy.cfg", HAPROXY.format(listen=port, target=sink))], port)
+    port = free_port()
+    policy = write("policy.conf", POLICY.format(listen=port, target=sink))
+    add("proxy", [os.path.join(build, "smtpf-proxy"), "-c", policy], port)
+    return servers
+
+
+def bench_proxy(build, rounds):
+    rate, cpu = {}, {}
+    with tempfile.TemporaryDirectory() as tmp:
+        servers = start_proxies(build, tmp)
+        try:
+            for case, count in MESSAGES.items():
+                size, sessions = case
+                for server in servers:  # once for warmth, not counted
+                    source(server.port, SIZES[size], sessions, max(200, count // 10))
+                for _ in range(rounds):
+                    for server in servers:
+                        before = server.cpu()
+                        rate.setdefault((server.name, case), []).append(source(server.port, SIZES[size], sessions, count))
+                        cpu.setdefault((server.name, case), []).append((server.cpu() - before) / count * 1e6)
+                print("  %s %d sessions: " % case + ", ".join("%s %.0f/s" % (s.name, statistics.median(rate[s.name, case]))
+                                                          for s in servers), flush=True)
+        finally:
+            for server in reversed(servers):
+                server.stop()
+    ratios, figures = {}, {}
+    peers = [s.name for s in servers if s.name != "proxy"]
+    for case in MESSAGES:
+        tail = "%s_%d" % case
+        for peer in peers:
+            ratios["proxy_vs_%s_%s" % (peer, tail)] = median(a / b for a, b in zip(rate["proxy", case], rate[peer, case]))
+        ratios["proxy_cpu_vs_relay_" + tail] = median([statistics.median(cpu["proxy", case]) /
+                                                      max(statistics.median(cpu["relay", case]), 1)])
+        figures["proxy_messages_per_second_" + tail] = round(statistics.median(rate["proxy", case]))
+    for peer in peers:
+        ratios["proxy_vs_" + peer] = median(ratios["proxy_vs_%s_%s_%d" % (peer, *case)] for case in MESSAGES)
+    return {"name": "proxy", "ratios": ratios, **figures, "runs": rounds}
+
+
+def bench_program(build, rounds, name):
+    """A C program that prints one JSON object of figures a run; those named X_vs_Y are ratios."""
+    runs = []
+    for _ in range(rounds):
+        run = subprocess.run([os.path.join(build, "tests/bench/bench_" + name)], capture_output=True, text=True, timeout=600,
+                             check=False)
+        if run.returncode:
+            sys.exit("bench_%s failed: %s" % (name, run.stderr[-2000:]))
+        runs.append(json.loads(run.stdout.strip().splitlines()[-1]))
+    figures = {key: median(r[key] for r in runs) for key in runs[0]}
+    ratios = {key: value for key, value in figures.items() if "_vs_" in key}
+    return {"name": name, "ratios": ratios, **{k: v for k, v in figures.items() if k not in ratios}, "runs": rounds}
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--build", required=True)
+    p.add_argument("--rounds", type=int, default=7)
+    p.add_argument("name", choices=["proxy", "session", "wire"])
+    args = p.parse_args()
+    build = os.path.abspath(args.build)
+    result = bench_proxy(build, args.rounds) if args.name == "proxy" else bench_program(build, args.rounds, args.name)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
