@@ -3,6 +3,7 @@
  * bench_session: what one decision and one idle connection cost, without a network: static resolver, one core.
  * Prints one JSON object of figures; run.py repeats it and takes medians.
  */
+#define _GNU_SOURCE
 #include <malloc.h>
 #include <smtpfilter/ext/port.h>
 #include <smtpfilter/smtpfilter.h>

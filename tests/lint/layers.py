@@ -22,7 +22,7 @@ MAY_CALL = {
     "wire": ["base", "mail", "wire"],
     "check": ["check"],
 }
-PUBLIC = {"wire": ["include/smtpfilter"], "check": ["include/smtpfilter/ext"]}  # whose functions the room may call too
+PUBLIC = {"wire": ["include/smtpfilter"], "check": ["include/smtpfilter/ext", "include/smtpfilter/error.h"]}  # whose functions the room may call too
 
 
 def nm(flag, objects):
@@ -38,9 +38,10 @@ def objects(room):
     return sorted(found or glob.glob("src/%s/.libs/*.o" % room))
 
 
-def declared(folders):
+def declared(places):
     names = set()
-    for path in source.files(*folders, ext=(".h",)):
+    single = [p for p in places if p.endswith(".h") and os.path.exists(os.path.join(source.SRC, p))]
+    for path in source.files(*places, ext=(".h",)) + single:
         names |= set(re.findall(r"\b(smtpf_\w+)\s*\(", source.bare(source.read(path))))
     return names
 
