@@ -19,6 +19,8 @@ GOOD = {
                               "#ifdef __cplusplus\n}\n#endif\n#endif\n",
     "tests/abi/manifest.txt": "smtpf_a\n",
 }
+README = "x\n\n    #include <stddef.h>\n\n    int main(void)\n    {\n      return %s;\n    }\n\n    cc host.c -o host\n\nend\n"
+GOOD["README"] = README % "0"
 LONG = HEAD + "int smtpf_a(int x);\nint smtpf_a(int x)\n{\n" + "  x++;\n" * 120 + "  return x;\n}\n"
 # lint, what is wrong, the files that make it wrong
 BAD = [
@@ -40,6 +42,8 @@ BAD = [
     ("itself", "no licence", {"src/base/a.c": "int x;\n"}),
     ("itself", "unfinished", {"src/base/a.c": HEAD + "/* TO" + "DO */\n"}),
     ("itself", "a path of one machine", {"src/base/a.c": HEAD + "/* see /ho" + "me/me/x */\n"}),
+    ("readme", "a host that does not compile", {"README": README % "gone"}),
+    ("readme", "a host that is no longer short", {"README": README % ("0;\n    " + "return 1;\n    " * 40)}),
     ("layers", "base calls mail", {"src/base/a.c": HEAD + "int smtpf_b(int);\nint smtpf_a(int x)\n{\n  return smtpf_b(x);\n}\n"}),
     ("layers", "mail opens a file", {"src/mail/b.c": HEAD + "int open(const char *, int, ...);\nint smtpf_b(int x)\n{\n"
                                                         '  return open("x", x);\n}\n'}),
