@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+#include "wire/command.h"
+
+#include <smtpfilter/ext/mail.h>
+#include <string.h>
+
+#include "base/str.h"
+
+/* ---- the verbs ---------------------------------------------------------------------------------- */
+
+enum argument { NONE, OPTIONAL, NEEDED, PATH, CHUNK };
+
+#define LAST 1      /* must be the last command in a group */
+#define SMTP_ONLY 2 /* RFC 2033 4.1 */
+#define LMTP_ONLY 4
+
+static const struct rule {
+  uint64_t word;
+  uint8_t verb;
+  uint8_t argument;
+  uint8_t flags;
+  unsigned extension; /* must be announced */
+} rules[] = {
+    {SMTPF_WORD('M', 'A', 'I', 'L', 0, 0, 0, 0), SMTPF_VERB_MAIL, PATH, 0, 0},
+    {SMTPF_WORD('R', 'C', 'P', 'T', 0, 0, 0, 0), SMTPF_VERB_RCPT, PATH, 0, 0},
+    {SMTPF_WORD('D', 'A', 'T', 'A', 0, 0, 0, 0), SMTPF_VERB_DATA, NONE, LAST, 0},
+    {SMTPF_WORD('E', 'H', 'L', 'O', 0, 0, 0, 0), SMTPF_VERB_EHLO, NEEDED, LAST | SMTP_ONLY, 0},
+    {SMTPF_WORD('Q', 'U', 'I', 'T', 0, 0, 0, 0), SMTPF_VERB_QUIT, NONE, LAST, 0},
+    {SMTPF_WORD('R', 'S', 'E', 'T', 0, 0, 0, 0), SMTPF_VERB_RSET, NONE, 0, 0},
+    {SMTPF_WORD('B', 'D', 'A', 'T', 0, 0, 0, 0), SMTPF_VERB_BDAT, CHUNK, 0, SMTPF_EXT_CHUNKING},
+    {SMTPF_WORD('H', 'E', 'L', 'O', 0, 0, 0, 0), SMTPF_VERB_HELO, NEEDED, LAST | SMTP_ONLY, 0},
+    {SMTPF_WORD('L', 'H', 'L', 'O', 0, 0, 0, 0), SMTPF_VERB_LHLO, NEEDED, LAST | LMTP_ONLY, 0},
+    {SMTPF_WORD('N', 'O', 'O', 'P', 0, 0, 0, 0), SMTPF_VERB_NOOP, OPTIONAL, LAST, 0},
+    {SMTPF_WORD('V', 'R', 'F', 'Y', 0, 0, 0, 0), SMTPF_VERB_VRFY, NEEDED, LAST, 0},
+    {SMTPF_WORD('E', 'X', 'P', 'N', 0, 0, 0, 0), SMTPF_VERB_EXPN, NEEDED, LAST, 0},
+    {SMTPF_WORD('H', 'E', 'L', 'P', 0, 0, 0, 0), SMTPF_VERB_HELP, OPTIONAL, 0, 0},
+    {SMTPF_WORD('A', 'U', 'T', 'H', 0, 0, 0, 0), SMTPF_VERB_AUTH, NEEDED, LAST, SMTPF_EXT_AUTH},
+    {SMTPF_WORD('S', 'T', 'A', 'R', 'T', 'T', 'L', 'S'), SMTPF_VERB_STARTTLS, NONE, LAST, SMTPF_EXT_STARTTLS},
+    {SMTPF_WORD('X', 'C', 'L', 'I', 'E', 'N', 'T', 0), SMTPF_VERB_XCLIENT, NEEDED, LAST, SMTPF_EXT_XCLIENT},
+    {SMTPF_WORD('X', 'F', 'O', 'R', 'W', 'A', 'R', 'D'), SMTPF_VERB_XFORWARD, NEEDED, 0, SMTPF_EXT_XFORWARD},
+};
+
+enum { N_RULES = sizeof rules / sizeof rules[0] };
+
+uint64_t smtpf_word(smtpf_str s)
+{
+  uint64_t w = 0;
+  if (s.n > 8)
+    return 0;
+  for (size_t i = 0; i < s.n; i++) {
+    char c = s.p[i];
+    if (!smtpf_is_alnum(c))
+      return 0;
+    w |= (uint64_t)(unsigned char)(c & (c >= 'A' ? ~0x20 : ~0)) << (8 * i);
+  }
+  return w;
+}
+
+static const struct rule *find_rule(smtpf_str name, const smtpf_announced *a)
+{
+  uint64_t w = smtpf_word(name);
+  for (size_t i = 0; i < N_RULES; i++) {
+    const struct rule *r = &rules[i];
+    if (r->word != w)
+      continue;
+    int known = !(r->flags & (a->lmtp ? SMTP_ONLY : LMTP_ONLY));
+    return known && (r->extension & a->extensions) == r->extension ? r : NULL;
+  }
+  return NULL;
+}
+
+int smtpf_verb_is_last(int verb)
+{
+  for (size_t i = 0; i < N_RULES; i++)
+    if (rules[i].verb == verb)
+      return (rules[i].flags & LAST) != 0;
+  return 0;
+}
+
+/* ---- violations --------------------------------------------------------------------------------- */
+
+void smtpf_event_violate(smtpf_smtpd_event *ev, int code, smtpf_str enhanced, smtpf_str text)
+{
+  ev->kind = SMTPF_SMTPD_VIOLATION;
+  ev->code = code;
+  ev->enhanced = enhanced;
+  ev->text = text;
+}
+
+static void bad_line(smtpf_smtpd_event *ev, smtpf_str text)
+{
+  smtpf_event_violate(ev, 500, SMTPF_LIT("5.5.2"), text);
+}
+
+static void bad_argument(smtpf_smtpd_event *ev, smtpf_str text)
+{
+  smtpf_event_violate(ev, 501, SMTPF_LIT("5.5.4"), text);
+}
+
+/* ---- the bytes of a line ------------------------------------------------------------------------ */
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* A bit for each of eight bytes that is not printable ASCII. May name a good byte, never miss a bad one. */
+static inline uint64_t odd8(const char *p)
+{
+  uint64_t x;
+  memcpy(&x, p, sizeof x);
+  uint64_t below_space = x - EACH(0x20);
+  uint64_t del = (x ^ EACH(0x7f)) - EACH(0x01);
+  return (below_space | del | x) & EACH(0x80);
+}
+
+static int all_printable(smtpf_str s)
+{
+  size_t i = 0;
+  uint64_t odd = 0;
+  if (s.n >= 8) {
+    for (; i + 8 <= s.n; i += 8)
+      odd |= odd8(s.p + i);
+    return !(odd | odd8(s.p + s.n - 8));
+  }
+  for (; i < s.n; i++)
+    odd |= (uint64_t)(s.p[i] < ' ' || s.p[i] > '~');
+  return !odd;
+}
+
+int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev)
+{
+  size_t n = line->n - 1;
+  int proper = n && line->p[n - 1] == '\r';
+  *line = (smtpf_str){line->p, proper ? n - 1 : n};
+  *high = 0;
+  if (proper && all_printable(*line))
+    return 1;
+  if (!proper) {
+    bad_line(ev, SMTPF_LIT("Line must end in CRLF, not in a bare LF"));
+    return 0;
+  }
+  for (size_t i = 0; i < line->n; i++) {
+    unsigned char c = (unsigned char)line->p[i];
+    if (c == '\0' || c == '\r' || c == 0x7f || (c < ' ' && c != '\t')) {
+      bad_line(ev, c == '\0'   ? SMTPF_LIT("Line with a NUL")
+                   : c == '\r' ? SMTPF_LIT("Line with a bare CR")
+                               : SMTPF_LIT("Line with a control character"));
+      return 0;
+    }
+    *high |= c > 0x7f;
+  }
+  return 1;
+}
+
+/* ---- arguments ---------------------------------------------------------------------------------- */
+
+static int is_blank(char c)
+{
+  return c == ' ' || c == '\t';
+}
+
+/* Where the path in front of `s` ends, brackets included; 0 when it does not end. Quoted strings may hold `>`. */
+static size_t path_end(smtpf_str s)
+{
+  const char *close = memchr(s.p, '>', s.n);
+  if (!close)
+    return 0;
+  if (!memchr(s.p, '"', (size_t)(close - s.p)))
+    return (size_t)(close + 1 - s.p);
+  int quoted = 0;
+  for (size_t i = 0; i < s.n; i++) {
+    char c = s.p[i];
+    if (quoted && c == '\\')
+      i++;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (c == '>' && !quoted)
+      return i + 1;
+  }
+  return 0;
+}
+
+/* `FROM:` or `TO:`, at most one space, the path, its parameters. */
+static int split_path(smtpf_smtpd_event *ev, smtpf_str rest)
+{
+  smtpf_str key = ev->verb == SMTPF_VERB_MAIL ? SMTPF_LIT("FROM:") : SMTPF_LIT("TO:");
+  if (rest.n < key.n || !smtpf_str_equal_nocase((smtpf_str){rest.p, key.n}, key))
+    return 0;
+  size_t at = key.n;
+  at += at < rest.n && rest.p[at] == ' ';
+  smtpf_str s = {rest.p + at, rest.n - at};
+  if (!s.n || is_blank(s.p[0]))
+    return 0;
+  size_t n = 0;
+  if (s.p[0] == '<') {
+    n = path_end(s);
+  } else {
+    while (n < s.n && s.p[n] != ' ' && s.p[n] != '<' && s.p[n] != '>')
+      n++;
+  }
+  if (!n || (n < s.n && s.p[n] != ' '))
+    return 0;
+  ev->arg = (smtpf_str){s.p, n};
+  ev->params = n < s.n ? (smtpf_str){s.p + n + 1, s.n - n - 1} : (smtpf_str){NULL, 0};
+  return 1;
+}
+
+static int parse_path(smtpf_smtpd_event *ev, smtpf_str rest, int high, const smtpf_announced *a)
+{
+  if (!split_path(ev, rest)) {
+    bad_argument(ev, ev->verb == SMTPF_VERB_MAIL ? SMTPF_LIT("Syntax: MAIL FROM:<address> [parameters]")
+                                                 : SMTPF_LIT("Syntax: RCPT TO:<address> [parameters]"));
+    return 0;
+  }
+  int utf8 = 0;
+  if (ev->params.n && !smtpf_params_check(ev, a, &utf8))
+    return 0;
+  if (ev->verb == SMTPF_VERB_MAIL && high && !utf8)
+    smtpf_event_violate(ev, 553, SMTPF_LIT("5.6.7"), SMTPF_LIT("Address beyond ASCII needs the parameter SMTPUTF8"));
+  return utf8;
+}
+
+/* BDAT SP 1*20DIGIT [SP LAST] (RFC 3030 section 2). A size that cannot be read leaves no way to find the next command.
+ */
+static void parse_chunk(smtpf_smtpd_event *ev, smtpf_str rest)
+{
+  smtpf_str size = smtpf_str_cut(&rest, ' ');
+  if (!size.n) {
+    bad_argument(ev, SMTPF_LIT("Syntax: BDAT size [LAST]"));
+    return;
+  }
+  if (smtpf_str_uint(size, UINT64_MAX, &ev->chunk) != SMTPF_OK ||
+      (rest.n && !smtpf_str_equal_nocase(rest, SMTPF_LIT("LAST")))) {
+    bad_argument(ev, SMTPF_LIT("Syntax: BDAT size [LAST]"));
+    ev->fatal = 1;
+    return;
+  }
+  ev->last = rest.n != 0;
+}
+
+/* Bytes above 0x7f: in the path or argument of these only, and only where SMTPUTF8 is announced (RFC 6531 3.7.4.2). */
+static int may_be_high(int verb, const smtpf_announced *a)
+{
+  return (a->extensions & SMTPF_EXT_SMTPUTF8) &&
+         (verb == SMTPF_VERB_MAIL || verb == SMTPF_VERB_RCPT || verb == SMTPF_VERB_VRFY || verb == SMTPF_VERB_EXPN);
+}
+
+int smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtpf_smtpd_event *ev)
+{
+  while (line.n && is_blank(line.p[line.n - 1]))
+    line.n--;
+  size_t n = 0;
+  while (n < line.n && !is_blank(line.p[n]))
+    n++;
+  ev->name = (smtpf_str){line.p, n};
+  while (n < line.n && is_blank(line.p[n]))
+    n++;
+  smtpf_str rest = {line.p + n, line.n - n};
+  const struct rule *r = find_rule(ev->name, a);
+  ev->kind = SMTPF_SMTPD_COMMAND;
+  ev->verb = r ? r->verb : SMTPF_VERB_UNKNOWN;
+  ev->arg = rest;
+  if (high && !may_be_high(ev->verb, a))
+    smtpf_event_violate(ev, r ? 501 : 500, SMTPF_LIT("5.5.2"), SMTPF_LIT("Command with bytes beyond ASCII"));
+  else if (r && r->argument == PATH)
+    return parse_path(ev, rest, high, a);
+  else if (r && r->argument == CHUNK)
+    parse_chunk(ev, rest);
+  else if (r && r->argument == NEEDED && !rest.n)
+    bad_argument(ev, SMTPF_LIT("Command needs an argument"));
+  else if (r && r->argument == NONE && rest.n)
+    bad_argument(ev, SMTPF_LIT("Command takes no argument"));
+  return 0;
+}

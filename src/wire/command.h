@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * wire: sans-I/O codecs, bytes in and events out. May call base, mail and the public API of the session. Does no I/O,
+ * reads no clock, knows no socket, and never sees the inside of core.
+ *
+ * command: one command line (RFC 5321 4.1.1, 4.1.2), read by itself: what it says, or why it says nothing.
+ */
+#ifndef SMTPF_WIRE_COMMAND_H
+#define SMTPF_WIRE_COMMAND_H
+
+#include <smtpfilter/session.h>
+#include <smtpfilter/wire.h>
+
+/* What a server has announced. */
+typedef struct smtpf_announced {
+  unsigned extensions; /* smtpf_extension */
+  int lmtp;
+  uint64_t message_max;
+} smtpf_announced;
+
+/* Turns the event into a violation. */
+void smtpf_event_violate(smtpf_smtpd_event *ev, int code, smtpf_str enhanced, smtpf_str text);
+
+/* Looks at the bytes of a line that ends in LF, and takes its line end off. 1 when all is well; else 0, and the event
+ * is a violation: ended by a bare LF, or with a CR, NUL or other control character in it. *high is 1 when there are
+ * bytes above 0x7f. */
+int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev);
+
+/* Reads a line without its CRLF. The event becomes COMMAND or VIOLATION; all its strings point into the line. The path
+ * of MAIL and RCPT is found, not judged, and may still lack its brackets. `high` is of smtpf_line_check(). 1 when
+ * SMTPUTF8 is among the parameters of MAIL. */
+int smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtpf_smtpd_event *ev);
+
+/* 1 when nothing may be sent behind this command before its reply has come (RFC 2920 3.1, RFC 3207 4, RFC 4954 4). */
+int smtpf_verb_is_last(int verb);
+
+/* Judges the parameters of MAIL or RCPT by what was announced. 1 when they may pass; else 0, and the event is a
+ * violation. *utf8 is 1 when SMTPUTF8 is among them. */
+int smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a, int *utf8);
+
+/* A word of up to eight letters and digits as a number, without regard to case; 0 for any other. */
+uint64_t smtpf_word(smtpf_str s);
+
+/* The same of a literal in capitals. */
+#define SMTPF_WORD(a, b, c, d, e, f, g, h)                                                                             \
+  ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 | (uint64_t)(d) << 24 | (uint64_t)(e) << 32 |              \
+   (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
+
+#endif

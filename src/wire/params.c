@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include <smtpfilter/ext/mail.h>
+
+#include "base/str.h"
+#include "wire/command.h"
+
+/* ---- values ------------------------------------------------------------------------------------- */
+
+static int is_hex(char c)
+{
+  return smtpf_is_digit(c) || (c >= 'A' && c <= 'F');
+}
+
+/* xtext (RFC 3461 section 4), with bytes above 0x7f (RFC 6533 section 3) where `high`. */
+static int is_xtext(smtpf_str s, int high)
+{
+  for (size_t i = 0; i < s.n; i++) {
+    unsigned char c = (unsigned char)s.p[i];
+    if (c == '+') {
+      if (i + 2 >= s.n || !is_hex(s.p[i + 1]) || !is_hex(s.p[i + 2]))
+        return 0;
+      i += 2;
+    } else if (c == '=' || c < '!' || c == 0x7f || (c > '~' && !high)) {
+      return 0;
+    }
+  }
+  return 1;
+}
+
+static int is_size(smtpf_str v)
+{
+  uint64_t n;
+  return v.n <= 20 && smtpf_str_uint(v, UINT64_MAX, &n) == SMTPF_OK;
+}
+
+static int is_body(smtpf_str v)
+{
+  return smtpf_str_equal_nocase(v, SMTPF_LIT("7BIT")) || smtpf_str_equal_nocase(v, SMTPF_LIT("8BITMIME"));
+}
+
+static int is_empty(smtpf_str v)
+{
+  return !v.n;
+}
+
+static int is_ret(smtpf_str v)
+{
+  return smtpf_str_equal_nocase(v, SMTPF_LIT("FULL")) || smtpf_str_equal_nocase(v, SMTPF_LIT("HDRS"));
+}
+
+static int is_envid(smtpf_str v)
+{
+  return v.n && v.n <= 100 && is_xtext(v, 0);
+}
+
+static int is_auth(smtpf_str v)
+{
+  return v.n && is_xtext(v, 0);
+}
+
+/* NEVER alone, or a list of the others (RFC 3461 4.1). */
+static int is_notify(smtpf_str v)
+{
+  if (smtpf_str_equal_nocase(v, SMTPF_LIT("NEVER")))
+    return 1;
+  if (!v.n || v.p[v.n - 1] == ',')
+    return 0;
+  while (v.n) {
+    smtpf_str word = smtpf_str_cut(&v, ',');
+    if (!smtpf_str_equal_nocase(word, SMTPF_LIT("SUCCESS")) && !smtpf_str_equal_nocase(word, SMTPF_LIT("FAILURE")) &&
+        !smtpf_str_equal_nocase(word, SMTPF_LIT("DELAY")))
+      return 0;
+  }
+  return 1;
+}
+
+/* Address type, semicolon, address (RFC 3461 4.2). A line with bytes above 0x7f came so far only with SMTPUTF8. */
+static int is_orcpt(smtpf_str v)
+{
+  smtpf_str rest = v;
+  smtpf_str type = smtpf_str_cut(&rest, ';');
+  return v.n <= 500 && type.n && type.n < v.n && rest.n && is_xtext(rest, 1);
+}
+
+/* ---- the parameters ----------------------------------------------------------------------------- */
+
+static const struct param {
+  uint64_t word;
+  uint8_t verb;
+  unsigned extension;
+  int (*good)(smtpf_str value);
+} params[] = {
+    {SMTPF_WORD('S', 'I', 'Z', 'E', 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_SIZE, is_size},
+    {SMTPF_WORD('B', 'O', 'D', 'Y', 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_8BITMIME, is_body},
+    {SMTPF_WORD('N', 'O', 'T', 'I', 'F', 'Y', 0, 0), SMTPF_VERB_RCPT, SMTPF_EXT_DSN, is_notify},
+    {SMTPF_WORD('O', 'R', 'C', 'P', 'T', 0, 0, 0), SMTPF_VERB_RCPT, SMTPF_EXT_DSN, is_orcpt},
+    {SMTPF_WORD('S', 'M', 'T', 'P', 'U', 'T', 'F', '8'), SMTPF_VERB_MAIL, SMTPF_EXT_SMTPUTF8, is_empty},
+    {SMTPF_WORD('R', 'E', 'T', 0, 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_DSN, is_ret},
+    {SMTPF_WORD('E', 'N', 'V', 'I', 'D', 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_DSN, is_envid},
+    {SMTPF_WORD('A', 'U', 'T', 'H', 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_AUTH, is_auth},
+};
+
+enum { N_PARAMS = sizeof params / sizeof params[0] };
+
+static int refuse(smtpf_smtpd_event *ev, int code, smtpf_str enhanced, smtpf_str text)
+{
+  smtpf_event_violate(ev, code, enhanced, text);
+  return 0;
+}
+
+static const struct param *find_param(int verb, smtpf_str key, const smtpf_announced *a)
+{
+  uint64_t w = smtpf_word(key);
+  for (size_t i = 0; i < N_PARAMS; i++)
+    if (params[i].word == w && params[i].verb == verb)
+      return params[i].extension & a->extensions ? &params[i] : NULL;
+  return NULL;
+}
+
+static int too_big(smtpf_str size, const smtpf_announced *a)
+{
+  uint64_t n;
+  return a->message_max && smtpf_str_uint(size, UINT64_MAX, &n) == SMTPF_OK && n > a->message_max;
+}
+
+int smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a, int *utf8)
+{
+  smtpf_str rest = ev->params, key, value;
+  unsigned seen = 0;
+  int r;
+  *utf8 = 0;
+  while ((r = smtpf_param_next(&rest, &key, &value)) == SMTPF_OK) {
+    const struct param *p = find_param(ev->verb, key, a);
+    if (!p)
+      return refuse(ev, 555, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter not announced"));
+    unsigned bit = 1u << (p - params);
+    if (seen & bit)
+      return refuse(ev, 501, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter given twice"));
+    seen |= bit;
+    if (!p->good(value))
+      return p->good == is_body ? refuse(ev, 555, SMTPF_LIT("5.5.4"), SMTPF_LIT("Body type not announced"))
+                                : refuse(ev, 501, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter with a bad value"));
+    if (p->good == is_size && too_big(value, a))
+      return refuse(ev, 552, SMTPF_LIT("5.3.4"), SMTPF_LIT("Message too big: limit message_max"));
+    *utf8 |= p->extension == SMTPF_EXT_SMTPUTF8;
+  }
+  return r == SMTPF_EPARSE ? refuse(ev, 501, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter with a bad syntax")) : 1;
+}
