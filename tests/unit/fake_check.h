@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fake_check: a policy and a task without a library behind them. Every smtpf_section_* and smtpf_task_*
+ * function is defined here and nothing of the core is linked: a check that passes these tests needs
+ * nothing but ext/. A test sets options by path, runs one check on one event, hands it scripted answers in
+ * any order, and looks at the findings. Memory is counted, and any allocation can be made to fail.
+ */
+#ifndef FAKE_CHECK_H
+#define FAKE_CHECK_H
+
+#include <check.h>
+#include <smtpfilter/ext/check.h>
+
+#include "check/checks.h"
+
+#define FAKE_MAX 64
+
+typedef struct fake_finding {
+  int kind;
+  const char *code, *enhanced;
+  int32_t score;
+  unsigned flags;
+  int reply;
+  char detail[512], text[512];
+} fake_finding;
+
+typedef struct fake_question {
+  int kind, type; /* smtpf_answer_kind, smtpf_dns_type */
+  char name[300];
+  uint32_t tag;
+  int64_t ms;
+  int open;
+} fake_question;
+
+struct smtpf_task {
+  const smtpf_check *check;
+  void *self;
+  smtpf_event ev;
+  smtpf_ip client, local;
+  smtpf_path sender, recipient;
+  char client_text[SMTPF_IP_TEXT];
+  int status; /* of the last run or resume */
+  fake_finding findings[FAKE_MAX];
+  size_t n;
+  fake_question questions[2 * FAKE_MAX];
+  size_t asked, asked_max; /* asked_max: then SMTPF_ELIMIT */
+  struct {
+    const char *name;
+    char value[300];
+    int connection;
+  } facts[FAKE_MAX];
+  size_t n_facts;
+  int64_t delay_ms;
+  int32_t score; /* what smtpf_task_score() says */
+  void *slot;
+  void *memory[FAKE_MAX];
+  size_t n_memory;
+};
+
+/* ---- the policy ---------------------------------------------------------------------------------- */
+
+void fake_reset(void);                              /* no option set, no allocation fails */
+void fake_set(const char *path, const char *value); /* dnslists[zen.example].score; a STRINGS option is appended to */
+extern long fake_fail_at;                           /* the how-manieth allocation fails; 0 for none */
+extern long fake_live;                              /* allocations that were not freed */
+extern long fake_count;                             /* allocations since fake_reset() */
+int fake_number(const smtpf_option *row, const char *text, int64_t *out); /* 1 when the text fits the row */
+
+/* ---- the task ------------------------------------------------------------------------------------ */
+
+int fake_open(smtpf_task *t, const smtpf_check *check, smtpf_error *err); /* the check's open over what was set */
+void fake_close(smtpf_task *t);
+void fake_client(smtpf_task *t, const char *address); /* sets client and client_text */
+void fake_local(smtpf_task *t, const char *address);
+void fake_sender(smtpf_task *t, const char *path);    /* with brackets */
+void fake_recipient(smtpf_task *t, const char *path); /* with brackets */
+int fake_run(smtpf_task *t, int stage);               /* findings and questions of the last run are forgotten */
+
+/* Answers the open question about a name. Records are text: an address, a name, a TXT. Fails when nobody asked. */
+int fake_dns(smtpf_task *t, int type, const char *name, int status, const char *const *records, size_t n);
+#define FAKE_DNS(t, type, name, ...)                                                                                   \
+  fake_dns((t), (type), (name), SMTPF_DNS_OK, (const char *[]){__VA_ARGS__},                                           \
+           sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *))
+int fake_dns_fails(smtpf_task *t, int type, const char *name, int status);
+int fake_directory(smtpf_task *t, const char *address, int status, const char *cause);
+int fake_timer(smtpf_task *t, int64_t ms); /* the first open timer of this length */
+int fake_asked(const smtpf_task *t, int type, const char *name);
+
+/* ---- assertions ---------------------------------------------------------------------------------- */
+
+#define ck_finding(t, i, k, c)                                                                                         \
+  do {                                                                                                                 \
+    ck_assert_uint_gt((t)->n, (i));                                                                                    \
+    ck_assert_str_eq((t)->findings[i].code, (c));                                                                      \
+    ck_assert_int_eq((t)->findings[i].kind, (k));                                                                      \
+  } while (0)
+
+/* Exactly one finding, of this kind and code, and the check is done. */
+#define ck_only(t, k, c)                                                                                               \
+  do {                                                                                                                 \
+    ck_assert_int_eq((t)->status, SMTPF_OK);                                                                           \
+    ck_assert_uint_eq((t)->n, 1);                                                                                      \
+    ck_finding(t, 0, k, c);                                                                                            \
+  } while (0)
+
+Suite *rules_suite(void);
+Suite *envelope_suite(void);
+Suite *dnslist_suite(void);
+Suite *iprev_suite(void);
+Suite *addrlist_suite(void);
+
+#endif
