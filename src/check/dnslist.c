@@ -37,9 +37,9 @@ static const smtpf_option rows[] = {
      "Whether the list is asked about IPv6 clients. Switch it off for zones that hold IPv4 addresses only."},
     {"dnslists[zone].codes[match]", SMTPF_OPTION_LIST, NULL, 0, 256, NULL,
      "Which answers count, and for how much; all others count for nothing. A match is one address (`127.0.0.2`), a "
-     "range in the last octet (`127.0.0.4-7`) or a prefix (`127.0.2.0/24`), inside 127.0.0.0/8 and outside "
-     "127.255.255.0/24. Of several codes that match one answer, the one whose score is farthest from zero counts; "
-     "each code counts once, however many answers match it; the scores of different codes add up."},
+     "range in the last octet (`127.0.0.4-7`) or a prefix (`127.0.2.0/24`), inside 127.0.0.0/8; 127.255.255.0/24 "
+     "never counts. Of several codes that match one answer, the one whose score is farthest from zero counts; each "
+     "code counts once, however many answers match it; the scores of different codes add up."},
     {"dnslists[zone].codes[match].score", SMTPF_OPTION_SCORE, "5", -100000, INT32_MAX, NULL,
      "What this answer is worth; negative speaks for the client. `off`: as if the code were not there. The default "
      "is that of a whole list."},
@@ -106,9 +106,7 @@ static int parse_match(smtpf_str text, uint32_t *lo, uint32_t *hi)
       return SMTPF_EPARSE;
     *hi = (*lo & ~UINT32_C(255)) | last;
   }
-  if (*hi < *lo || !is_sane(*lo) || !is_sane(*hi) || (*lo < UINT32_C(0x7fffff00) && *hi > UINT32_C(0x7fffffff)))
-    return SMTPF_EPARSE;
-  return SMTPF_OK;
+  return *hi >= *lo && is_sane(*lo) && *hi >> 24 == 127 ? SMTPF_OK : SMTPF_EPARSE;
 }
 
 static int open_code(code *c, const smtpf_section *s, smtpf_error *err)
