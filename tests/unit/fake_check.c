@@ -240,11 +240,6 @@ const smtpf_mem *smtpf_section_mem(const smtpf_section *s)
   return &mem;
 }
 
-const char *smtpf_strerror(int code)
-{
-  return code == SMTPF_ELIMIT ? "limit" : "error";
-}
-
 /* ---- smtpf_task -------------------------------------------------------------------------------------- */
 
 static void copy(char *to, size_t cap, smtpf_str s)

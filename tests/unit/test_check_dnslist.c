@@ -339,7 +339,7 @@ START_TEST(too_many)
   ck_assert_uint_eq(t.n, 2);
   ck_finding(&t, 0, SMTPF_CLEAR, "not-listed");
   ck_finding(&t, 1, SMTPF_UNKNOWN, "not-asked");
-  ck_assert_str_eq(t.findings[1].detail, "bl.example limit");
+  ck_assert_ptr_nonnull(strstr(t.findings[1].detail, smtpf_strerror(SMTPF_ELIMIT)));
   fake_close(&t);
 }
 END_TEST

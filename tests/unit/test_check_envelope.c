@@ -281,7 +281,7 @@ START_TEST(recipient_unknown)
   deferred("timeout", "the directory did not answer in time");
   for (t.asked_max = 1; t.asked_max; t.asked_max = 0) {
     to("<user@example.net>");
-    deferred("not-asked", "limit");
+    deferred("not-asked", smtpf_strerror(SMTPF_ELIMIT));
   }
   fake_close(&t);
 }
