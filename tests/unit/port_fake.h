@@ -19,7 +19,7 @@ typedef struct fake_result {
   struct {
     smtpf_dns_record r;
     char text[FAKE_TEXT]; /* NUL added */
-  } *records;
+  } * records;
   smtpf_str value; /* of a store */
   char bytes[4096];
 } fake_result;
@@ -54,10 +54,10 @@ struct smtpf_driver {
 };
 
 smtpf_driver *fake_new(const fake_option *options, size_t n);
-void fake_free(smtpf_driver *d);              /* fails the test when something is still held */
+void fake_free(smtpf_driver *d);                                /* fails the test when something is still held */
 const fake_result *fake_op(const smtpf_driver *d, smtpf_op op); /* what became of it */
-void fake_forget(smtpf_driver *d);            /* all tokens are fresh again */
-size_t fake_watched(const smtpf_driver *d);   /* how many descriptors */
+void fake_forget(smtpf_driver *d);                              /* all tokens are fresh again */
+size_t fake_watched(const smtpf_driver *d);                     /* how many descriptors */
 /* Polls and fires timers until `completed` operations are complete; 0 when that took longer than `ms`. */
 int fake_run(smtpf_driver *d, size_t completed, int64_t ms);
 

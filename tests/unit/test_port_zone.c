@@ -3,6 +3,7 @@
  * The zone text and the static resolver over it.
  */
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "port/port.h"
@@ -193,7 +194,14 @@ END_TEST
 
 START_TEST(illegal_names_are_not_asked)
 {
-  static const char *const bad[] = {"", ".", "a..b", ".a", "a b", "a\\b", "a\tb", "\xc3\xa4.example",
+  static const char *const bad[] = {"",
+                                    ".",
+                                    "a..b",
+                                    ".a",
+                                    "a b",
+                                    "a\\b",
+                                    "a\tb",
+                                    "\xc3\xa4.example",
                                     "1234567890123456789012345678901234567890123456789012345678901234.example"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     ck_assert_int_eq(port->query(self, 1, SMTPF_DNS_A, bad[i]), SMTPF_EINVAL);
@@ -255,9 +263,7 @@ START_TEST(faults_name_their_line)
   size_t line = 0, expected = 3;
   for (const char *p = faults[_i]; *p; p++)
     expected += *p == '\n';
-  strcpy(room, "; one\nfine A 192.0.2.1\n");
-  strcat(room, faults[_i]);
-  strcat(room, "\nlater A 192.0.2.1\n");
+  snprintf(room, sizeof room, "; one\nfine A 192.0.2.1\n%s\nlater A 192.0.2.1\n", faults[_i]);
   ck_assert_int_eq(smtpf_zone_new(&bad, smtpf_str_of(room), NULL, &line), SMTPF_EPARSE);
   ck_assert_uint_eq(line, expected);
   ck_assert_ptr_eq(bad, zone); /* untouched */
