@@ -54,11 +54,16 @@ smtpf_driver *fake_new(const fake_option *options, size_t n)
 
 void fake_forget(smtpf_driver *d)
 {
-  for (size_t i = 0; i < FAKE_OPS; i++) {
-    free(d->results[i].records);
-    d->results[i] = (fake_result){.status = 0};
+  for (size_t i = 0; i < FAKE_OPS && d->completed; i++) {
+    fake_result *r = &d->results[i];
+    d->completed -= r->completions > 0;
+    free(r->records);
+    r->records = NULL;
+    r->completions = r->status = 0;
+    r->ttl = 0;
+    r->count = 0;
+    r->value.n = 0;
   }
-  d->completed = 0;
 }
 
 void fake_free(smtpf_driver *d)
