@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The proof of the plugin contract: every file of src/check, alone in an empty folder, is compiled against the
+# installed headers, linked with the installed library, takes the place of the built-in check, and runs.
+# usage: run.sh SRCDIR PKGCONFIGDIR LIBDIR   (environment: DESTDIR, CC, CFLAGS, LDFLAGS, PKG_CONFIG)
+set -eu
+src=$(cd "$1" && pwd) pkgconfigdir=$2 libdir=$3
+DESTDIR=${DESTDIR-} CC=${CC:-cc} PKG_CONFIG=${PKG_CONFIG:-pkg-config}
+PKG_CONFIG_PATH=$DESTDIR$pkgconfigdir${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+export PKG_CONFIG_PATH
+if [ -n "$DESTDIR" ]; then
+  PKG_CONFIG_SYSROOT_DIR=$DESTDIR
+  export PKG_CONFIG_SYSROOT_DIR
+fi
+LD_LIBRARY_PATH=$DESTDIR$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/installcheck.XXXXXX")
+trap 'rm -rf "$work"' EXIT INT TERM
+fail() {
+  echo "installcheck: $*" >&2
+  exit 1
+}
+cflags=$("$PKG_CONFIG" --cflags libsmtpfilter) || fail "no libsmtpfilter.pc in $DESTDIR$pkgconfigdir"
+libs=$("$PKG_CONFIG" --libs libsmtpfilter)
+warnings="-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wundef -Werror"
+
+n=0
+for file in "$src"/src/check/*.c; do
+  name=$(basename "$file" .c)
+  case $name in # what it must find, and the options that let it
+  checks) continue ;; # the table of built-in ones
+  early_talk) set -- early ;;
+  addrlist) set -- listed 'addrlists["ours"].entries+=192.0.2.0/24' ;;
+  dnslist) set -- listed 'dnslists["list.example"].codes["127.0.0.2"].score=3' ;;
+  iprev) set -- permerror iprev.enable=true ;;
+  helo) set -- bare-address helo.bare_address=score ;;
+  null_sender) set -- never-sends null_sender.never+=nobody@example.net ;;
+  relay) set -- denied local_domains+=example.org ;;
+  recipient) set -- absent local_domains+=example.net directory.complete=true ;;
+  delay) set -- delayed delay.connect=1ms ;;
+  *) fail "src/check/$name.c has no line in tests/installcheck/run.sh" ;;
+  esac
+  mkdir "$work/$name"
+  cp "$file" "$src/tests/installcheck/host.c" "$work/$name"
+  (
+    cd "$work/$name"
+    # shellcheck disable=SC2086
+    $CC $warnings ${CFLAGS-} $cflags -c "$name.c"
+    # shellcheck disable=SC2086
+    $CC $warnings ${CFLAGS-} $cflags -DCHECK="smtpf_check_$name" ${LDFLAGS-} -o host host.c "$name.o" $libs
+  ) || fail "$name does not build against the installed library"
+  "$work/$name/host" "$@" || fail "$name"
+  n=$((n + 1))
+done
+[ "$n" -gt 0 ] || fail "no checks in $src/src/check"
+echo "installcheck: $n checks built out of tree and run"
