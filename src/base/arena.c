@@ -21,12 +21,24 @@ void smtpf_arena_init(smtpf_arena *a, const smtpf_mem *mem, size_t chunk, size_t
 
 void smtpf_arena_clear(smtpf_arena *a)
 {
-  for (struct smtpf_arena_chunk *c = a->first, *next; c; c = next) {
-    next = c->next;
+  smtpf_arena_back(a, (smtpf_arena_mark){NULL, 0, 0});
+}
+
+smtpf_arena_mark smtpf_arena_here(const smtpf_arena *a)
+{
+  return (smtpf_arena_mark){a->first, a->first ? a->first->used : 0, a->held};
+}
+
+void smtpf_arena_back(smtpf_arena *a, smtpf_arena_mark mark)
+{
+  while (a->first != mark.first) {
+    struct smtpf_arena_chunk *c = a->first;
+    a->first = c->next;
     smtpf_mem_free(a->mem, c);
   }
-  a->first = NULL;
-  a->held = 0;
+  if (a->first)
+    a->first->used = mark.used;
+  a->held = mark.held;
 }
 
 static void *take(smtpf_arena *a, size_t n, size_t align)
@@ -49,14 +61,8 @@ static void *take(smtpf_arena *a, size_t n, size_t align)
     return NULL;
   c->size = size;
   c->used = n;
-  c->next = a->first;
-  /* A request larger than a chunk must not waste what is left of the newest one. */
-  if (a->first && a->chunk && n > usual) {
-    c->next = a->first->next;
-    a->first->next = c;
-  } else {
-    a->first = c;
-  }
+  c->next = a->first; /* newest first, always: that is what makes marks work */
+  a->first = c;
   a->held += head + size;
   return c->bytes;
 }

@@ -26,6 +26,15 @@ void smtpf_arena_init(smtpf_arena *a, const smtpf_mem *mem, size_t chunk, size_t
 /* Frees everything; the arena is empty and usable. */
 void smtpf_arena_clear(smtpf_arena *a);
 
+/* A point to go back to: what was taken after the mark is freed, what was before it stays. */
+typedef struct smtpf_arena_mark {
+  struct smtpf_arena_chunk *first;
+  size_t used, held;
+} smtpf_arena_mark;
+
+smtpf_arena_mark smtpf_arena_here(const smtpf_arena *a);
+void smtpf_arena_back(smtpf_arena *a, smtpf_arena_mark mark);
+
 /* Aligned for any object; zeroed. NULL without memory or beyond the cap. */
 void *smtpf_arena_alloc(smtpf_arena *a, size_t n);
 

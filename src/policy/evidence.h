@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * policy: pure functions from evidence to dispositions. May call base; no I/O, no clock, no allocation.
+ *
+ * evidence: one finding of one check, as the judge sees it.
+ */
+#ifndef SMTPF_POLICY_EVIDENCE_H
+#define SMTPF_POLICY_EVIDENCE_H
+
+#include <smtpfilter/ext/check.h>
+
+typedef struct smtpf_evidence {
+  struct smtpf_evidence *next; /* in its scope, ordered by (stage, declaration) */
+  const char *check;           /* name of the check */
+  const char *code;            /* short word */
+  const char *enhanced;        /* with `reply`; NULL for the default */
+  smtpf_str detail, text;
+  int32_t score;               /* thousandths */
+  uint32_t elapsed_us;
+  uint16_t reply;              /* with REFUSE or DEFER; 0 for the default */
+  uint8_t stage;               /* smtpf_stage */
+  uint8_t kind;                /* smtpf_evidence_kind */
+  uint8_t flags;               /* smtpf_finding_flag */
+} smtpf_evidence;
+
+/* The evidence in view of one decision, ordered by (stage, declaration). */
+typedef struct smtpf_view {
+  const smtpf_evidence *const *v;
+  size_t n;
+} smtpf_view;
+
+#endif
