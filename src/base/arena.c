@@ -16,12 +16,13 @@ struct smtpf_arena_chunk {
 
 void smtpf_arena_init(smtpf_arena *a, const smtpf_mem *mem, size_t chunk, size_t cap)
 {
-  *a = (smtpf_arena){.mem = mem, .chunk = chunk, .cap = cap};
+  *a = (smtpf_arena){.mem = mem, .chunk = chunk, .usual = chunk, .cap = cap};
 }
 
 void smtpf_arena_clear(smtpf_arena *a)
 {
   smtpf_arena_back(a, (smtpf_arena_mark){NULL, 0, 0});
+  a->usual = a->chunk;
 }
 
 smtpf_arena_mark smtpf_arena_here(const smtpf_arena *a)
@@ -52,7 +53,7 @@ static void *take(smtpf_arena *a, size_t n, size_t align)
     }
   }
   const size_t head = sizeof *c;
-  size_t usual = a->chunk > head ? a->chunk - head : 0;
+  const size_t usual = a->usual > head ? a->usual - head : 0;
   size_t size = n > usual ? n : usual;
   if (size > a->cap || a->held > a->cap - size || head > a->cap - a->held - size)
     return NULL;
@@ -64,6 +65,8 @@ static void *take(smtpf_arena *a, size_t n, size_t align)
   c->next = a->first; /* newest first, always: that is what makes marks work */
   a->first = c;
   a->held += head + size;
+  if (a->usual < a->chunk * 16)
+    a->usual *= 2;
   return c->bytes;
 }
 

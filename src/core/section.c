@@ -286,7 +286,7 @@ int smtpf_tree_set(smtpf_tree *t, smtpf_str path, smtpf_str value, int append, s
   return store(t, v, value, number, append);
 }
 
-const smtpf_option *smtpf_tree_list(smtpf_tree *t, smtpf_str path)
+const smtpf_option *smtpf_tree_list(const smtpf_tree *t, smtpf_str path)
 {
   struct smtpf_section *s;
   struct step last;

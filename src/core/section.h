@@ -45,7 +45,7 @@ int smtpf_tree_copy(smtpf_tree *to, const smtpf_tree *from); /* `to` is initiali
 int smtpf_tree_set(smtpf_tree *t, smtpf_str path, smtpf_str value, int append, smtpf_str file, int line, smtpf_error *err);
 
 /* The LIST row a path names: `dnslists`, `dnslists["x"].codes`; NULL when it is none. */
-const smtpf_option *smtpf_tree_list(smtpf_tree *t, smtpf_str path);
+const smtpf_option *smtpf_tree_list(const smtpf_tree *t, smtpf_str path);
 
 /* The value at a path; NULL when it was not set. *row, if not NULL, is its row, NULL when there is none. */
 const smtpf_value *smtpf_tree_find(const smtpf_tree *t, smtpf_str path, const smtpf_option **row);

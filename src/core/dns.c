@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "dns.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "driver.h"
+
+enum { NAME_MAX_LENGTH = 253, KEY_MAX = 2 + NAME_MAX_LENGTH };
+
+/* One question at the resolver. */
+typedef struct smtpf_dns_flight {
+  smtpf_op_slot *slot; /* the port's operation */
+  smtpf_link waiters;
+  smtpf_str key;
+  char bytes[KEY_MAX + 1]; /* type, name, NUL */
+} smtpf_dns_flight;
+
+/* What everybody gets when there is no memory for an answer. Never freed. */
+static const smtpf_dns_entry no_memory = {.refs = 1, .answer = {sizeof(smtpf_dns_answer), SMTPF_DNS_SERVFAIL, 0, 0, NULL}};
+
+void smtpf_dns_init(smtpf_dns *dns, const smtpf_mem *mem, const uint64_t seed[2])
+{
+  smtpf_map_init(&dns->cache, mem, seed);
+  smtpf_map_init(&dns->flights, mem, seed);
+  smtpf_list_init(&dns->by_use);
+}
+
+void smtpf_dns_release(smtpf_driver *d, smtpf_dns_entry *e)
+{
+  if (e && e != &no_memory && --e->refs == 0)
+    smtpf_mem_free(&d->mem, e);
+}
+
+static void forget(smtpf_driver *d, smtpf_dns_entry *e)
+{
+  smtpf_map_remove(&d->dns.cache, e->key);
+  smtpf_list_remove(&e->by_use);
+  e->cached = 0;
+  smtpf_dns_release(d, e);
+}
+
+static void end_flight(smtpf_driver *d, smtpf_dns_flight *f)
+{
+  smtpf_map_remove(&d->dns.flights, f->key);
+  smtpf_op_give(&d->ops, f->slot);
+  smtpf_mem_free(&d->mem, f);
+}
+
+void smtpf_dns_free(smtpf_driver *d)
+{
+  size_t i = 0;
+  for (smtpf_map_entry *m; (m = smtpf_map_next(&d->dns.flights, &i));)
+    smtpf_mem_free(&d->mem, m->value);
+  smtpf_map_free(&d->dns.flights);
+  while (!smtpf_list_empty(&d->dns.by_use))
+    forget(d, SMTPF_OF(d->dns.by_use.next, smtpf_dns_entry, by_use));
+  smtpf_map_free(&d->dns.cache);
+}
+
+/* type, then the name in lower case without a trailing dot. 0 when it is no name. */
+static size_t make_key(char *out, int type, smtpf_str name)
+{
+  if (name.n && name.p[name.n - 1] == '.')
+    name.n--;
+  if (!name.n || name.n > NAME_MAX_LENGTH || memchr(name.p, '\0', name.n))
+    return 0;
+  out[0] = (char)(type >> 8);
+  out[1] = (char)type;
+  for (size_t i = 0; i < name.n; i++)
+    out[2 + i] = smtpf_lower(name.p[i]);
+  out[2 + name.n] = '\0';
+  return 2 + name.n;
+}
+
+static void answer_waiters(smtpf_driver *d, smtpf_dns_flight *f, smtpf_dns_entry *e)
+{
+  while (!smtpf_list_empty(&f->waiters)) {
+    smtpf_op_slot *slot = SMTPF_OF(f->waiters.next, smtpf_op_slot, in_queue);
+    smtpf_list_remove(&slot->in_queue);
+    slot->flight = NULL;
+    slot->dns = e;
+    if (e != &no_memory)
+      e->refs++;
+    smtpf_driver_answered(d, slot);
+  }
+}
+
+static int start_flight(smtpf_driver *d, smtpf_op_slot *waiter, const char *key, size_t n)
+{
+  smtpf_dns_flight *f = smtpf_mem_zalloc(&d->mem, sizeof *f);
+  smtpf_op_slot *slot = f ? smtpf_op_take(&d->ops, SMTPF_OP_FLIGHT) : NULL;
+  if (!slot) {
+    smtpf_mem_free(&d->mem, f);
+    return SMTPF_ENOMEM;
+  }
+  memcpy(f->bytes, key, n + 1);
+  f->key = (smtpf_str){f->bytes, n};
+  f->slot = slot;
+  slot->flight = f;
+  smtpf_list_init(&f->waiters);
+  if (smtpf_map_set(&d->dns.flights, f->key, f) != SMTPF_OK) {
+    smtpf_op_give(&d->ops, slot);
+    smtpf_mem_free(&d->mem, f);
+    return SMTPF_ENOMEM;
+  }
+  waiter->flight = f;
+  smtpf_list_append(&f->waiters, &waiter->in_queue);
+  d->stats[SMTPF_STAT_DNS_ASKED]++;
+  const smtpf_op token = smtpf_op_token(slot);
+  int r = d->ports.resolver->query(d->resolver, token, (unsigned char)key[0] << 8 | (unsigned char)key[1], f->bytes + 2);
+  if (r != SMTPF_OK) {
+    const smtpf_dns_answer failed = {sizeof failed, SMTPF_DNS_SERVFAIL, 0, 0, NULL};
+    (void)smtpf_op_dns(d, token, &failed);
+  }
+  return SMTPF_OK;
+}
+
+int smtpf_dns_ask(smtpf_driver *d, smtpf_op_slot *slot, int type, smtpf_str name)
+{
+  char key[KEY_MAX + 1];
+  size_t n = make_key(key, type, name);
+  if (!n)
+    return SMTPF_EINVAL;
+  smtpf_dns_entry *e = smtpf_map_get(&d->dns.cache, (smtpf_str){key, n});
+  if (e && e->expires <= d->now_ns) {
+    forget(d, e);
+    e = NULL;
+  }
+  if (e) {
+    d->stats[SMTPF_STAT_DNS_CACHED]++;
+    smtpf_list_remove(&e->by_use);
+    smtpf_list_append(&d->dns.by_use, &e->by_use);
+    e->refs++;
+    slot->dns = e;
+    smtpf_driver_answered(d, slot);
+    return SMTPF_OK;
+  }
+  smtpf_dns_flight *f = smtpf_map_get(&d->dns.flights, (smtpf_str){key, n});
+  if (!f)
+    return start_flight(d, slot, key, n);
+  d->stats[SMTPF_STAT_DNS_JOINED]++;
+  slot->flight = f;
+  smtpf_list_append(&f->waiters, &slot->in_queue);
+  return SMTPF_OK;
+}
+
+void smtpf_dns_leave(smtpf_driver *d, smtpf_op_slot *slot)
+{
+  smtpf_dns_flight *f = slot->flight;
+  if (!f)
+    return;
+  slot->flight = NULL;
+  smtpf_list_remove(&slot->in_queue);
+  if (!smtpf_list_empty(&f->waiters))
+    return;
+  const smtpf_op token = smtpf_op_token(f->slot);
+  end_flight(d, f);
+  d->ports.resolver->cancel(d->resolver, token);
+}
+
+/* One block: the entry, its key, its records, their texts. */
+static smtpf_dns_entry *copy_answer(smtpf_driver *d, smtpf_str key, const smtpf_dns_answer *a)
+{
+  enum { RECORDS_MAX = 256 };
+  const size_t n = a->count < RECORDS_MAX ? a->count : RECORDS_MAX;
+  size_t texts = key.n;
+  for (size_t i = 0; i < n; i++)
+    texts += a->records[i].text.n + 1;
+  smtpf_dns_entry *e = smtpf_mem_zalloc(&d->mem, sizeof *e + n * sizeof *a->records + texts);
+  if (!e)
+    return NULL;
+  smtpf_dns_record *records = (smtpf_dns_record *)(void *)(e + 1);
+  char *at = (char *)(records + n);
+  memcpy(at, key.p, key.n);
+  e->key = (smtpf_str){at, key.n};
+  at += key.n;
+  for (size_t i = 0; i < n; i++) {
+    records[i] = a->records[i];
+    if (records[i].text.n)
+      memcpy(at, a->records[i].text.p, records[i].text.n);
+    records[i].text.p = at;
+    at += records[i].text.n + 1;
+  }
+  e->refs = 1;
+  e->answer = (smtpf_dns_answer){sizeof e->answer, a->status, a->ttl, n, records};
+  smtpf_list_init(&e->by_use);
+  return e;
+}
+
+static void keep(smtpf_driver *d, smtpf_dns_entry *e)
+{
+  const smtpf_limits *l = &d->engine->limits;
+  int64_t ms = (int64_t)e->answer.ttl * 1000;
+  if (ms > l->cache_max)
+    ms = l->cache_max;
+  if (ms <= 0 || l->cache <= 0)
+    return;
+  while (d->dns.cache.n >= (size_t)l->cache)
+    forget(d, SMTPF_OF(d->dns.by_use.next, smtpf_dns_entry, by_use));
+  if (smtpf_map_set(&d->dns.cache, e->key, e) != SMTPF_OK)
+    return;
+  e->expires = smtpf_timer_at(d->now_ns, ms);
+  e->cached = 1;
+  e->refs++;
+  smtpf_list_append(&d->dns.by_use, &e->by_use);
+}
+
+int smtpf_op_dns(smtpf_driver *d, smtpf_op op, const smtpf_dns_answer *answer)
+{
+  smtpf_op_slot *slot = smtpf_op_find(&d->ops, op, SMTPF_OP_FLIGHT);
+  if (!slot)
+    return SMTPF_ENOTFOUND;
+  smtpf_dns_flight *f = slot->flight;
+  smtpf_dns_entry *e = copy_answer(d, f->key, answer);
+  if (e) {
+    keep(d, e);
+    answer_waiters(d, f, e);
+    smtpf_dns_release(d, e);
+  } else {
+    answer_waiters(d, f, (smtpf_dns_entry *)(uintptr_t)&no_memory);
+  }
+  end_flight(d, f);
+  return SMTPF_OK;
+}

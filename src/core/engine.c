@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+static void read_limits(smtpf_engine *e)
+{
+  const smtpf_section *s = e->tree.root;
+  const struct {
+    const char *path;
+    int64_t *to;
+  } rows[] = {
+      {"limits.message", &e->limits.message},
+      {"limits.header", &e->limits.header},
+      {"limits.received", &e->limits.received},
+      {"limits.recipients", &e->limits.recipients},
+      {"limits.commands", &e->limits.commands},
+      {"limits.errors", &e->limits.errors},
+      {"limits.transactions", &e->limits.transactions},
+      {"limits.session_time", &e->limits.session_time},
+      {"limits.connection_memory", &e->limits.connection_memory},
+      {"limits.transaction_memory", &e->limits.transaction_memory},
+      {"limits.operations", &e->limits.operations},
+      {"memory.chunk", &e->limits.chunk},
+      {"check.timeout", &e->limits.check_timeout},
+      {"directory.timeout", &e->limits.directory_timeout},
+      {"delay.max", &e->limits.delay_max},
+      {"delay.sessions", &e->limits.delay_sessions},
+      {"resolver.cache", &e->limits.cache},
+      {"resolver.cache_max", &e->limits.cache_max},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    *rows[i].to = smtpf_section_number(s, rows[i].path);
+}
+
+static int read_settings(smtpf_engine *e, smtpf_error *err)
+{
+  static const int stages[] = {SMTPF_CONNECT, SMTPF_HELO, SMTPF_MAIL, SMTPF_RCPT};
+  const smtpf_section *s = e->tree.root;
+  read_limits(e);
+  e->refuse_stage = stages[smtpf_section_number(s, "refuse.stage")];
+  e->directory_complete = smtpf_section_number(s, "directory.complete") != 0;
+  e->tag_header = smtpf_section_string(s, "tag.header");
+  for (size_t i = 0; i < e->tag_header.n; i++)
+    if (e->tag_header.p[i] <= ' ' || e->tag_header.p[i] >= 0x7f || e->tag_header.p[i] == ':')
+      return smtpf_section_fail(s, "tag.header", err, SMTPF_EINVAL, "not a field name", e->tag_header, "letters, digits, hyphens");
+  if (!e->tag_header.n)
+    return smtpf_section_fail(s, "tag.header", err, SMTPF_EINVAL, "empty", e->tag_header, "a field name");
+  int r = smtpf_engine_read_profiles(e, err);
+  if (r == SMTPF_OK)
+    r = smtpf_engine_read_recipients(e, err);
+  return r == SMTPF_OK ? smtpf_engine_read_places(e, err) : r;
+}
+
+static int disabled(const smtpf_engine *e, const char *name)
+{
+  for (size_t i = 0; i < smtpf_section_count(e->tree.root, "check.disable"); i++)
+    if (smtpf_str_equal(smtpf_section_string_at(e->tree.root, "check.disable", i), smtpf_str_of(name)))
+      return 1;
+  return 0;
+}
+
+static int check_names(const smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
+{
+  for (size_t i = 0; i < smtpf_section_count(e->tree.root, "check.disable"); i++) {
+    smtpf_str name = smtpf_section_string_at(e->tree.root, "check.disable", i);
+    size_t k = 0;
+    while (k < cfg->n_checks && !smtpf_str_equal(smtpf_str_of(cfg->checks[k]->name), name))
+      k++;
+    if (k == cfg->n_checks)
+      return smtpf_section_fail(e->tree.root, "check.disable", err, SMTPF_ENOTFOUND, "no such check", name, NULL);
+  }
+  return SMTPF_OK;
+}
+
+static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
+{
+  int r = check_names(e, cfg, err);
+  if (r != SMTPF_OK || !cfg->n_checks)
+    return r;
+  e->checks = smtpf_mem_zalloc(&e->mem, cfg->n_checks * sizeof *e->checks);
+  if (!e->checks)
+    return SMTPF_ENOMEM;
+  for (size_t i = 0; i < cfg->n_checks; i++) {
+    smtpf_opened o = {.check = cfg->checks[i]};
+    if (disabled(e, o.check->name))
+      continue;
+    if (o.check->open) {
+      r = o.check->open(&o.self, e->tree.root, err);
+      if (r != SMTPF_OK)
+        return r;
+      if (!o.self)
+        continue; /* idle for this policy */
+    }
+    e->checks[e->n_checks++] = o;
+  }
+  return SMTPF_OK;
+}
+
+static void destroy(smtpf_engine *e)
+{
+  const smtpf_mem mem = e->mem;
+  for (size_t i = 0; i < e->n_checks; i++)
+    if (e->checks[i].check->close)
+      e->checks[i].check->close(e->checks[i].self);
+  smtpf_mem_free(&mem, e->checks);
+  smtpf_mem_free(&mem, e->profiles);
+  smtpf_trie_free(e->own_networks);
+  smtpf_map_free(&e->recipients);
+  smtpf_map_free(&e->local_domains);
+  smtpf_tree_free(&e->tree);
+  smtpf_options_free(&e->options);
+  smtpf_mem_free(&mem, e);
+}
+
+static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
+{
+  int r = smtpf_tree_init(&e->tree, &e->mem, &e->options);
+  for (size_t i = 0; r == SMTPF_OK && i < cfg->options.n; i++)
+    r = smtpf_options_add(&e->options, cfg->options.v[i], 1);
+  if (r == SMTPF_OK)
+    r = smtpf_tree_copy(&e->tree, &cfg->tree);
+  if (r == SMTPF_OK)
+    r = read_settings(e, err);
+  return r == SMTPF_OK ? open_checks(e, cfg, err) : r;
+}
+
+int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)
+{
+  smtpf_engine *e = smtpf_mem_zalloc(&cfg->mem, sizeof *e);
+  if (!e)
+    return SMTPF_ERROR(err, SMTPF_ENOMEM, NULL, 0, smtpf_str_of(smtpf_strerror(SMTPF_ENOMEM)));
+  atomic_init(&e->refs, 1);
+  e->mem = cfg->mem;
+  e->log = cfg->log;
+  e->log_user = cfg->log_user;
+  e->log_level = cfg->log_level;
+  smtpf_options_init(&e->options, &e->mem);
+  smtpf_map_init(&e->recipients, &e->mem, (const uint64_t[2]){1, 2});
+  smtpf_map_init(&e->local_domains, &e->mem, (const uint64_t[2]){1, 2});
+  int r = freeze(e, cfg, err);
+  if (r == SMTPF_OK) {
+    *out = e;
+    return r;
+  }
+  destroy(e);
+  return r == SMTPF_ENOMEM ? SMTPF_ERROR(err, r, NULL, 0, smtpf_str_of(smtpf_strerror(r))) : r;
+}
+
+smtpf_engine *smtpf_engine_ref(smtpf_engine *e)
+{
+  atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+  return e;
+}
+
+void smtpf_engine_unref(smtpf_engine *e)
+{
+  if (e && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1)
+    destroy(e);
+}
+
+unsigned smtpf_engine_needs(const smtpf_engine *e)
+{
+  unsigned needs = 0;
+  for (size_t i = 0; i < e->n_profiles; i++) {
+    if (e->profiles[i].quarantine != SMTPF_SCORE_OFF)
+      needs |= SMTPF_CAN_QUARANTINE;
+    if (e->profiles[i].tag != SMTPF_SCORE_OFF)
+      needs |= SMTPF_CAN_EDIT;
+  }
+  return needs;
+}
+
+int smtpf_engine_option(const smtpf_engine *e, const char *path, size_t index, smtpf_str *out)
+{
+  const smtpf_option *row;
+  const smtpf_value *v = smtpf_tree_find(&e->tree, smtpf_str_of(path), &row);
+  if (v && v->texts && index < v->n)
+    *out = v->texts[index];
+  else if (!v && row && row->deflt && index == 0)
+    *out = smtpf_str_of(row->deflt);
+  else
+    return SMTPF_ENOTFOUND;
+  return SMTPF_OK;
+}
+
+int smtpf_engine_number(const smtpf_engine *e, const char *path, int64_t *out)
+{
+  const smtpf_option *row;
+  const smtpf_value *v = smtpf_tree_find(&e->tree, smtpf_str_of(path), &row);
+  if (!row)
+    return SMTPF_ENOTFOUND;
+  if (row->type == SMTPF_OPTION_STRING || row->type == SMTPF_OPTION_STRINGS || row->type == SMTPF_OPTION_LIST)
+    return SMTPF_EINVAL;
+  if (v) {
+    *out = v->number;
+    return SMTPF_OK;
+  }
+  return row->deflt ? smtpf_option_parse(row, smtpf_str_of(row->deflt), out) : SMTPF_ENOTFOUND;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * op: the table of operations under way. A token is a place and a generation, never a pointer: a late or double
+ * completion finds another generation, or nothing, and does nothing.
+ */
+#ifndef SMTPF_CORE_OP_H
+#define SMTPF_CORE_OP_H
+
+#include <smtpfilter/ext/check.h>
+
+#include "base/list.h"
+#include "timer.h"
+
+struct smtpf_dns_entry;
+struct smtpf_dns_flight;
+
+enum smtpf_op_use {
+  SMTPF_OP_FREE = 0,
+  SMTPF_OP_TASK,   /* a check waits for an answer */
+  SMTPF_OP_FLIGHT, /* a DNS question is at the resolver */
+  SMTPF_OP_TIMER,  /* a port's or host's timer */
+};
+
+typedef struct smtpf_op_slot {
+  uint32_t generation, place;
+  uint32_t next_free;
+  uint32_t tag;
+  uint8_t use;
+  uint8_t kind;     /* TASK: smtpf_answer_kind */
+  uint8_t answered; /* TASK: in its session's queue */
+  int store;        /* STORE: smtpf_store_status */
+  smtpf_task *task; /* TASK */
+  smtpf_link in_task;  /* the task's operations */
+  smtpf_link in_queue; /* a flight's waiters, then the session's answered operations */
+  smtpf_timer timer;   /* TIMER kinds */
+  struct smtpf_dns_entry *dns;     /* DNS answer, referenced */
+  struct smtpf_dns_flight *flight; /* FLIGHT; TASK: the one it waits for */
+  smtpf_directory_answer directory;
+  smtpf_str value;
+  char *copy; /* the bytes `directory` or `value` point to */
+} smtpf_op_slot;
+
+typedef struct smtpf_op_table {
+  const smtpf_mem *mem;
+  smtpf_op_slot **blocks;
+  size_t n, cap;
+  uint32_t free; /* place + 1 of the first free slot */
+} smtpf_op_table;
+
+void smtpf_ops_init(smtpf_op_table *t, const smtpf_mem *mem);
+void smtpf_ops_free(smtpf_op_table *t);
+smtpf_op_slot *smtpf_op_take(smtpf_op_table *t, int use); /* NULL without memory */
+void smtpf_op_give(smtpf_op_table *t, smtpf_op_slot *slot);
+smtpf_op smtpf_op_token(const smtpf_op_slot *slot);
+smtpf_op_slot *smtpf_op_find(const smtpf_op_table *t, smtpf_op op, int use); /* NULL when it is over */
+
+#endif
