@@ -18,7 +18,7 @@ typedef struct smtpf_dns_flight {
 } smtpf_dns_flight;
 
 /* What everybody gets when there is no memory for an answer. Never freed. */
-static const smtpf_dns_entry no_memory = {.refs = 1, .answer = {sizeof(smtpf_dns_answer), SMTPF_DNS_SERVFAIL, 0, 0, NULL}};
+static const smtpf_dns_entry no_memory = {.refs = 1, .lost = 1, .answer = {sizeof(smtpf_dns_answer), SMTPF_DNS_SERVFAIL, 0, 0, NULL}};
 
 void smtpf_dns_init(smtpf_dns *dns, const smtpf_mem *mem, const uint64_t seed[2])
 {

@@ -21,6 +21,7 @@ typedef struct smtpf_dns_entry {
   uint64_t expires;   /* monotonic */
   uint32_t refs;      /* operations that hold it, and the cache */
   uint8_t cached;
+  uint8_t lost; /* there was no memory for the answer */
   smtpf_dns_answer answer;
 } smtpf_dns_entry;
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include "directory.h"
+
+#include "driver.h"
+
+static int start(void *shared, smtpf_driver *driver, void **self)
+{
+  (void)shared;
+  *self = driver;
+  return SMTPF_OK;
+}
+
+/* Who is named in the policy exists. Who is not, exists unless the policy calls its list complete. */
+static int lookup(void *self, smtpf_op op, smtpf_str address)
+{
+  smtpf_driver *d = self;
+  const smtpf_engine *e = d->engine;
+  const smtpf_profile *p = smtpf_engine_recipient(e, address);
+  const int absent = !p && e->directory_complete && smtpf_engine_is_local(e, address);
+  const smtpf_directory_answer a = {
+      .size = sizeof a,
+      .status = absent ? SMTPF_DIRECTORY_ABSENT : SMTPF_DIRECTORY_EXISTS,
+  };
+  return smtpf_op_directory(d, op, &a);
+}
+
+static void cancel(void *self, smtpf_op op)
+{
+  (void)self;
+  (void)op;
+}
+
+static void stop(void *self)
+{
+  (void)self;
+}
+
+const smtpf_directory *smtpf_directory_policy(void)
+{
+  static const smtpf_directory port = {sizeof port, "policy", start, lookup, cancel, stop};
+  return &port;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Log lines: through the policy's callback, silent without one. Bytes from the peer are escaped; credentials never come
+ * here.
+ */
+#include "base/str.h"
+#include "session.h"
+
+enum { FIELDS_MAX = 16, VALUE_MAX = 512 };
+
+/* Collects fields; values are escaped into one room. */
+struct line {
+  smtpf_log_field fields[FIELDS_MAX];
+  size_t n;
+  smtpf_out out;
+  char room[4096];
+};
+
+static int wanted(const smtpf_session *s, int level)
+{
+  return s->engine->log && level <= s->engine->log_level;
+}
+
+static void add(struct line *l, const char *name, smtpf_str value)
+{
+  if (l->n == FIELDS_MAX || !value.n)
+    return;
+  if (value.n > VALUE_MAX)
+    value.n = VALUE_MAX;
+  const size_t begin = l->out.n;
+  smtpf_out_escaped(&l->out, value);
+  l->fields[l->n++] = (smtpf_log_field){name, {l->room + begin, l->out.n - begin}};
+}
+
+static void begin(struct line *l, const smtpf_session *s)
+{
+  l->n = 0;
+  smtpf_out_init(&l->out, l->room, sizeof l->room);
+  add(l, "session", smtpf_str_of(s->id));
+  add(l, "client", s->client_text);
+}
+
+static void emit(const struct line *l, const smtpf_session *s, int level, const char *event)
+{
+  s->engine->log(s->engine->log_user, level, event, l->fields, l->n);
+}
+
+void smtpf_session_log(smtpf_session *s, int level, const char *event, const char *name, smtpf_str value)
+{
+  struct line l;
+  if (!wanted(s, level))
+    return;
+  begin(&l, s);
+  add(&l, name, value);
+  emit(&l, s, level, event);
+}
+
+static const char *event_name(const smtpf_session *s)
+{
+  static const char *const names[] = {"connect", "rebind",         "starttls", "auth",  "helo",    "mail",      "rcpt", "data",
+                                      "body",    "end-of-message", "commit",   "reset", "command", "violation", "quit"};
+  return names[s->event];
+}
+
+static int level_of(const smtpf_session *s)
+{
+  if (s->verdict.action != SMTPF_ACCEPT)
+    return s->no_memory ? SMTPF_LOG_ERROR : SMTPF_LOG_NOTICE;
+  return s->event == SMTPF_EV_EOM || s->event == SMTPF_EV_COMMIT || s->event == SMTPF_EV_RCPT ? SMTPF_LOG_INFO : SMTPF_LOG_DEBUG;
+}
+
+void smtpf_session_log_verdict(smtpf_session *s)
+{
+  const int level = level_of(s);
+  struct line l;
+  char number[24];
+  smtpf_out o;
+  if (!wanted(s, level))
+    return;
+  begin(&l, s);
+  add(&l, "queue_id", s->queue_id);
+  add(&l, "helo", s->helo);
+  if (s->sender.form)
+    add(&l, "from", s->sender.form == SMTPF_PATH_NULL ? SMTPF_LIT("<>") : s->sender.address);
+  if (s->rcpt)
+    add(&l, "to", s->rcpt->address);
+  smtpf_out_init(&o, number, sizeof number);
+  smtpf_out_int(&o, s->verdict.reply.code);
+  add(&l, "code", smtpf_out_done(&o));
+  add(&l, "enhanced", s->verdict.reply.enhanced);
+  add(&l, "text", s->verdict.reply.text);
+  add(&l, "rule", s->verdict.rule);
+  if (s->verdict.delay) {
+    smtpf_out_init(&o, number, sizeof number);
+    smtpf_out_int(&o, s->verdict.delay);
+    add(&l, "delay_ms", smtpf_out_done(&o));
+  }
+  emit(&l, s, level, event_name(s));
+}

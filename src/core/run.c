@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "run.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "driver.h"
+#include "session.h"
+
+/* ---- task lists, kept for the next stage --------------------------------------------------------------- */
+
+enum { SPARE_MAX = 64 };
+
+static struct smtpf_run *take(smtpf_driver *d, size_t n)
+{
+  struct smtpf_run *r = d->spare;
+  if (r && r->room >= n) {
+    d->spare = r->next;
+    d->n_spare--;
+    return r;
+  }
+  r = smtpf_mem_alloc(&d->mem, sizeof *r + n * sizeof *r->tasks);
+  if (r)
+    r->room = n;
+  return r;
+}
+
+static void give(smtpf_driver *d, struct smtpf_run *r)
+{
+  if (d->n_spare >= SPARE_MAX) {
+    smtpf_mem_free(&d->mem, r);
+    return;
+  }
+  r->next = d->spare;
+  d->spare = r;
+  d->n_spare++;
+}
+
+void smtpf_runs_free(smtpf_driver *d)
+{
+  for (struct smtpf_run *r = d->spare, *next; r; r = next) {
+    next = r->next;
+    smtpf_mem_free(&d->mem, r);
+  }
+  d->spare = NULL;
+  d->n_spare = 0;
+}
+
+/* ---- operations of a task -------------------------------------------------------------------------------- */
+
+/* Frees what an operation holds. */
+static void release(smtpf_driver *d, smtpf_op_slot *slot)
+{
+  smtpf_dns_leave(d, slot);
+  smtpf_dns_release(d, slot->dns);
+  smtpf_timer_stop(&d->timers, &slot->timer);
+  smtpf_mem_free(&d->mem, slot->copy);
+  smtpf_op_give(&d->ops, slot);
+}
+
+/* Nobody wants its answer any more. */
+static void cancel(smtpf_driver *d, smtpf_op_slot *slot)
+{
+  const smtpf_op token = smtpf_op_token(slot);
+  const int kind = slot->answered ? 0 : slot->kind;
+  release(d, slot);
+  if (kind == SMTPF_ANSWER_DIRECTORY && d->ports.directory->cancel)
+    d->ports.directory->cancel(d->directory, token);
+  if (kind == SMTPF_ANSWER_STORE && d->ports.store->cancel)
+    d->ports.store->cancel(d->store, token);
+}
+
+static void end(smtpf_task *t)
+{
+  smtpf_driver *d = t->session->driver;
+  while (!smtpf_list_empty(&t->ops))
+    cancel(d, SMTPF_OF(t->ops.next, smtpf_op_slot, in_task));
+  t->n_ops = 0;
+  smtpf_timer_stop(&d->timers, &t->deadline);
+  t->state = SMTPF_TASK_DONE;
+}
+
+/* The check could not do its work: it is unknown in the check's name, with what the check says that means. */
+static void fail(smtpf_task *t, const char *cause)
+{
+  const smtpf_finding f = {.size = sizeof f, .kind = SMTPF_UNKNOWN, .code = cause, .flags = t->opened->check->failure};
+  end(t);
+  t->session->driver->stats[SMTPF_STAT_UNKNOWN]++;
+  (void)smtpf_task_report(t, &f);
+}
+
+static void deadline(void *user)
+{
+  smtpf_task *t = user;
+  smtpf_session *s = t->session;
+  s->driver->stats[SMTPF_STAT_TIMEOUTS]++;
+  fail(t, "timeout");
+  if (smtpf_list_empty(&s->in_queue))
+    smtpf_list_append(&s->driver->runnable, &s->in_queue);
+}
+
+/* What run or resume said. */
+static void settle(smtpf_task *t, int result)
+{
+  smtpf_driver *d = t->session->driver;
+  if (result == SMTPF_OK) {
+    end(t);
+  } else if (result != SMTPF_PENDING) {
+    if (result == SMTPF_ENOMEM)
+      t->session->no_memory = 1;
+    fail(t, "error");
+  } else if (!t->n_ops) {
+    fail(t, "stalled");
+  } else {
+    t->state = SMTPF_TASK_ASLEEP;
+    const uint64_t at = smtpf_timer_at(d->now_ns, t->session->engine->limits.check_timeout);
+    if (!t->deadline.node.place && smtpf_timer_start(&d->timers, &t->deadline, at, deadline, t) != SMTPF_OK) {
+      t->session->no_memory = 1;
+      fail(t, "error");
+    }
+  }
+}
+
+static void start(smtpf_task *t, const smtpf_event *ev)
+{
+  smtpf_driver *d = t->session->driver;
+  d->stats[SMTPF_STAT_CHECKS]++;
+  t->started_ns = d->now_ns;
+  settle(t, t->opened->check->run(t->opened->self, t, ev));
+}
+
+static void resume(smtpf_task *t, smtpf_op_slot *slot)
+{
+  const smtpf_check *check = t->opened->check;
+  const smtpf_answer a = {.size = sizeof a,
+                          .kind = slot->kind,
+                          .tag = slot->tag,
+                          .dns = slot->dns ? &slot->dns->answer : NULL,
+                          .directory = slot->kind == SMTPF_ANSWER_DIRECTORY ? &slot->directory : NULL,
+                          .store = slot->store,
+                          .value = slot->value};
+  if (slot->dns && slot->dns->lost)
+    t->session->no_memory = 1;
+  /* It is not open any more, yet what it holds must outlive the call. */
+  smtpf_list_remove(&slot->in_task);
+  t->n_ops--;
+  const int r = check->resume ? check->resume(t->opened->self, t, &a) : SMTPF_EINVAL;
+  release(t->session->driver, slot);
+  settle(t, r);
+}
+
+/* ---- the stage --------------------------------------------------------------------------------------------- */
+
+static void resume_all(smtpf_session *s)
+{
+  while (!smtpf_list_empty(&s->answered)) {
+    smtpf_op_slot *slot = SMTPF_OF(s->answered.next, smtpf_op_slot, in_queue);
+    smtpf_list_remove(&slot->in_queue);
+    resume(slot->task, slot);
+  }
+  smtpf_list_remove(&s->in_queue); /* nothing is left to run for */
+}
+
+static int lowest_tier(const struct smtpf_run *r)
+{
+  int tier = INT32_MAX;
+  for (size_t i = 0; i < r->n; i++)
+    if (r->tasks[i].state != SMTPF_TASK_DONE && r->tasks[i].opened->check->tier < tier)
+      tier = r->tasks[i].opened->check->tier;
+  return tier;
+}
+
+/* Every task of the cheapest tier that is not done is started; done when there is none left. */
+static int advance(smtpf_session *s)
+{
+  struct smtpf_run *r = s->run;
+  for (;;) {
+    const int tier = lowest_tier(r);
+    if (tier == INT32_MAX)
+      return SMTPF_OK;
+    for (size_t i = 0; i < r->n; i++)
+      if (r->tasks[i].state == SMTPF_TASK_WAITING && r->tasks[i].opened->check->tier == tier)
+        start(&r->tasks[i], &r->event);
+    resume_all(s);
+    for (size_t i = 0; i < r->n; i++)
+      if (r->tasks[i].state == SMTPF_TASK_ASLEEP)
+        return SMTPF_PENDING;
+  }
+}
+
+static void gather(smtpf_session *s, struct smtpf_run *r)
+{
+  for (size_t i = 0; i < r->n; i++)
+    for (smtpf_evidence *e = r->tasks[i].first, *next; e; e = next) {
+      next = e->next;
+      smtpf_session_add_evidence(s, e);
+    }
+}
+
+static void finish(smtpf_session *s)
+{
+  struct smtpf_run *r = s->run;
+  s->run = NULL;
+  smtpf_list_remove(&s->in_queue);
+  gather(s, r);
+  give(s->driver, r);
+}
+
+int smtpf_run_start(smtpf_session *s, int stage)
+{
+  const smtpf_engine *e = s->engine;
+  size_t n = 0;
+  for (size_t i = 0; i < e->n_checks; i++)
+    n += (e->checks[i].check->stages & (unsigned)stage) != 0;
+  if (!n)
+    return SMTPF_OK;
+  struct smtpf_run *r = take(s->driver, e->n_checks);
+  if (!r)
+    return SMTPF_ENOMEM;
+  r->n = 0;
+  smtpf_session_event(s, stage, &r->event);
+  for (size_t i = 0; i < e->n_checks; i++)
+    if (e->checks[i].check->stages & (unsigned)stage) {
+      smtpf_task *t = &r->tasks[r->n++];
+      *t = (smtpf_task){.session = s, .opened = &e->checks[i]};
+      t->last = &t->first;
+      smtpf_list_init(&t->ops);
+    }
+  s->run = r;
+  const int result = advance(s);
+  if (result == SMTPF_OK)
+    finish(s);
+  return result;
+}
+
+int smtpf_run_continue(smtpf_session *s)
+{
+  if (!s->run)
+    return SMTPF_PENDING;
+  resume_all(s);
+  if (advance(s) != SMTPF_OK)
+    return SMTPF_PENDING;
+  finish(s);
+  smtpf_session_decide(s);
+  return SMTPF_OK;
+}
+
+void smtpf_run_cancel(smtpf_session *s)
+{
+  struct smtpf_run *r = s->run;
+  if (!r)
+    return;
+  for (size_t i = 0; i < r->n; i++)
+    end(&r->tasks[i]);
+  s->run = NULL;
+  smtpf_list_remove(&s->in_queue);
+  give(s->driver, r);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * run: the checks of one stage of one session. Checks of one tier run at the same time; a dearer tier starts when the
+ * cheaper one is complete. A task:
+ *
+ *     WAITING --run--> DONE
+ *             --run, something asked--> ASLEEP --resume--> ASLEEP or DONE
+ *                                       ASLEEP --deadline--> DONE, unknown(timeout)
+ *
+ * An error, and sleeping with nothing to wait for, end a task as unknown in the check's name. Evidence is gathered
+ * when the last task is done, in the order of declaration.
+ */
+#ifndef SMTPF_CORE_RUN_H
+#define SMTPF_CORE_RUN_H
+
+#include <smtpfilter/ext/check.h>
+
+#include "base/list.h"
+#include "engine.h"
+#include "policy/evidence.h"
+#include "timer.h"
+
+enum smtpf_task_state { SMTPF_TASK_WAITING = 0, SMTPF_TASK_ASLEEP, SMTPF_TASK_DONE };
+
+struct smtpf_task {
+  smtpf_session *session;
+  const smtpf_opened *opened;
+  void *slot;
+  smtpf_link ops;
+  uint32_t n_ops;
+  uint8_t state;
+  uint64_t started_ns;
+  smtpf_timer deadline;
+  smtpf_evidence *first, **last;
+};
+
+struct smtpf_run {
+  struct smtpf_run *next; /* among the driver's spare ones */
+  size_t room;            /* tasks that fit */
+  size_t n;
+  smtpf_event event;
+  smtpf_task tasks[];
+};
+
+/* Starts the stage's checks. SMTPF_OK (all done), SMTPF_PENDING or SMTPF_ENOMEM (none started). */
+int smtpf_run_start(smtpf_session *s, int stage);
+
+/* Goes on with what ports have answered. SMTPF_OK when the session's verdict is ready, SMTPF_PENDING else. */
+int smtpf_run_continue(smtpf_session *s);
+
+/* Cancels whatever is under way. */
+void smtpf_run_cancel(smtpf_session *s);
+
+/* Frees the driver's spare ones. */
+void smtpf_runs_free(smtpf_driver *d);
+
+#endif

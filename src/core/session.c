@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+#include "session.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "driver.h"
+
+/*
+ * State x event. GO: the event is judged. SEQ: the client may say it, not now: 503 5.5.1 (RFC 5321 4.1.4), nothing
+ * changes. Misuse: the host may not tell it now: SMTPF_ESTATE, no verdict, nothing changes.
+ *
+ *              connect rebind starttls auth helo mail rcpt data body eom commit reset command violation quit
+ *   NEW          GO      -      -       -    -    -    -    -    -    -    -     -      -       -        -
+ *   CONNECTED    -       GO     GO      GO   GO   SEQ  SEQ  SEQ  -    -    -     GO     GO      GO       GO
+ *   GREETED      -       GO     GO      GO   GO   GO   SEQ  SEQ  -    -    -     GO     GO      GO       GO
+ *   MAIL         -       SEQ    SEQ     SEQ  GO   SEQ  GO   SEQ  -    -    -     GO     GO      GO       GO
+ *   RCPT         -       SEQ    SEQ     SEQ  GO   SEQ  GO   GO   -    -    -     GO     GO      GO       GO
+ *   DATA         -       SEQ    SEQ     SEQ  SEQ  SEQ  SEQ  SEQ  GO   GO   -     GO     GO      GO       GO
+ *   EOM          -       -      -       -    -    -    -    -    -    -    GO    -      -       -        -
+ *   CLOSED       -       -      -       -    -    -    -    -    -    -    -     -      -       -        -
+ *
+ * An accepting verdict moves: connect, rebind, starttls -> CONNECTED; helo -> GREETED; mail -> MAIL; rcpt -> RCPT;
+ * data -> DATA; eom -> EOM, or GREETED when nothing is left to commit; the last commit -> GREETED; reset -> GREETED, or
+ * CONNECTED when nobody has greeted; violation in DATA -> GREETED; 221 and 421 -> CLOSED. A refusing verdict leaves the
+ * state as it is, but at eom: GREETED. Abort, overrule and queue id are no events and have no column; a pending event
+ * makes every other one SMTPF_EBUSY.
+ */
+enum { MISUSE = 0, GO, SEQ };
+static const uint8_t table[SMTPF_STATES][SMTPF_EVENTS] = {
+    [SMTPF_STATE_NEW] = {GO},
+    [SMTPF_STATE_CONNECTED] = {0, GO, GO, GO, GO, SEQ, SEQ, SEQ, 0, 0, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_GREETED] = {0, GO, GO, GO, GO, GO, SEQ, SEQ, 0, 0, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_MAIL] = {0, SEQ, SEQ, SEQ, GO, SEQ, GO, SEQ, 0, 0, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_RCPT] = {0, SEQ, SEQ, SEQ, GO, SEQ, GO, GO, 0, 0, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_DATA] = {0, SEQ, SEQ, SEQ, SEQ, SEQ, SEQ, SEQ, GO, GO, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_EOM] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, GO, 0, 0, 0, 0},
+};
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+
+enum {
+  DEFAULT_CAPABILITIES = SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT,
+};
+
+static void make_id(smtpf_session *s)
+{
+  smtpf_driver *d = s->driver;
+  const uint64_t count = ++d->session_count;
+  smtpf_out o;
+  smtpf_out_init(&o, s->id, sizeof s->id - 1);
+  smtpf_out_hex(&o, smtpf_siphash(d->seed, &count, sizeof count), 16);
+}
+
+int smtpf_session_new(smtpf_session **out, smtpf_driver *d, const smtpf_session_options *options)
+{
+  int r = smtpf_driver_same_process(d);
+  if (r != SMTPF_OK)
+    return r;
+  smtpf_session *s = smtpf_mem_zalloc(&d->mem, sizeof *s);
+  if (!s)
+    return SMTPF_ENOMEM;
+  s->driver = d;
+  s->engine = smtpf_engine_ref(d->engine);
+  s->protocol = SMTPF_SMTP;
+  s->capabilities = DEFAULT_CAPABILITIES;
+  if (options) {
+    s->user = options->user;
+    s->capabilities = options->capabilities;
+    if (options->protocol)
+      s->protocol = (uint8_t)options->protocol;
+  }
+  if (s->protocol == SMTPF_LMTP)
+    s->capabilities |= SMTPF_CAN_REPLY_PER_RCPT;
+  const smtpf_limits *l = &s->engine->limits;
+  const size_t chunk = (size_t)l->chunk;
+  smtpf_arena_init(&s->connection, &d->mem, chunk, (size_t)l->connection_memory);
+  smtpf_arena_init(&s->greeting_arena, &d->mem, chunk, (size_t)l->connection_memory);
+  smtpf_arena_init(&s->transaction, &d->mem, chunk * 2, (size_t)l->transaction_memory);
+  smtpf_list_init(&s->in_queue);
+  smtpf_list_init(&s->answered);
+  smtpf_list_append(&d->sessions, &s->in_driver);
+  make_id(s);
+  d->stats[SMTPF_STAT_SESSIONS]++;
+  *out = s;
+  return SMTPF_OK;
+}
+
+void smtpf_session_free(smtpf_session *s)
+{
+  if (!s)
+    return;
+  smtpf_driver *d = s->driver;
+  smtpf_run_cancel(s);
+  smtpf_session_report_unclosed(s);
+  if (s->delayed)
+    d->delayed--;
+  smtpf_list_remove(&s->in_queue);
+  smtpf_list_remove(&s->in_driver);
+  smtpf_arena_clear(&s->connection);
+  smtpf_arena_clear(&s->greeting_arena);
+  smtpf_arena_clear(&s->transaction);
+  smtpf_mem_free(&d->mem, s->view);
+  smtpf_engine *engine = s->engine;
+  smtpf_mem_free(&d->mem, s);
+  smtpf_engine_unref(engine);
+}
+
+void *smtpf_session_user(const smtpf_session *s)
+{
+  return s->user;
+}
+
+const char *smtpf_session_id(const smtpf_session *s)
+{
+  return s->id;
+}
+
+const smtpf_verdict *smtpf_session_verdict(const smtpf_session *s)
+{
+  return s->verdict.action && !s->pending ? &s->verdict : NULL;
+}
+
+size_t smtpf_session_memory(const smtpf_session *s)
+{
+  return sizeof *s + s->connection.held + s->greeting_arena.held + s->transaction.held + s->cap_view * sizeof *s->view;
+}
+
+/* ---- forgetting ------------------------------------------------------------------------------------------------ */
+
+void smtpf_session_drop_transaction(smtpf_session *s)
+{
+  smtpf_arena_clear(&s->transaction);
+  s->of_transaction = (smtpf_scope){NULL, NULL};
+  s->transaction_facts = NULL;
+  s->sender = (smtpf_path){0};
+  s->sender_params = s->queue_id = (smtpf_str){NULL, 0};
+  s->rcpts = NULL;
+  s->rcpt = NULL;
+  s->n_rcpts = s->cap_rcpts = 0;
+  s->message = NULL;
+  s->edits = NULL;
+  s->n_edits = 0;
+  s->over = s->smtputf8 = s->rcpt_refused = 0;
+}
+
+void smtpf_session_drop_greeting(smtpf_session *s)
+{
+  smtpf_session_drop_transaction(s);
+  smtpf_arena_clear(&s->greeting_arena);
+  s->of_greeting = (smtpf_scope){NULL, NULL};
+  s->greeting_facts = NULL;
+  s->helo = (smtpf_str){NULL, 0};
+  s->greeting = 0;
+}
+
+void smtpf_session_drop_connection(smtpf_session *s)
+{
+  smtpf_session_drop_greeting(s);
+  smtpf_arena_clear(&s->connection);
+  s->of_connection = (smtpf_scope){NULL, NULL};
+  s->facts = NULL;
+  s->client_text = s->rdns = s->identity = (smtpf_str){NULL, 0};
+  s->client = s->local = (smtpf_ip){0};
+  s->own = s->early_talk = 0;
+}
+
+/* ---- one event --------------------------------------------------------------------------------------------------- */
+
+/* What belongs to the last event only. */
+static void forget_last_event(smtpf_session *s)
+{
+  if (s->delayed) {
+    s->delayed = 0;
+    s->driver->delayed--;
+  }
+  if (s->rcpt_refused) {
+    s->transaction_facts = s->facts_before_rcpt;
+    smtpf_arena_back(&s->transaction, s->before_rcpt);
+    s->rcpt_refused = 0;
+  }
+  if (s->over)
+    smtpf_session_drop_transaction(s);
+  smtpf_list_remove(&s->in_queue); /* the host did not wait to be told */
+  s->rcpt = NULL;
+  s->no_memory = 0;
+  s->delay_asked = 0;
+  s->n_view = 0;
+  s->verdict = (smtpf_verdict){.session = s};
+}
+
+static int is_command(int event)
+{
+  return event != SMTPF_EV_CONNECT && event != SMTPF_EV_BODY && event != SMTPF_EV_EOM && event != SMTPF_EV_COMMIT;
+}
+
+/* Every limit on how much a client may say. 1 when one was reached, and answered. */
+static int out_of_bounds(smtpf_session *s, int event)
+{
+  const smtpf_limits *l = &s->engine->limits;
+  if (!is_command(event) || event == SMTPF_EV_QUIT)
+    return 0;
+  const uint64_t age_ms = (s->driver->now_ns - s->connected_ns) / 1000000;
+  if (++s->commands > l->commands)
+    SMTPF_ANSWER(s, 421, "4.7.0", "too many commands in this session (limits.commands)", "limits.commands");
+  else if (age_ms > (uint64_t)l->session_time)
+    SMTPF_ANSWER(s, 421, "4.4.2", "session took too long (limits.session_time)", "limits.session_time");
+  else
+    return 0;
+  return 1;
+}
+
+int smtpf_session_begin(smtpf_session *s, int event)
+{
+  smtpf_driver *d = s->driver;
+  if (d->entered || s->pending)
+    return SMTPF_EBUSY;
+  const int cell = table[s->state][event];
+  if (cell == MISUSE)
+    return SMTPF_ESTATE;
+  int r = smtpf_driver_enter(d);
+  if (r != SMTPF_OK)
+    return r;
+  d->stats[SMTPF_STAT_EVENTS]++;
+  forget_last_event(s);
+  s->event = (uint8_t)event;
+  s->stage = 0;
+  s->stage_ns = d->now_ns;
+  if (out_of_bounds(s, event))
+    return smtpf_session_end(s, SMTPF_OK);
+  if (cell == GO)
+    return SMTPF_GO;
+  if (s->state == SMTPF_STATE_CONNECTED)
+    SMTPF_ANSWER(s, 503, "5.5.1", "HELO or EHLO first", "sequence");
+  else if (event == SMTPF_EV_DATA && s->failed_rcpts)
+    SMTPF_ANSWER(s, 554, "5.5.1", "no valid recipients", "sequence");
+  else
+    SMTPF_ANSWER(s, 503, "5.5.1", "bad sequence of commands", "sequence");
+  return smtpf_session_end(s, SMTPF_OK);
+}
+
+int smtpf_session_end(smtpf_session *s, int result)
+{
+  smtpf_driver_leave(s->driver);
+  return result;
+}
+
+int smtpf_session_examine(smtpf_session *s, int stage)
+{
+  s->stage = stage;
+  int r = s->no_memory ? SMTPF_OK : smtpf_run_start(s, stage);
+  if (r == SMTPF_PENDING) {
+    s->pending = 1;
+    return r;
+  }
+  if (r != SMTPF_OK)
+    s->no_memory = 1;
+  smtpf_session_decide(s);
+  return SMTPF_OK;
+}
+
+void smtpf_session_decide(smtpf_session *s)
+{
+  s->pending = 0;
+  if (s->no_memory) {
+    smtpf_session_answer_no_memory(s);
+    return;
+  }
+  switch (s->stage) {
+  case SMTPF_CONNECT: smtpf_connect_decide(s); break;
+  case SMTPF_HELO: smtpf_helo_decide(s); break;
+  case SMTPF_MAIL: smtpf_mail_decide(s); break;
+  case SMTPF_RCPT: smtpf_rcpt_decide(s); break;
+  case SMTPF_DATA: smtpf_data_decide(s); break;
+  default: smtpf_eom_decide(s); break;
+  }
+}
+
+int smtpf_session_wait(smtpf_session *s, int64_t timeout_ms)
+{
+  smtpf_driver *d = s->driver;
+  if (d->ready_fn || d->processing || d->entered)
+    return SMTPF_EBUSY;
+  if (!s->pending)
+    return s->verdict.action ? SMTPF_OK : SMTPF_ESTATE;
+  int r = smtpf_driver_same_process(d);
+  if (r == SMTPF_OK)
+    r = smtpf_driver_enter(d);
+  if (r != SMTPF_OK)
+    return r;
+  const uint64_t end = timeout_ms < 0 ? UINT64_MAX : smtpf_timer_at(d->now_ns, timeout_ms);
+  while (s->pending && d->now_ns < end && r == SMTPF_OK)
+    r = smtpf_driver_turn(d, end == UINT64_MAX ? -1 : (int64_t)((end - d->now_ns + 999999) / 1000000));
+  if (!s->pending)
+    smtpf_list_remove(&s->in_queue); /* told here, not by smtpf_driver_next() */
+  smtpf_driver_leave(d);
+  return !s->pending ? SMTPF_OK : r == SMTPF_OK ? SMTPF_ETIMEOUT : r;
+}

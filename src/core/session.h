@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * session: one SMTP connection. The files of this room:
+ *
+ *   session.c            the state x event table, life, beginning and ending an event
+ *   stage_connect.c      connect, rebind, starttls, auth, helo
+ *   stage_envelope.c     mail, rcpt
+ *   stage_message.c      data, body, end of message, commit
+ *   stage_other.c        reset, command, violation, quit; abort, overrule, queue id
+ *   evidence.c           scopes of evidence and facts; what is in view of a decision
+ *   verdict.c            the answer, and its readers
+ *
+ * Memory: three arenas. `connection` lives as long as the connection, `greeting` until the next HELO, `transaction`
+ * until the next event after the message's final answer.
+ */
+#ifndef SMTPF_CORE_SESSION_H
+#define SMTPF_CORE_SESSION_H
+
+#include <smtpfilter/session.h>
+#include <smtpfilter/verdict.h>
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "engine.h"
+#include "policy/ledger.h"
+#include "run.h"
+
+enum smtpf_state {
+  SMTPF_STATE_NEW = 0,   /* nothing told yet */
+  SMTPF_STATE_CONNECTED, /* before HELO */
+  SMTPF_STATE_GREETED,   /* no transaction */
+  SMTPF_STATE_MAIL,      /* a sender, no recipient */
+  SMTPF_STATE_RCPT,      /* a sender and recipients */
+  SMTPF_STATE_DATA,      /* the message is coming */
+  SMTPF_STATE_EOM,       /* taken provisionally: commits are due */
+  SMTPF_STATE_CLOSED,    /* over */
+  SMTPF_STATES
+};
+
+enum smtpf_event_id {
+  SMTPF_EV_CONNECT = 0, SMTPF_EV_REBIND, SMTPF_EV_STARTTLS, SMTPF_EV_AUTH, SMTPF_EV_HELO, SMTPF_EV_MAIL, SMTPF_EV_RCPT,
+  SMTPF_EV_DATA, SMTPF_EV_BODY, SMTPF_EV_EOM, SMTPF_EV_COMMIT, SMTPF_EV_RESET, SMTPF_EV_COMMAND, SMTPF_EV_VIOLATION,
+  SMTPF_EV_QUIT,
+  SMTPF_EVENTS
+};
+
+/* Evidence of one scope, in order. */
+typedef struct smtpf_scope {
+  smtpf_evidence *first, **last; /* last is NULL when empty */
+} smtpf_scope;
+
+/* A word one check left for others. */
+typedef struct smtpf_fact {
+  struct smtpf_fact *next;
+  const char *name;
+  smtpf_str value;
+} smtpf_fact;
+
+typedef struct smtpf_rcpt {
+  smtpf_path path;
+  smtpf_str written;  /* with brackets */
+  smtpf_str address;  /* domain in lower case */
+  smtpf_str params;
+  const smtpf_profile *profile;
+  smtpf_scope evidence;
+  smtpf_entry entry;
+  smtpf_str reason;
+} smtpf_rcpt;
+
+/* How a reply is put together. Strings live as long as the verdict. */
+typedef struct smtpf_reply {
+  int code;
+  smtpf_str enhanced, text;
+} smtpf_reply;
+
+typedef struct smtpf_edit {
+  int op, occurrence;
+  smtpf_str name, value;
+  size_t recipient;
+} smtpf_edit;
+
+struct smtpf_verdict {
+  smtpf_session *session;
+  smtpf_reply reply;
+  smtpf_str rule;
+  int64_t delay;
+  size_t n_evidence;   /* in the session's view */
+  uint8_t action;      /* 0: no verdict */
+  uint8_t closes;
+  uint8_t stage;
+  uint8_t recipients;  /* 1: recipients belong to it */
+};
+
+/* What is kept of a message while it comes; in the transaction arena. */
+struct smtpf_message;
+
+struct smtpf_session {
+  smtpf_driver *driver;
+  smtpf_engine *engine;
+  smtpf_link in_driver, in_queue, answered;
+  struct smtpf_run *run;
+  void *user;
+  unsigned capabilities;
+  uint8_t protocol, state, event, greeting;
+  uint8_t pending;      /* an event waits for its verdict */
+  uint8_t no_memory;    /* something was lost in this event: it is answered 4xx */
+  uint8_t own, early_talk, tls, smtputf8, delayed;
+  uint8_t over;         /* the transaction ends with the next event */
+  int stage;            /* of the event in progress */
+  int accepted;         /* stage of the last accepted event, for overrule */
+  smtpf_arena connection, greeting_arena, transaction;
+  smtpf_scope of_connection, of_greeting, of_transaction;
+  smtpf_fact *facts, *greeting_facts, *transaction_facts;
+  smtpf_ip client, local;
+  smtpf_str client_text, rdns, identity, helo;
+  smtpf_path sender;
+  smtpf_str sender_params, queue_id;
+  smtpf_rcpt **rcpts, *rcpt; /* accepted ones; the one being judged */
+  size_t n_rcpts, cap_rcpts, failed_rcpts;
+  smtpf_arena_mark before_rcpt; /* where to go back when it is refused */
+  smtpf_fact *facts_before_rcpt;
+  uint8_t rcpt_refused;
+  struct smtpf_message *message;
+  uint32_t commands, errors, transactions;
+  uint64_t connected_ns, stage_ns;
+  int64_t delay_asked;
+  const smtpf_evidence **view;
+  size_t n_view, cap_view;
+  smtpf_edit *edits;
+  size_t n_edits;
+  smtpf_verdict verdict;
+  char id[17];
+};
+
+/* ---- session.c ---------------------------------------------------------------------------------------------- */
+
+/* smtpf_session_begin(): go on with the event. Any other result is the public call's. */
+#define SMTPF_GO 2
+
+int smtpf_session_begin(smtpf_session *s, int event);
+int smtpf_session_end(smtpf_session *s, int result); /* leaves the driver; returns result */
+
+/* Runs the stage's checks, then decides: the end of an event. */
+int smtpf_session_examine(smtpf_session *s, int stage);
+void smtpf_session_decide(smtpf_session *s); /* all checks are done */
+
+/* Forgets: the transaction; also the greeting; also everything known of the connection. */
+void smtpf_session_drop_transaction(smtpf_session *s);
+void smtpf_session_drop_greeting(smtpf_session *s);
+void smtpf_session_drop_connection(smtpf_session *s);
+
+/* Promised and not committed: logged and counted. */
+void smtpf_session_report_unclosed(smtpf_session *s);
+
+/* ---- stages: what to do when the checks are done ------------------------------------------------------------- */
+void smtpf_connect_decide(smtpf_session *s);
+void smtpf_helo_decide(smtpf_session *s);
+void smtpf_mail_decide(smtpf_session *s);
+void smtpf_rcpt_decide(smtpf_session *s);
+void smtpf_data_decide(smtpf_session *s);
+void smtpf_eom_decide(smtpf_session *s);
+
+/* Refuses the message that is coming, or has come, for a reason of the protocol's. */
+void smtpf_message_refuse(smtpf_session *s, smtpf_reply reply, smtpf_str rule);
+/* The host's own refusal after end of message: every copy is `disposition`. */
+void smtpf_session_close_message(smtpf_session *s, int disposition);
+uint64_t smtpf_message_size(const struct smtpf_message *m);
+
+/* ---- evidence.c ---------------------------------------------------------------------------------------------- */
+smtpf_arena *smtpf_session_arena(smtpf_session *s, int stage);
+void smtpf_session_event(smtpf_session *s, int stage, smtpf_event *out);
+void smtpf_session_add_evidence(smtpf_session *s, smtpf_evidence *e);
+int smtpf_session_fact_set(smtpf_session *s, const char *name, smtpf_str value, int connection);
+smtpf_str smtpf_session_fact(const smtpf_session *s, const char *name);
+int32_t smtpf_session_score_so_far(const smtpf_session *s);
+void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer);
+
+/* Puts into view: connection, greeting, transaction, and one recipient's evidence, or with `rcpt` NULL every
+ * recipient's when `all`. SMTPF_OK or SMTPF_ENOMEM. */
+int smtpf_session_look(smtpf_session *s, const smtpf_rcpt *rcpt, int all, smtpf_view *out);
+
+/* ---- verdict.c ----------------------------------------------------------------------------------------------- */
+
+/* The event's verdict. Counts errors, closes the session on 421 and 221, asks for the delay, logs. */
+void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule);
+#define SMTPF_ANSWER(s, code, enhanced, text, rule) \
+  smtpf_session_answer((s), (smtpf_reply){(code), SMTPF_LIT(enhanced), SMTPF_LIT(text)}, SMTPF_LIT(rule))
+
+/* The one verdict that needs nothing: 451, or 421 where there is no 451. */
+void smtpf_session_answer_no_memory(smtpf_session *s);
+
+/* The reply and the rule for an outcome; memory from `a`, static words without. */
+smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o);
+smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a);
+
+/* ---- log.c ---------------------------------------------------------------------------------------------------- */
+void smtpf_session_log_verdict(smtpf_session *s);
+void smtpf_session_log(smtpf_session *s, int level, const char *event, const char *name, smtpf_str value);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The message: data, body, end of message, commit.
+ */
+#include "base/str.h"
+#include "driver.h"
+#include "mail/header.h"
+#include "session.h"
+
+/* Why a message cannot be taken, whatever its recipients wish. */
+enum flaw { FINE = 0, TOO_LARGE, HEADER_TOO_LARGE, LOOP };
+
+struct smtpf_message {
+  uint64_t size;
+  smtpf_header header;
+  int64_t received; /* Received fields so far */
+  int64_t marks;    /* fields that carry our mark's name */
+  smtpf_str mark;   /* our mark's name */
+  enum flaw flaw;
+  smtpf_entry **entries; /* from end of message on: of every recipient */
+  char room[256];   /* of one field; names are all that is looked at */
+};
+
+uint64_t smtpf_message_size(const struct smtpf_message *m)
+{
+  return m ? m->size : 0;
+}
+
+/* ---- judging everyone ------------------------------------------------------------------------------------------------------- */
+
+static int line_up(smtpf_session *s)
+{
+  smtpf_entry **v = smtpf_arena_alloc(&s->transaction, s->n_rcpts * sizeof(smtpf_entry *));
+  for (size_t i = 0; v && i < s->n_rcpts; i++)
+    v[i] = &s->rcpts[i]->entry;
+  s->message->entries = v;
+  return v ? SMTPF_OK : SMTPF_ENOMEM;
+}
+
+/* Every recipient's outcome, by all that is known now; then the whole message's evidence is in view. */
+static int judge_all(smtpf_session *s)
+{
+  smtpf_view view;
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    if (smtpf_session_look(s, s->rcpts[i], 0, &view) != SMTPF_OK)
+      return SMTPF_ENOMEM;
+    s->rcpts[i]->entry.outcome = smtpf_judge(s->rcpts[i]->profile, s->own, view);
+  }
+  return smtpf_session_look(s, NULL, 1, &view);
+}
+
+/* ---- data --------------------------------------------------------------------------------------------------------------------- */
+
+static void count_field(void *user, const smtpf_header_field *field)
+{
+  struct smtpf_message *m = user;
+  m->received += smtpf_str_equal_nocase(field->name, SMTPF_LIT("Received"));
+  m->marks += smtpf_str_equal_nocase(field->name, m->mark);
+}
+
+int smtpf_session_data(smtpf_session *s)
+{
+  int r = smtpf_session_begin(s, SMTPF_EV_DATA);
+  if (r != SMTPF_GO)
+    return r;
+  struct smtpf_message *m = s->message ? s->message : smtpf_arena_alloc(&s->transaction, sizeof *m);
+  if (m) {
+    *m = (struct smtpf_message){.mark = s->engine->tag_header};
+    smtpf_header_init(&m->header, m->room, sizeof m->room, count_field, m);
+    s->message = m;
+  } else {
+    s->no_memory = 1;
+  }
+  return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_DATA));
+}
+
+/* Refused here only when nobody would take it, whatever its content. */
+void smtpf_data_decide(smtpf_session *s)
+{
+  if (judge_all(s) != SMTPF_OK) {
+    smtpf_session_answer_no_memory(s);
+    return;
+  }
+  const smtpf_outcome *first = &s->rcpts[0]->entry.outcome;
+  int nobody = 1;
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    nobody &= s->rcpts[i]->entry.outcome.act == SMTPF_ACT_REJECT || s->rcpts[i]->entry.outcome.act == SMTPF_ACT_DEFER;
+  if (nobody) {
+    smtpf_session_answer(s, smtpf_outcome_reply(first), smtpf_outcome_rule(first, &s->transaction));
+    return;
+  }
+  s->state = SMTPF_STATE_DATA;
+  smtpf_session_answer(s, (smtpf_reply){354, {"", 0}, SMTPF_LIT("end data with <CR><LF>.<CR><LF>")}, SMTPF_LIT("accept"));
+}
+
+/* ---- body --------------------------------------------------------------------------------------------------------------------- */
+
+static enum flaw find_flaw(const struct smtpf_message *m, const smtpf_limits *l)
+{
+  if (m->size > (uint64_t)l->message)
+    return TOO_LARGE;
+  if (m->header.bytes > (uint64_t)l->header)
+    return HEADER_TOO_LARGE;
+  return m->received > l->received ? LOOP : FINE;
+}
+
+int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *taken)
+{
+  if (s->driver->entered || s->pending)
+    return SMTPF_EBUSY;
+  if (s->state != SMTPF_STATE_DATA)
+    return SMTPF_ESTATE;
+  struct smtpf_message *m = s->message;
+  *taken = n;
+  m->size = m->size > UINT64_MAX - n ? UINT64_MAX : m->size + n;
+  if (m->flaw)
+    return SMTPF_OK; /* its fate is known: only the end is waited for */
+  if (!m->header.ended)
+    (void)smtpf_header_feed(&m->header, bytes, n);
+  m->flaw = find_flaw(m, &s->engine->limits);
+  return SMTPF_OK;
+}
+
+/* ---- end of message -------------------------------------------------------------------------------------------------------------- */
+
+static void count_dispositions(smtpf_session *s)
+{
+  static const int stat[] = {[SMTPF_DELIVERED] = SMTPF_STAT_DELIVERED,     [SMTPF_TAGGED] = SMTPF_STAT_TAGGED,
+                             [SMTPF_QUARANTINED] = SMTPF_STAT_QUARANTINED, [SMTPF_DISCARDED] = SMTPF_STAT_DISCARDED,
+                             [SMTPF_REJECTED] = SMTPF_STAT_REFUSED,        [SMTPF_DEFERRED] = SMTPF_STAT_POSTPONED,
+                             [SMTPF_HANDED_OVER] = SMTPF_STAT_HANDED_OVER};
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    s->driver->stats[stat[s->rcpts[i]->entry.disposition]]++;
+}
+
+/* The message's last answer has been given. */
+static void close_message(smtpf_session *s)
+{
+  count_dispositions(s);
+  s->state = SMTPF_STATE_GREETED;
+  s->over = 1;
+}
+
+void smtpf_session_close_message(smtpf_session *s, int disposition)
+{
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    smtpf_entry *e = &s->rcpts[i]->entry;
+    e->final = 0;
+    smtpf_ledger_close_all(&e, 1, disposition);
+  }
+  close_message(s);
+}
+
+void smtpf_message_refuse(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
+{
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    s->rcpts[i]->reason = rule;
+  smtpf_session_close_message(s, reply.code >= 500 ? SMTPF_REJECTED : SMTPF_DEFERRED);
+  smtpf_session_answer(s, reply, rule);
+}
+
+int smtpf_session_eom(smtpf_session *s)
+{
+  int r = smtpf_session_begin(s, SMTPF_EV_EOM);
+  if (r != SMTPF_GO)
+    return r;
+  smtpf_header_finish(&s->message->header);
+  s->driver->stats[SMTPF_STAT_MESSAGES]++;
+  s->message->flaw = s->message->flaw ? s->message->flaw : find_flaw(s->message, &s->engine->limits);
+  if (!s->message->flaw)
+    return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_EOM));
+  s->stage = SMTPF_EOM;
+  smtpf_view view;
+  if (smtpf_session_look(s, NULL, 1, &view) != SMTPF_OK)
+    smtpf_session_answer_no_memory(s);
+  else if (s->message->flaw == LOOP)
+    smtpf_message_refuse(s, (smtpf_reply){554, SMTPF_LIT("5.4.6"), SMTPF_LIT("too many Received fields: a mail loop (limits.received)")},
+                         SMTPF_LIT("limits.received"));
+  else if (s->message->flaw == HEADER_TOO_LARGE)
+    smtpf_message_refuse(s, (smtpf_reply){552, SMTPF_LIT("5.3.4"), SMTPF_LIT("header section is larger than we take (limits.header)")},
+                         SMTPF_LIT("limits.header"));
+  else
+    smtpf_message_refuse(s, (smtpf_reply){552, SMTPF_LIT("5.3.4"), SMTPF_LIT("message is larger than we take (limits.message)")},
+                         SMTPF_LIT("limits.message"));
+  return smtpf_session_end(s, SMTPF_OK);
+}
+
+/* ---- header edits: our mark ------------------------------------------------------------------------------------------------------- */
+
+static smtpf_str mark_value(smtpf_session *s, const smtpf_rcpt *rcpt)
+{
+  char room[200];
+  smtpf_out o;
+  smtpf_str value = {NULL, 0};
+  const smtpf_outcome *out = &rcpt->entry.outcome;
+  smtpf_out_init(&o, room, sizeof room);
+  smtpf_out_cstr(&o, smtpf_disposition_name(rcpt->entry.disposition));
+  smtpf_out_cstr(&o, "; score=");
+  smtpf_out_milli(&o, out->score);
+  if (out->cause) {
+    smtpf_out_cstr(&o, "; ");
+    smtpf_out_cstr(&o, out->cause->check);
+    smtpf_out_char(&o, '=');
+    smtpf_out_cstr(&o, out->cause->code);
+  }
+  if (smtpf_arena_copy(&s->transaction, smtpf_out_done(&o), &value) != SMTPF_OK)
+    s->no_memory = 1;
+  return value;
+}
+
+/* Foreign fields of our mark's name go; tagged copies get one of ours. */
+static int make_edits(smtpf_session *s)
+{
+  enum { MARKS_MAX = 1000 };
+  const int each = (s->capabilities & SMTPF_CAN_EDIT_PER_RCPT) != 0;
+  const size_t foreign = s->message->marks < MARKS_MAX ? (size_t)s->message->marks : MARKS_MAX;
+  if (!(s->capabilities & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
+    return SMTPF_OK;
+  s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts) * sizeof *s->edits);
+  if (!s->edits)
+    return SMTPF_ENOMEM;
+  for (size_t i = foreign; i > 0; i--) /* from the last, so that the numbers of the others stay true */
+    s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_DELETE, (int)i, s->engine->tag_header, {"", 0}, SIZE_MAX};
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    if (s->rcpts[i]->entry.disposition != SMTPF_TAGGED)
+      continue;
+    s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_PREPEND, 0, s->engine->tag_header, mark_value(s, s->rcpts[i]), each ? i : SIZE_MAX};
+    if (!each)
+      break; /* one mark serves the whole message */
+  }
+  return s->no_memory ? SMTPF_ENOMEM : SMTPF_OK;
+}
+
+void smtpf_eom_decide(smtpf_session *s)
+{
+  if (line_up(s) != SMTPF_OK || judge_all(s) != SMTPF_OK) {
+    smtpf_session_answer_no_memory(s);
+    return;
+  }
+  smtpf_entry **entries = s->message->entries;
+  const smtpf_decision d =
+      smtpf_ledger_decide(entries, s->n_rcpts, s->capabilities, s->sender.form == SMTPF_PATH_NULL);
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    s->rcpts[i]->reason = smtpf_outcome_rule(&s->rcpts[i]->entry.outcome, &s->transaction);
+  const smtpf_outcome *cause = &entries[d.cause]->outcome;
+  if (d.act != SMTPF_ACT_ACCEPT) {
+    close_message(s);
+    smtpf_session_answer(s, smtpf_outcome_reply(cause), s->rcpts[d.cause]->reason);
+  } else if (make_edits(s) != SMTPF_OK) {
+    smtpf_session_answer_no_memory(s);
+  } else {
+    if (smtpf_ledger_open(entries, s->n_rcpts))
+      s->state = SMTPF_STATE_EOM;
+    else
+      close_message(s);
+    SMTPF_ANSWER(s, 250, "2.0.0", "taken", "accept");
+  }
+}
+
+/* ---- commit ------------------------------------------------------------------------------------------------------------------------ */
+
+static int commit_one(smtpf_rcpt *rcpt, int result)
+{
+  static const char *const why[] = {"", "", "could not be made durable", "refused by the next hop"};
+  if (rcpt->entry.final)
+    return SMTPF_ENOTFOUND;
+  smtpf_ledger_commit(&rcpt->entry, result);
+  if (result != SMTPF_COMMIT_OK)
+    rcpt->reason = smtpf_str_of(why[result]);
+  return SMTPF_OK;
+}
+
+static int can_commit(const smtpf_session *s, size_t recipient, int result)
+{
+  if (result < SMTPF_COMMIT_OK || result > SMTPF_COMMIT_REFUSED)
+    return SMTPF_EINVAL;
+  if (s->state != SMTPF_STATE_EOM || recipient == SMTPF_ALL)
+    return SMTPF_OK;
+  return recipient < s->n_rcpts && !s->rcpts[recipient]->entry.final ? SMTPF_OK : SMTPF_ENOTFOUND;
+}
+
+/* The answer once every copy's fate is known. */
+static void settle(smtpf_session *s)
+{
+  const int each = (s->capabilities & SMTPF_CAN_REPLY_PER_RCPT) != 0; /* then each has its own answer */
+  const smtpf_decision d =
+      each ? (smtpf_decision){SMTPF_ACT_ACCEPT, 0} : smtpf_ledger_settle(s->message->entries, s->n_rcpts);
+  close_message(s);
+  if (d.act == SMTPF_ACT_ACCEPT)
+    SMTPF_ANSWER(s, 250, "2.0.0", "taken", "committed");
+  else if (d.act == SMTPF_ACT_DEFER)
+    SMTPF_ANSWER(s, 451, "4.3.0", "could not be stored, try again later", "commit failed");
+  else
+    SMTPF_ANSWER(s, 554, "5.0.0", "refused by the next hop", "commit refused");
+}
+
+int smtpf_session_commit(smtpf_session *s, size_t recipient, int result)
+{
+  int r = can_commit(s, recipient, result);
+  if (r == SMTPF_OK)
+    r = smtpf_session_begin(s, SMTPF_EV_COMMIT);
+  if (r != SMTPF_GO)
+    return r;
+  smtpf_view view;
+  s->stage = SMTPF_EOM;
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    if (recipient == SMTPF_ALL || recipient == i)
+      (void)commit_one(s->rcpts[i], result);
+  (void)smtpf_session_look(s, NULL, 1, &view); /* without memory the verdict explains less, and stays true */
+  if (smtpf_ledger_open(s->message->entries, s->n_rcpts))
+    SMTPF_ANSWER(s, 250, "2.0.0", "taken in part", "commits are due");
+  else
+    settle(s);
+  return smtpf_session_end(s, SMTPF_OK);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What checks may ask for and say (ext/check.h), and how ports complete it (ext/port.h).
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "driver.h"
+#include "policy/judge.h"
+#include "run.h"
+#include "session.h"
+
+/* ---- saying ------------------------------------------------------------------------------------------------- */
+
+static int sound(const smtpf_finding *f)
+{
+  const int refuse = (f->flags & SMTPF_FINDING_REFUSE) != 0, defer = (f->flags & SMTPF_FINDING_DEFER) != 0;
+  if (f->size < sizeof *f || f->kind < SMTPF_CLEAR || f->kind > SMTPF_UNKNOWN || !f->code)
+    return 0;
+  /* Promise L4: only a hit may refuse, and what is unknown may at most defer. */
+  if ((refuse && f->kind != SMTPF_HIT) || (defer && f->kind != SMTPF_UNKNOWN) || (f->kind == SMTPF_UNKNOWN && f->score))
+    return 0;
+  return !f->reply || (refuse && f->reply >= 500 && f->reply <= 599) || (defer && f->reply >= 400 && f->reply <= 499);
+}
+
+int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
+{
+  if (!sound(f))
+    return SMTPF_EINVAL;
+  smtpf_session *s = t->session;
+  smtpf_arena *a = smtpf_session_arena(s, f->flags & SMTPF_FINDING_CONNECTION ? SMTPF_CONNECT : s->stage);
+  smtpf_evidence *e = smtpf_arena_alloc(a, sizeof *e);
+  if (!e || smtpf_arena_copy(a, f->detail, &e->detail) != SMTPF_OK || smtpf_arena_copy(a, f->text, &e->text) != SMTPF_OK) {
+    s->no_memory = 1;
+    return SMTPF_ENOMEM;
+  }
+  e->check = t->opened->check->name;
+  e->code = f->code;
+  e->enhanced = f->enhanced;
+  e->score = f->score;
+  e->reply = (uint16_t)f->reply;
+  e->stage = (uint8_t)s->stage;
+  e->kind = (uint8_t)f->kind;
+  e->flags = (uint8_t)f->flags;
+  const uint64_t us = (s->driver->now_ns - t->started_ns) / 1000;
+  e->elapsed_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+  *t->last = e;
+  t->last = &e->next;
+  return SMTPF_OK;
+}
+
+int smtpf_task_clear(smtpf_task *t, const char *code)
+{
+  const smtpf_finding f = {.size = sizeof f, .kind = SMTPF_CLEAR, .code = code};
+  return smtpf_task_report(t, &f);
+}
+
+int smtpf_task_unknown(smtpf_task *t, const char *cause, smtpf_str detail)
+{
+  const smtpf_finding f = {.size = sizeof f, .kind = SMTPF_UNKNOWN, .code = cause, .detail = detail};
+  t->session->driver->stats[SMTPF_STAT_UNKNOWN]++;
+  return smtpf_task_report(t, &f);
+}
+
+int smtpf_task_delay(smtpf_task *t, int64_t ms)
+{
+  if (ms > t->session->delay_asked)
+    t->session->delay_asked = ms;
+  return SMTPF_OK;
+}
+
+int32_t smtpf_task_score(const smtpf_task *t)
+{
+  return smtpf_session_score_so_far(t->session);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------ */
+
+const smtpf_event *smtpf_task_event(const smtpf_task *t)
+{
+  return &t->session->run->event;
+}
+
+void *smtpf_task_alloc(smtpf_task *t, size_t n)
+{
+  void *p = smtpf_arena_alloc(smtpf_session_arena(t->session, t->session->stage), n);
+  if (!p)
+    t->session->no_memory = 1;
+  return p;
+}
+
+void **smtpf_task_slot(smtpf_task *t)
+{
+  return &t->slot;
+}
+
+int smtpf_task_fact_set(smtpf_task *t, const char *name, smtpf_str value, int connection)
+{
+  int r = smtpf_session_fact_set(t->session, name, value, connection);
+  if (r == SMTPF_ENOMEM)
+    t->session->no_memory = 1;
+  return r;
+}
+
+smtpf_str smtpf_task_fact(const smtpf_task *t, const char *name)
+{
+  return smtpf_session_fact(t->session, name);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------- */
+
+static int open_op(smtpf_task *t, int kind, uint32_t tag, smtpf_op_slot **out)
+{
+  smtpf_session *s = t->session;
+  if (t->n_ops >= s->engine->limits.operations)
+    return SMTPF_ELIMIT;
+  smtpf_op_slot *slot = smtpf_op_take(&s->driver->ops, SMTPF_OP_TASK);
+  if (!slot) {
+    s->no_memory = 1;
+    return SMTPF_ENOMEM;
+  }
+  slot->task = t;
+  slot->kind = (uint8_t)kind;
+  slot->tag = tag;
+  smtpf_list_append(&t->ops, &slot->in_task);
+  t->n_ops++;
+  *out = slot;
+  return SMTPF_OK;
+}
+
+static void close_op(smtpf_task *t, smtpf_op_slot *slot)
+{
+  t->n_ops--;
+  smtpf_op_give(&t->session->driver->ops, slot);
+}
+
+int smtpf_task_query(smtpf_task *t, int type, smtpf_str name, uint32_t tag)
+{
+  smtpf_op_slot *slot;
+  int r = open_op(t, SMTPF_ANSWER_DNS, tag, &slot);
+  if (r != SMTPF_OK)
+    return r;
+  r = smtpf_dns_ask(t->session->driver, slot, type, name);
+  if (r == SMTPF_OK)
+    return r;
+  if (r == SMTPF_ENOMEM)
+    t->session->no_memory = 1;
+  close_op(t, slot);
+  return r;
+}
+
+/* A port that refuses to begin has answered: it could not be found out. */
+int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag)
+{
+  smtpf_driver *d = t->session->driver;
+  smtpf_op_slot *slot;
+  int r = open_op(t, SMTPF_ANSWER_DIRECTORY, tag, &slot);
+  if (r != SMTPF_OK)
+    return r;
+  const smtpf_op token = smtpf_op_token(slot);
+  r = d->ports.directory->lookup(d->directory, token, address);
+  if (r != SMTPF_OK) {
+    const smtpf_directory_answer unknown = {
+        .size = sizeof unknown, .status = SMTPF_DIRECTORY_UNKNOWN, .cause = smtpf_str_of(smtpf_strerror(r))};
+    (void)smtpf_op_directory(d, token, &unknown);
+  }
+  return SMTPF_OK;
+}
+
+int smtpf_task_get(smtpf_task *t, smtpf_str key, uint32_t tag)
+{
+  smtpf_driver *d = t->session->driver;
+  smtpf_op_slot *slot;
+  int r = open_op(t, SMTPF_ANSWER_STORE, tag, &slot);
+  if (r != SMTPF_OK)
+    return r;
+  const smtpf_op token = smtpf_op_token(slot);
+  if (d->ports.store->get(d->store, token, key) != SMTPF_OK)
+    (void)smtpf_op_store(d, token, SMTPF_STORE_FAILED, (smtpf_str){NULL, 0});
+  return SMTPF_OK;
+}
+
+int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size_t n, uint32_t tag)
+{
+  smtpf_driver *d = t->session->driver;
+  smtpf_op_slot *slot;
+  int r = open_op(t, SMTPF_ANSWER_STORE, tag, &slot);
+  if (r != SMTPF_OK)
+    return r;
+  const smtpf_op token = smtpf_op_token(slot);
+  if (d->ports.store->commit(d->store, token, changes, n) != SMTPF_OK)
+    (void)smtpf_op_store(d, token, SMTPF_STORE_FAILED, (smtpf_str){NULL, 0});
+  return SMTPF_OK;
+}
+
+static void timer_due(void *user)
+{
+  smtpf_op_slot *slot = user;
+  smtpf_driver_answered(slot->task->session->driver, slot);
+}
+
+int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag)
+{
+  smtpf_driver *d = t->session->driver;
+  smtpf_op_slot *slot;
+  int r = open_op(t, SMTPF_ANSWER_TIMER, tag, &slot);
+  if (r != SMTPF_OK)
+    return r;
+  r = smtpf_timer_start(&d->timers, &slot->timer, smtpf_timer_at(d->now_ns, ms), timer_due, slot);
+  if (r != SMTPF_OK) {
+    t->session->no_memory = 1;
+    close_op(t, slot);
+  }
+  return r;
+}
+
+/* ---- completing (ext/port.h) -------------------------------------------------------------------------------- */
+
+static smtpf_op_slot *open_slot(const smtpf_driver *d, smtpf_op op, int kind)
+{
+  smtpf_op_slot *slot = smtpf_op_find(&d->ops, op, SMTPF_OP_TASK);
+  return slot && slot->kind == kind && !slot->answered ? slot : NULL;
+}
+
+/* Copies up to three strings into one block of the slot's own. */
+static int copy_into(smtpf_driver *d, smtpf_op_slot *slot, smtpf_str *const *parts, size_t n)
+{
+  size_t size = 0;
+  for (size_t i = 0; i < n; i++)
+    size += parts[i]->n + 1;
+  char *at = slot->copy = smtpf_mem_alloc(&d->mem, size);
+  if (!at)
+    return SMTPF_ENOMEM;
+  for (size_t i = 0; i < n; i++) {
+    if (parts[i]->n)
+      memcpy(at, parts[i]->p, parts[i]->n);
+    at[parts[i]->n] = '\0';
+    parts[i]->p = at;
+    at += parts[i]->n + 1;
+  }
+  return SMTPF_OK;
+}
+
+int smtpf_op_directory(smtpf_driver *d, smtpf_op op, const smtpf_directory_answer *answer)
+{
+  smtpf_op_slot *slot = open_slot(d, op, SMTPF_ANSWER_DIRECTORY);
+  if (!slot)
+    return SMTPF_ENOTFOUND;
+  smtpf_session *s = slot->task->session;
+  slot->directory = *answer;
+  if (copy_into(d, slot, (smtpf_str *const[]){&slot->directory.canonical, &slot->directory.profile, &slot->directory.cause}, 3) !=
+      SMTPF_OK) {
+    slot->directory = (smtpf_directory_answer){.size = sizeof slot->directory, .status = SMTPF_DIRECTORY_UNKNOWN};
+    s->no_memory = 1;
+  }
+  smtpf_session_directory_says(s, &slot->directory);
+  smtpf_driver_answered(d, slot);
+  return SMTPF_OK;
+}
+
+int smtpf_op_store(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
+{
+  smtpf_op_slot *slot = open_slot(d, op, SMTPF_ANSWER_STORE);
+  if (!slot)
+    return SMTPF_ENOTFOUND;
+  slot->store = status;
+  slot->value = value;
+  if (copy_into(d, slot, (smtpf_str *const[]){&slot->value}, 1) != SMTPF_OK) {
+    slot->store = SMTPF_STORE_FAILED;
+    slot->value = (smtpf_str){NULL, 0};
+    slot->task->session->no_memory = 1;
+  }
+  smtpf_driver_answered(d, slot);
+  return SMTPF_OK;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The answer to one event: making it, reading it.
+ */
+#include <string.h>
+
+#include "base/str.h"
+#include "driver.h"
+#include "session.h"
+
+/* ---- making --------------------------------------------------------------------------------------------------------- */
+
+static int action_of(int code)
+{
+  return code >= 500 ? SMTPF_REJECT : code >= 400 ? SMTPF_DEFER : SMTPF_ACCEPT;
+}
+
+static int may_be_delayed(const smtpf_session *s)
+{
+  return (s->capabilities & SMTPF_CAN_DELAY) && s->stage && s->stage <= SMTPF_RCPT &&
+         s->driver->delayed < s->engine->limits.delay_sessions;
+}
+
+/* Counted from the beginning of the stage: time a check took has already been waited. */
+static int64_t delay_left(smtpf_session *s)
+{
+  int64_t wish = s->delay_asked;
+  if (wish > s->engine->limits.delay_max)
+    wish = s->engine->limits.delay_max;
+  wish -= (int64_t)((s->driver->now_ns - s->stage_ns) / 1000000);
+  if (wish <= 0 || !may_be_delayed(s))
+    return 0;
+  s->delayed = 1;
+  s->driver->delayed++;
+  s->driver->stats[SMTPF_STAT_DELAYS]++;
+  return wish;
+}
+
+void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
+{
+  static const int stat[] = {[SMTPF_ACCEPT] = SMTPF_STAT_ACCEPTED, [SMTPF_DEFER] = SMTPF_STAT_DEFERRED, [SMTPF_REJECT] = SMTPF_STAT_REJECTED};
+  if (reply.code >= 500 && s->event != SMTPF_EV_CONNECT && ++s->errors >= s->engine->limits.errors) {
+    reply = (smtpf_reply){421, SMTPF_LIT("4.7.0"), SMTPF_LIT("too many errors (limits.errors)")};
+    rule = SMTPF_LIT("limits.errors");
+  }
+  smtpf_verdict *v = &s->verdict;
+  v->session = s;
+  v->reply = reply;
+  v->rule = rule;
+  v->action = (uint8_t)action_of(reply.code);
+  v->stage = (uint8_t)s->stage;
+  v->n_evidence = s->n_view;
+  v->recipients = s->n_rcpts > 0;
+  v->closes = reply.code == 421 || reply.code == 221 || (reply.code >= 500 && s->event == SMTPF_EV_CONNECT);
+  v->delay = delay_left(s);
+  s->accepted = v->action == SMTPF_ACCEPT ? s->stage : 0;
+  if (v->closes) {
+    if (s->event != SMTPF_EV_EOM && s->event != SMTPF_EV_COMMIT)
+      smtpf_session_report_unclosed(s);
+    s->state = SMTPF_STATE_CLOSED;
+  }
+  s->driver->stats[stat[v->action]]++;
+  smtpf_session_log_verdict(s);
+}
+
+void smtpf_session_answer_no_memory(smtpf_session *s)
+{
+  const smtpf_reply reply = {s->event == SMTPF_EV_CONNECT || s->event == SMTPF_EV_REBIND ? 421 : 451, SMTPF_LIT("4.3.0"),
+                             SMTPF_LIT("out of memory, try again later")};
+  s->driver->stats[SMTPF_STAT_NO_MEMORY]++;
+  s->n_view = 0;
+  if (s->stage == SMTPF_RCPT && !s->rcpt_refused) {
+    s->failed_rcpts++;
+    s->rcpt_refused = 1;
+  }
+  if (s->stage == SMTPF_MAIL)
+    s->over = 1;
+  if (s->event == SMTPF_EV_EOM)
+    smtpf_message_refuse(s, reply, SMTPF_LIT("out of memory"));
+  else
+    smtpf_session_answer(s, reply, SMTPF_LIT("out of memory"));
+}
+
+smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o)
+{
+  const smtpf_evidence *e = o->cause;
+  const int defer = o->act == SMTPF_ACT_DEFER;
+  smtpf_reply r = {defer ? 451 : 550, defer ? SMTPF_LIT("4.7.1") : SMTPF_LIT("5.7.1"),
+                   defer ? SMTPF_LIT("cannot decide about this mail now, try again later") : SMTPF_LIT("refused by policy")};
+  if (!e)
+    return r;
+  if (o->rule == SMTPF_RULE_FACT || o->rule == SMTPF_RULE_MISSING) {
+    if (e->reply)
+      r.code = e->reply;
+    if (e->enhanced)
+      r.enhanced = smtpf_str_of(e->enhanced);
+  }
+  if (e->text.n)
+    r.text = e->text;
+  return r;
+}
+
+smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
+{
+  static const char *const words[] = {"", "fact", "own client", "reject", "missing answer", "quarantine", "tag", "accept"};
+  char room[256];
+  smtpf_out out;
+  smtpf_str rule;
+  smtpf_out_init(&out, room, sizeof room);
+  smtpf_out_cstr(&out, words[o->rule]);
+  if (o->rule == SMTPF_RULE_ACCEPT || o->rule == SMTPF_RULE_OWN)
+    return smtpf_str_of(words[o->rule]);
+  if (o->cause) {
+    smtpf_out_cstr(&out, ": ");
+    smtpf_out_cstr(&out, o->cause->check);
+    smtpf_out_char(&out, ' ');
+    smtpf_out_cstr(&out, o->cause->code);
+  }
+  if (o->rule != SMTPF_RULE_FACT && o->rule != SMTPF_RULE_MISSING) {
+    smtpf_out_cstr(&out, "; score ");
+    smtpf_out_milli(&out, o->score);
+    smtpf_out_cstr(&out, " >= ");
+    smtpf_out_milli(&out, o->threshold);
+    smtpf_out_cstr(&out, ", profile ");
+    smtpf_out_escaped(&out, o->profile->name);
+  }
+  return smtpf_arena_copy(a, smtpf_out_done(&out), &rule) == SMTPF_OK ? rule : smtpf_str_of(words[o->rule]);
+}
+
+/* ---- reading (verdict.h) ----------------------------------------------------------------------------------------------- */
+
+int smtpf_verdict_action(const smtpf_verdict *v)
+{
+  return v->action;
+}
+
+int smtpf_verdict_code(const smtpf_verdict *v)
+{
+  return v->reply.code;
+}
+
+smtpf_str smtpf_verdict_enhanced(const smtpf_verdict *v)
+{
+  return v->reply.enhanced;
+}
+
+smtpf_str smtpf_verdict_text(const smtpf_verdict *v)
+{
+  return v->reply.text;
+}
+
+int64_t smtpf_verdict_delay(const smtpf_verdict *v)
+{
+  return v->delay;
+}
+
+int smtpf_verdict_closes(const smtpf_verdict *v)
+{
+  return v->closes;
+}
+
+int smtpf_verdict_stage(const smtpf_verdict *v)
+{
+  return v->stage;
+}
+
+smtpf_str smtpf_verdict_rule(const smtpf_verdict *v)
+{
+  return v->rule;
+}
+
+/* Members beyond the caller's size are not written. */
+static int give(void *out, size_t caller, const void *full, size_t size)
+{
+  memcpy(out, full, caller < size ? caller : size);
+  memcpy(out, &caller, sizeof caller);
+  return SMTPF_OK;
+}
+
+size_t smtpf_verdict_evidence_count(const smtpf_verdict *v)
+{
+  return v->n_evidence;
+}
+
+int smtpf_verdict_evidence(const smtpf_verdict *v, size_t i, smtpf_evidence_info *out)
+{
+  if (i >= v->n_evidence)
+    return SMTPF_ENOTFOUND;
+  const smtpf_evidence *e = v->session->view[i];
+  const smtpf_evidence_info info = {sizeof info, e->check,  e->stage, e->kind,      smtpf_str_of(e->code),
+                                    e->score,    e->detail, e->text,  e->elapsed_us};
+  return give(out, out->size, &info, sizeof info);
+}
+
+size_t smtpf_verdict_recipient_count(const smtpf_verdict *v)
+{
+  return v->recipients ? v->session->n_rcpts : 0;
+}
+
+/* A recipient's own words: where they differ from the message's, its outcome gives them. */
+static smtpf_reply own_reply(const smtpf_verdict *v, const smtpf_rcpt *r)
+{
+  const int act = smtpf_ledger_reply(&r->entry);
+  if (!r->entry.disposition || !(v->session->capabilities & SMTPF_CAN_REPLY_PER_RCPT) || v->reply.code == 421)
+    return v->reply;
+  if (act == SMTPF_ACT_ACCEPT)
+    return (smtpf_reply){250, SMTPF_LIT("2.0.0"), SMTPF_LIT("taken")};
+  if (r->entry.outcome.act == act)
+    return smtpf_outcome_reply(&r->entry.outcome);
+  if (act == SMTPF_ACT_DEFER)
+    return (smtpf_reply){451, SMTPF_LIT("4.3.0"), r->reason.n ? r->reason : SMTPF_LIT("try again later")};
+  return (smtpf_reply){554, SMTPF_LIT("5.0.0"), r->reason.n ? r->reason : SMTPF_LIT("refused")};
+}
+
+int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_info *out)
+{
+  if (i >= smtpf_verdict_recipient_count(v))
+    return SMTPF_ENOTFOUND;
+  const smtpf_rcpt *r = v->session->rcpts[i];
+  const smtpf_reply reply = own_reply(v, r);
+  const smtpf_recipient_info info = {sizeof info,         r->written, r->address,           r->entry.disposition, r->entry.final,
+                                     r->entry.dsn,        r->reason,  r->entry.overridden,  reply.code,           reply.enhanced,
+                                     reply.text};
+  return give(out, out->size, &info, sizeof info);
+}
+
+size_t smtpf_verdict_edit_count(const smtpf_verdict *v)
+{
+  return v->session->n_edits;
+}
+
+int smtpf_verdict_edit(const smtpf_verdict *v, size_t i, smtpf_edit_info *out)
+{
+  if (i >= v->session->n_edits)
+    return SMTPF_ENOTFOUND;
+  const smtpf_edit *e = &v->session->edits[i];
+  const smtpf_edit_info info = {sizeof info, e->op, e->name, e->value, e->occurrence, e->recipient};
+  return give(out, out->size, &info, sizeof info);
+}
+
+/* ---- words ---------------------------------------------------------------------------------------------------------------- */
+
+const char *smtpf_disposition_name(int disposition)
+{
+  static const char *const names[] = {"none",     "delivered", "tagged",     "quarantined", "discarded",
+                                      "rejected", "deferred",  "handed-over"};
+  return disposition > 0 && disposition < (int)(sizeof names / sizeof *names) ? names[disposition] : names[0];
+}
+
+const char *smtpf_dsn_name(int dsn)
+{
+  static const char *const names[] = {"none", "allowed", "headers-only", "never"};
+  return dsn > 0 && dsn < (int)(sizeof names / sizeof *names) ? names[dsn] : names[0];
+}
+
+const char *smtpf_stage_name(int stage)
+{
+  switch (stage) {
+  case SMTPF_CONNECT: return "connect";
+  case SMTPF_HELO: return "helo";
+  case SMTPF_MAIL: return "mail";
+  case SMTPF_RCPT: return "rcpt";
+  case SMTPF_DATA: return "data";
+  case SMTPF_BODY: return "body";
+  case SMTPF_EOM: return "end-of-message";
+  default: return "none";
+  }
+}
