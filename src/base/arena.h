@@ -16,10 +16,10 @@ struct smtpf_arena_chunk;
 typedef struct smtpf_arena {
   const smtpf_mem *mem;            /* outlives the arena */
   struct smtpf_arena_chunk *first; /* newest chunk */
-  size_t chunk;                    /* size of the first chunk, each next one is twice as large; 0: one for each request */
-  size_t usual;                    /* size of the next chunk */
-  size_t cap;                      /* most bytes it may hold */
-  size_t held;                     /* bytes it holds */
+  size_t chunk; /* size of the first chunk, each next one is twice as large; 0: one for each request */
+  size_t usual; /* size of the next chunk */
+  size_t cap;   /* most bytes it may hold */
+  size_t held;  /* bytes it holds */
 } smtpf_arena;
 
 void smtpf_arena_init(smtpf_arena *a, const smtpf_mem *mem, size_t chunk, size_t cap);

@@ -103,8 +103,8 @@ void smtpf_config_each_option(const smtpf_config *cfg, smtpf_option_fn fn, void 
 {
   for (size_t i = 0; i < cfg->options.n; i++) {
     const smtpf_option *row = cfg->options.v[i];
-    const smtpf_option_info info = {sizeof info,  row->path, smtpf_option_type_name(row), row->deflt, row->min,
-                                    row->max,     row->doc};
+    const smtpf_option_info info = {sizeof info, row->path, smtpf_option_type_name(row), row->deflt, row->min,
+                                    row->max,    row->doc};
     fn(user, &info);
   }
 }

@@ -18,7 +18,8 @@ typedef struct smtpf_dns_flight {
 } smtpf_dns_flight;
 
 /* What everybody gets when there is no memory for an answer. Never freed. */
-static const smtpf_dns_entry no_memory = {.refs = 1, .lost = 1, .answer = {sizeof(smtpf_dns_answer), SMTPF_DNS_SERVFAIL, 0, 0, NULL}};
+static const smtpf_dns_entry no_memory = {
+    .refs = 1, .lost = 1, .answer = {sizeof(smtpf_dns_answer), SMTPF_DNS_SERVFAIL, 0, 0, NULL}};
 
 void smtpf_dns_init(smtpf_dns *dns, const smtpf_mem *mem, const uint64_t seed[2])
 {
@@ -109,7 +110,8 @@ static int start_flight(smtpf_driver *d, smtpf_op_slot *waiter, const char *key,
   smtpf_list_append(&f->waiters, &waiter->in_queue);
   d->stats[SMTPF_STAT_DNS_ASKED]++;
   const smtpf_op token = smtpf_op_token(slot);
-  int r = d->ports.resolver->query(d->resolver, token, (unsigned char)key[0] << 8 | (unsigned char)key[1], f->bytes + 2);
+  int r =
+      d->ports.resolver->query(d->resolver, token, (unsigned char)key[0] << 8 | (unsigned char)key[1], f->bytes + 2);
   if (r != SMTPF_OK) {
     const smtpf_dns_answer failed = {sizeof failed, SMTPF_DNS_SERVFAIL, 0, 0, NULL};
     (void)smtpf_op_dns(d, token, &failed);

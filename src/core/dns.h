@@ -16,10 +16,10 @@
 #include "op.h"
 
 typedef struct smtpf_dns_entry {
-  smtpf_link by_use;  /* least recently used first */
+  smtpf_link by_use; /* least recently used first */
   smtpf_str key;
-  uint64_t expires;   /* monotonic */
-  uint32_t refs;      /* operations that hold it, and the cache */
+  uint64_t expires; /* monotonic */
+  uint32_t refs;    /* operations that hold it, and the cache */
   uint8_t cached;
   uint8_t lost; /* there was no memory for the answer */
   smtpf_dns_answer answer;

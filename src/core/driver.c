@@ -7,7 +7,8 @@
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static int start_port(int (*start)(void *, smtpf_driver *, void **), void *shared, smtpf_driver *d, void **self, int *started)
+static int start_port(int (*start)(void *, smtpf_driver *, void **), void *shared, smtpf_driver *d, void **self,
+                      int *started)
 {
   int r = start ? start(shared, d, self) : SMTPF_OK;
   *started = r == SMTPF_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * driver: one event loop's ports, caches, timers and queues. Sessions are on at most one of three rings: none, `runnable`
- * (a port has answered one of its checks), `ready` (its verdict is there and the host does not know yet).
+ * driver: one event loop's ports, caches, timers and queues. Sessions are on at most one of three rings: none,
+ * `runnable` (a port has answered one of its checks), `ready` (its verdict is there and the host does not know yet).
  */
 #ifndef SMTPF_CORE_DRIVER_H
 #define SMTPF_CORE_DRIVER_H
@@ -31,11 +31,11 @@ struct smtpf_driver {
   int64_t pid;
   uint64_t now_ns; /* at the entry of the public call in progress */
   int64_t wall_s;
-  uint64_t armed;  /* when the poller will wake us; UINT64_MAX: never */
+  uint64_t armed; /* when the poller will wake us; UINT64_MAX: never */
   uint64_t seed[2];
   uint64_t session_count;
-  int entered;     /* inside a public call: another one is re-entry */
-  int processing;  /* inside smtpf_driver_process(), also in its callbacks */
+  int entered;    /* inside a public call: another one is re-entry */
+  int processing; /* inside smtpf_driver_process(), also in its callbacks */
   smtpf_ready_fn ready_fn;
   void *ready_user;
   smtpf_heap timers;

@@ -45,7 +45,8 @@ static int read_settings(smtpf_engine *e, smtpf_error *err)
   e->tag_header = smtpf_section_string(s, "tag.header");
   for (size_t i = 0; i < e->tag_header.n; i++)
     if (e->tag_header.p[i] <= ' ' || e->tag_header.p[i] >= 0x7f || e->tag_header.p[i] == ':')
-      return smtpf_section_fail(s, "tag.header", err, SMTPF_EINVAL, "not a field name", e->tag_header, "letters, digits, hyphens");
+      return smtpf_section_fail(s, "tag.header", err, SMTPF_EINVAL, "not a field name", e->tag_header,
+                                "letters, digits, hyphens");
   if (!e->tag_header.n)
     return smtpf_section_fail(s, "tag.header", err, SMTPF_EINVAL, "empty", e->tag_header, "a field name");
   int r = smtpf_engine_read_profiles(e, err);

@@ -22,7 +22,8 @@ typedef struct smtpf_opened {
 /* Numbers that sessions look at often; from options of the same names. */
 typedef struct smtpf_limits {
   int64_t message, header, received, recipients, commands, errors, transactions, session_time, connection_memory,
-      transaction_memory, operations, chunk, check_timeout, directory_timeout, delay_max, delay_sessions, cache, cache_max;
+      transaction_memory, operations, chunk, check_timeout, directory_timeout, delay_max, delay_sessions, cache,
+      cache_max;
 } smtpf_limits;
 
 struct smtpf_engine {
@@ -33,12 +34,12 @@ struct smtpf_engine {
   smtpf_opened *checks; /* in the order of evidence */
   size_t n_checks;
   smtpf_limits limits;
-  int refuse_stage;            /* smtpf_stage */
+  int refuse_stage; /* smtpf_stage */
   smtpf_profile *profiles;
   size_t n_profiles;
   const smtpf_profile *site;
-  smtpf_map recipients;        /* lower-case `user@domain` and `@domain` -> const smtpf_profile */
-  smtpf_map local_domains;     /* lower-case names */
+  smtpf_map recipients;    /* lower-case `user@domain` and `@domain` -> const smtpf_profile */
+  smtpf_map local_domains; /* lower-case names */
   smtpf_trie *own_networks;
   int directory_complete;
   smtpf_str tag_header;

@@ -36,7 +36,8 @@ static int check_inherit(const smtpf_engine *e, const smtpf_section *start, smtp
   for (int depth = 0; smtpf_section_has(s, "inherit"); depth++) {
     const smtpf_section *parent = profile_section(e, smtpf_section_string(s, "inherit"));
     if (!parent)
-      return smtpf_section_fail(s, "inherit", err, SMTPF_ENOTFOUND, "no such profile", smtpf_section_string(s, "inherit"), NULL);
+      return smtpf_section_fail(s, "inherit", err, SMTPF_ENOTFOUND, "no such profile",
+                                smtpf_section_string(s, "inherit"), NULL);
     if (depth == INHERIT_MAX)
       return smtpf_section_fail(start, "inherit", err, SMTPF_EINVAL, "inherits from itself, or too deep", start->key,
                                 "at most 16 levels");
@@ -77,7 +78,8 @@ int smtpf_engine_read_profiles(smtpf_engine *e, smtpf_error *err)
   smtpf_str site = smtpf_section_string(e->tree.root, "profile");
   e->site = smtpf_engine_profile(e, site);
   if (!e->site)
-    return smtpf_section_fail(e->tree.root, "profile", err, SMTPF_ENOTFOUND, "no such profile", site, "the name of one of `profiles`");
+    return smtpf_section_fail(e->tree.root, "profile", err, SMTPF_ENOTFOUND, "no such profile", site,
+                              "the name of one of `profiles`");
   return SMTPF_OK;
 }
 
@@ -173,7 +175,8 @@ static int read_domains(smtpf_engine *e, smtpf_error *err)
     char room[ADDRESS_MAX];
     int form = smtpf_domain_form(name);
     if (form == SMTPF_DOMAIN_BAD || form == SMTPF_DOMAIN_BARE_ADDRESS || lower(name, room, &key) != SMTPF_OK)
-      return smtpf_section_fail(e->tree.root, "local_domains", err, SMTPF_EPARSE, "not a domain", name, "a name such as example.org");
+      return smtpf_section_fail(e->tree.root, "local_domains", err, SMTPF_EPARSE, "not a domain", name,
+                                "a name such as example.org");
     int r = smtpf_arena_copy(&e->tree.arena, key, &key);
     if (r == SMTPF_OK)
       r = smtpf_map_set(&e->local_domains, key, e);

@@ -65,7 +65,8 @@ void smtpf_session_event(smtpf_session *s, int stage, smtpf_event *out)
   };
 }
 
-/* ---- facts -------------------------------------------------------------------------------------------------------- */
+/* ---- facts --------------------------------------------------------------------------------------------------------
+ */
 
 int smtpf_session_fact_set(smtpf_session *s, const char *name, smtpf_str value, int connection)
 {
@@ -99,7 +100,8 @@ void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer
     s->rcpt->profile = p;
 }
 
-/* ---- what is in view ------------------------------------------------------------------------------------------------ */
+/* ---- what is in view ------------------------------------------------------------------------------------------------
+ */
 
 /* Into the view, behind everything of the same or an earlier stage: (stage, declaration) is the order. */
 static int see(smtpf_session *s, const smtpf_scope *scope)

@@ -57,8 +57,9 @@ void smtpf_session_log(smtpf_session *s, int level, const char *event, const cha
 
 static const char *event_name(const smtpf_session *s)
 {
-  static const char *const names[] = {"connect", "rebind",         "starttls", "auth",  "helo",    "mail",      "rcpt", "data",
-                                      "body",    "end-of-message", "commit",   "reset", "command", "violation", "quit"};
+  static const char *const names[] = {"connect", "rebind", "starttls", "auth",      "helo",
+                                      "mail",    "rcpt",   "data",     "body",      "end-of-message",
+                                      "commit",  "reset",  "command",  "violation", "quit"};
   return names[s->event];
 }
 
@@ -66,7 +67,8 @@ static int level_of(const smtpf_session *s)
 {
   if (s->verdict.action != SMTPF_ACCEPT)
     return s->no_memory ? SMTPF_LOG_ERROR : SMTPF_LOG_NOTICE;
-  return s->event == SMTPF_EV_EOM || s->event == SMTPF_EV_COMMIT || s->event == SMTPF_EV_RCPT ? SMTPF_LOG_INFO : SMTPF_LOG_DEBUG;
+  return s->event == SMTPF_EV_EOM || s->event == SMTPF_EV_COMMIT || s->event == SMTPF_EV_RCPT ? SMTPF_LOG_INFO
+                                                                                              : SMTPF_LOG_DEBUG;
 }
 
 void smtpf_session_log_verdict(smtpf_session *s)

@@ -26,16 +26,16 @@ typedef struct smtpf_op_slot {
   uint32_t next_free;
   uint32_t tag;
   uint8_t use;
-  uint8_t kind;     /* TASK: smtpf_answer_kind */
-  uint8_t answered; /* TASK: in its session's queue */
-  int store;        /* STORE: smtpf_store_status */
-  smtpf_task *task; /* TASK */
-  smtpf_link in_task;  /* the task's operations */
-  smtpf_link in_queue; /* a flight's waiters, then the session's answered operations */
-  smtpf_timer timer;   /* TIMER, and a task's SMTPF_ANSWER_TIMER */
-  smtpf_driver *driver;    /* TIMER */
-  smtpf_timer_fn timer_fn; /* TIMER */
-  void *timer_user;        /* TIMER */
+  uint8_t kind;                    /* TASK: smtpf_answer_kind */
+  uint8_t answered;                /* TASK: in its session's queue */
+  int store;                       /* STORE: smtpf_store_status */
+  smtpf_task *task;                /* TASK */
+  smtpf_link in_task;              /* the task's operations */
+  smtpf_link in_queue;             /* a flight's waiters, then the session's answered operations */
+  smtpf_timer timer;               /* TIMER, and a task's SMTPF_ANSWER_TIMER */
+  smtpf_driver *driver;            /* TIMER */
+  smtpf_timer_fn timer_fn;         /* TIMER */
+  void *timer_user;                /* TIMER */
   struct smtpf_dns_entry *dns;     /* DNS answer, referenced */
   struct smtpf_dns_flight *flight; /* FLIGHT; TASK: the one it waits for */
   smtpf_directory_answer directory;

@@ -230,9 +230,16 @@ const char *smtpf_option_type_name(const smtpf_option *row)
 
 smtpf_str smtpf_option_expected(const smtpf_option *row, char *room, size_t cap)
 {
-  static const char *const what[] = {"", "true or false", "a whole number", "a time such as 250ms, 3s, 5m, 24h, 36d",
-                                     "a size such as 4096, 64k, 10m", "a score such as 10, -2.5, off", "text",
-                                     "a list of texts", "one of ", "a list of groups"};
+  static const char *const what[] = {"",
+                                     "true or false",
+                                     "a whole number",
+                                     "a time such as 250ms, 3s, 5m, 24h, 36d",
+                                     "a size such as 4096, 64k, 10m",
+                                     "a score such as 10, -2.5, off",
+                                     "text",
+                                     "a list of texts",
+                                     "one of ",
+                                     "a list of groups"};
   smtpf_out o;
   smtpf_out_init(&o, room, cap);
   smtpf_out_cstr(&o, what[row->type]);

@@ -42,7 +42,8 @@ static struct smtpf_section *new_section(smtpf_tree *t, smtpf_str prefix, smtpf_
   if (!s)
     return NULL;
   s->tree = t;
-  if (smtpf_arena_copy(&t->arena, prefix, &s->prefix) != SMTPF_OK || smtpf_arena_copy(&t->arena, key, &s->key) != SMTPF_OK)
+  if (smtpf_arena_copy(&t->arena, prefix, &s->prefix) != SMTPF_OK ||
+      smtpf_arena_copy(&t->arena, key, &s->key) != SMTPF_OK)
     return NULL;
   return s;
 }
@@ -196,8 +197,8 @@ static int take_step(smtpf_str *rest, struct step *st)
 
 /* Walks to the section a path ends in; *last is the name there, empty when the path ends with an element. With
  * `make` missing elements are made. */
-static int walk(const smtpf_tree *t, smtpf_str path, int make, struct smtpf_section **out, struct step *last, smtpf_str file,
-                int line)
+static int walk(const smtpf_tree *t, smtpf_str path, int make, struct smtpf_section **out, struct step *last,
+                smtpf_str file, int line)
 {
   struct smtpf_section *s = t->root;
   for (;;) {
@@ -235,7 +236,8 @@ static int walk(const smtpf_tree *t, smtpf_str path, int make, struct smtpf_sect
   }
 }
 
-static int fail(smtpf_error *err, int code, smtpf_str file, int line, smtpf_str path, smtpf_str value, const smtpf_option *row)
+static int fail(smtpf_error *err, int code, smtpf_str file, int line, smtpf_str path, smtpf_str value,
+                const smtpf_option *row)
 {
   char room[256];
   if (!row)
@@ -252,7 +254,8 @@ static int store(smtpf_tree *t, smtpf_value *v, smtpf_str value, int64_t number,
   return append_text(&t->arena, v, value);
 }
 
-int smtpf_tree_set(smtpf_tree *t, smtpf_str path, smtpf_str value, int append, smtpf_str file, int line, smtpf_error *err)
+int smtpf_tree_set(smtpf_tree *t, smtpf_str path, smtpf_str value, int append, smtpf_str file, int line,
+                   smtpf_error *err)
 {
   struct smtpf_section *s;
   struct step last;
@@ -270,8 +273,9 @@ int smtpf_tree_set(smtpf_tree *t, smtpf_str path, smtpf_str value, int append, s
   if (!row)
     return fail(err, SMTPF_ENOTFOUND, where, line, path, value, NULL);
   int64_t number = 0;
-  r = row->type == SMTPF_OPTION_LIST || (append && row->type != SMTPF_OPTION_STRINGS) ? SMTPF_EPARSE
-                                                                                      : smtpf_option_parse(row, value, &number);
+  r = row->type == SMTPF_OPTION_LIST || (append && row->type != SMTPF_OPTION_STRINGS)
+          ? SMTPF_EPARSE
+          : smtpf_option_parse(row, value, &number);
   smtpf_value *v = value_of(s, last.name);
   if (r == SMTPF_OK && row->type == SMTPF_OPTION_STRINGS && append && v && v->n >= (size_t)row->max)
     r = SMTPF_EINVAL;
@@ -393,12 +397,13 @@ const smtpf_section *smtpf_section_at(const smtpf_section *s, const char *name, 
   return v && v->sections && i < v->n ? v->sections[i] : NULL;
 }
 
-int smtpf_section_fail(const smtpf_section *s, const char *name, smtpf_error *err, int code, const char *what, smtpf_str value,
-                       const char *expected)
+int smtpf_section_fail(const smtpf_section *s, const char *name, smtpf_error *err, int code, const char *what,
+                       smtpf_str value, const char *expected)
 {
   const smtpf_value *v = value_of(s, smtpf_str_of(name));
-  return SMTPF_ERROR(err, code, v ? v->file.p : NULL, v ? v->line : 0, s->prefix, s->prefix.n ? SMTPF_LIT(".") : SMTPF_LIT(""),
-                     smtpf_str_of(name), SMTPF_LIT(": "), smtpf_str_of(what), value.n ? SMTPF_LIT(": ") : SMTPF_LIT(""), value,
+  return SMTPF_ERROR(err, code, v ? v->file.p : NULL, v ? v->line : 0, s->prefix,
+                     s->prefix.n ? SMTPF_LIT(".") : SMTPF_LIT(""), smtpf_str_of(name), SMTPF_LIT(": "),
+                     smtpf_str_of(what), value.n ? SMTPF_LIT(": ") : SMTPF_LIT(""), value,
                      expected ? SMTPF_LIT(": expected ") : SMTPF_LIT(""), smtpf_str_of(expected));
 }
 

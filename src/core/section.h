@@ -10,14 +10,14 @@
 #include "option.h"
 
 typedef struct smtpf_value {
-  smtpf_str name;          /* within its section */
+  smtpf_str name; /* within its section */
   const smtpf_option *row;
   int64_t number;
-  smtpf_str *texts;        /* one, or a STRINGS option's */
+  smtpf_str *texts;                /* one, or a STRINGS option's */
   struct smtpf_section **sections; /* a LIST option's */
-  smtpf_map by_key;        /* the same by key */
+  smtpf_map by_key;                /* the same by key */
   size_t n, cap;
-  smtpf_str file;          /* where it was set last; empty: by call */
+  smtpf_str file; /* where it was set last; empty: by call */
   int line;
 } smtpf_value;
 
@@ -42,7 +42,8 @@ void smtpf_tree_free(smtpf_tree *t);
 int smtpf_tree_copy(smtpf_tree *to, const smtpf_tree *from); /* `to` is initialised and empty */
 
 /* Sets, or appends to, the option at a path; see smtpf_config_set(). */
-int smtpf_tree_set(smtpf_tree *t, smtpf_str path, smtpf_str value, int append, smtpf_str file, int line, smtpf_error *err);
+int smtpf_tree_set(smtpf_tree *t, smtpf_str path, smtpf_str value, int append, smtpf_str file, int line,
+                   smtpf_error *err);
 
 /* The LIST row a path names: `dnslists`, `dnslists["x"].codes`; NULL when it is none. */
 const smtpf_option *smtpf_tree_list(const smtpf_tree *t, smtpf_str path);

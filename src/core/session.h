@@ -38,15 +38,27 @@ enum smtpf_state {
 };
 
 enum smtpf_event_id {
-  SMTPF_EV_CONNECT = 0, SMTPF_EV_REBIND, SMTPF_EV_STARTTLS, SMTPF_EV_AUTH, SMTPF_EV_HELO, SMTPF_EV_MAIL, SMTPF_EV_RCPT,
-  SMTPF_EV_DATA, SMTPF_EV_BODY, SMTPF_EV_EOM, SMTPF_EV_COMMIT, SMTPF_EV_RESET, SMTPF_EV_COMMAND, SMTPF_EV_VIOLATION,
+  SMTPF_EV_CONNECT = 0,
+  SMTPF_EV_REBIND,
+  SMTPF_EV_STARTTLS,
+  SMTPF_EV_AUTH,
+  SMTPF_EV_HELO,
+  SMTPF_EV_MAIL,
+  SMTPF_EV_RCPT,
+  SMTPF_EV_DATA,
+  SMTPF_EV_BODY,
+  SMTPF_EV_EOM,
+  SMTPF_EV_COMMIT,
+  SMTPF_EV_RESET,
+  SMTPF_EV_COMMAND,
+  SMTPF_EV_VIOLATION,
   SMTPF_EV_QUIT,
   SMTPF_EVENTS
 };
 
 /* Evidence of one scope, in order. */
 typedef struct smtpf_scope {
-  smtpf_evidence *first, **last; /* last is NULL when empty */
+  smtpf_evidence *first, *last;
 } smtpf_scope;
 
 /* A word one check left for others. */
@@ -58,8 +70,8 @@ typedef struct smtpf_fact {
 
 typedef struct smtpf_rcpt {
   smtpf_path path;
-  smtpf_str written;  /* with brackets */
-  smtpf_str address;  /* domain in lower case */
+  smtpf_str written; /* with brackets */
+  smtpf_str address; /* domain in lower case */
   smtpf_str params;
   const smtpf_profile *profile;
   smtpf_scope evidence;
@@ -84,11 +96,11 @@ struct smtpf_verdict {
   smtpf_reply reply;
   smtpf_str rule;
   int64_t delay;
-  size_t n_evidence;   /* in the session's view */
-  uint8_t action;      /* 0: no verdict */
+  size_t n_evidence; /* in the session's view */
+  uint8_t action;    /* 0: no verdict */
   uint8_t closes;
   uint8_t stage;
-  uint8_t recipients;  /* 1: recipients belong to it */
+  uint8_t recipients; /* 1: recipients belong to it */
 };
 
 /* What is kept of a message while it comes; in the transaction arena. */
@@ -102,12 +114,12 @@ struct smtpf_session {
   void *user;
   unsigned capabilities;
   uint8_t protocol, state, event, greeting;
-  uint8_t pending;      /* an event waits for its verdict */
-  uint8_t no_memory;    /* something was lost in this event: it is answered 4xx */
+  uint8_t pending;   /* an event waits for its verdict */
+  uint8_t no_memory; /* something was lost in this event: it is answered 4xx */
   uint8_t own, early_talk, tls, smtputf8, delayed;
-  uint8_t over;         /* the transaction ends with the next event */
-  int stage;            /* of the event in progress */
-  int accepted;         /* stage of the last accepted event, for overrule */
+  uint8_t over; /* the transaction ends with the next event */
+  int stage;    /* of the event in progress */
+  int accepted; /* stage of the last accepted event, for overrule */
   smtpf_arena connection, greeting_arena, transaction;
   smtpf_scope of_connection, of_greeting, of_transaction;
   smtpf_fact *facts, *greeting_facts, *transaction_facts;
@@ -183,7 +195,7 @@ int smtpf_session_look(smtpf_session *s, const smtpf_rcpt *rcpt, int all, smtpf_
 
 /* The event's verdict. Counts errors, closes the session on 421 and 221, asks for the delay, logs. */
 void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule);
-#define SMTPF_ANSWER(s, code, enhanced, text, rule) \
+#define SMTPF_ANSWER(s, code, enhanced, text, rule)                                                                    \
   smtpf_session_answer((s), (smtpf_reply){(code), SMTPF_LIT(enhanced), SMTPF_LIT(text)}, SMTPF_LIT(rule))
 
 /* The one verdict that needs nothing: 451, or 421 where there is no 451. */

@@ -30,7 +30,8 @@ static int refused_early(smtpf_session *s, int close)
   return 1;
 }
 
-/* ---- connect, rebind ------------------------------------------------------------------------------------------------ */
+/* ---- connect, rebind ------------------------------------------------------------------------------------------------
+ */
 
 static int set_peer(smtpf_session *s, const smtpf_peer *peer)
 {
@@ -90,7 +91,8 @@ int smtpf_session_early_talk(smtpf_session *s)
   return SMTPF_OK;
 }
 
-/* ---- starttls, auth --------------------------------------------------------------------------------------------------- */
+/* ---- starttls, auth
+ * --------------------------------------------------------------------------------------------------- */
 
 int smtpf_session_starttls(smtpf_session *s, smtpf_str protocol, smtpf_str cipher)
 {
@@ -124,7 +126,8 @@ int smtpf_session_auth(smtpf_session *s, smtpf_str mechanism, smtpf_str identity
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- helo ---------------------------------------------------------------------------------------------------------------- */
+/* ---- helo
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 int smtpf_session_helo(smtpf_session *s, int greeting, smtpf_str name)
 {

@@ -8,7 +8,8 @@
 #include "driver.h"
 #include "session.h"
 
-/* ---- what both have ---------------------------------------------------------------------------------------------------- */
+/* ---- what both have
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Copies a path and parses the copy. SMTPF_OK, SMTPF_EPARSE or SMTPF_ENOMEM. */
 static int take_path(smtpf_arena *a, smtpf_str text, smtpf_str *written, smtpf_path *path)
@@ -26,7 +27,8 @@ static int take_params(smtpf_str params, uint64_t *size, int *utf8)
   smtpf_str keyword, value;
   int r;
   while ((r = smtpf_param_next(&params, &keyword, &value)) == SMTPF_OK) {
-    if (size && smtpf_str_equal_nocase(keyword, SMTPF_LIT("SIZE")) && smtpf_str_uint(value, INT64_MAX, size) != SMTPF_OK)
+    if (size && smtpf_str_equal_nocase(keyword, SMTPF_LIT("SIZE")) &&
+        smtpf_str_uint(value, INT64_MAX, size) != SMTPF_OK)
       return SMTPF_EPARSE;
     if (smtpf_str_equal_nocase(keyword, SMTPF_LIT("SMTPUTF8")))
       *utf8 = 1;
@@ -34,7 +36,8 @@ static int take_params(smtpf_str params, uint64_t *size, int *utf8)
   return r == SMTPF_ENOTFOUND ? SMTPF_OK : r;
 }
 
-/* ---- mail ----------------------------------------------------------------------------------------------------------------- */
+/* ---- mail
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 /* What RFC 5321 itself refuses. 1 when the event was answered. */
 static int mail_is_wrong(smtpf_session *s, int parsed, smtpf_str params)
@@ -94,7 +97,8 @@ void smtpf_mail_decide(smtpf_session *s)
   SMTPF_ANSWER(s, 250, "2.1.0", "sender ok", "accept");
 }
 
-/* ---- rcpt ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rcpt
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 /* What belongs to a refused recipient goes with the next event: a dictionary attack must not fill the transaction. */
 static void refuse_rcpt(smtpf_session *s)

@@ -18,7 +18,7 @@ struct smtpf_message {
   smtpf_str mark;   /* our mark's name */
   enum flaw flaw;
   smtpf_entry **entries; /* from end of message on: of every recipient */
-  char room[256];   /* of one field; names are all that is looked at */
+  char room[256];        /* of one field; names are all that is looked at */
 };
 
 uint64_t smtpf_message_size(const struct smtpf_message *m)
@@ -26,7 +26,8 @@ uint64_t smtpf_message_size(const struct smtpf_message *m)
   return m ? m->size : 0;
 }
 
-/* ---- judging everyone ------------------------------------------------------------------------------------------------------- */
+/* ---- judging everyone
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int line_up(smtpf_session *s)
 {
@@ -49,7 +50,9 @@ static int judge_all(smtpf_session *s)
   return smtpf_session_look(s, NULL, 1, &view);
 }
 
-/* ---- data --------------------------------------------------------------------------------------------------------------------- */
+/* ---- data
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static void count_field(void *user, const smtpf_header_field *field)
 {
@@ -90,10 +93,13 @@ void smtpf_data_decide(smtpf_session *s)
     return;
   }
   s->state = SMTPF_STATE_DATA;
-  smtpf_session_answer(s, (smtpf_reply){354, {"", 0}, SMTPF_LIT("end data with <CR><LF>.<CR><LF>")}, SMTPF_LIT("accept"));
+  smtpf_session_answer(s, (smtpf_reply){354, {"", 0}, SMTPF_LIT("end data with <CR><LF>.<CR><LF>")},
+                       SMTPF_LIT("accept"));
 }
 
-/* ---- body --------------------------------------------------------------------------------------------------------------------- */
+/* ---- body
+ * ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static enum flaw find_flaw(const struct smtpf_message *m, const smtpf_limits *l)
 {
@@ -121,7 +127,8 @@ int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *ta
   return SMTPF_OK;
 }
 
-/* ---- end of message -------------------------------------------------------------------------------------------------------------- */
+/* ---- end of message
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static void count_dispositions(smtpf_session *s)
 {
@@ -174,18 +181,22 @@ int smtpf_session_eom(smtpf_session *s)
   if (smtpf_session_look(s, NULL, 1, &view) != SMTPF_OK)
     smtpf_session_answer_no_memory(s);
   else if (s->message->flaw == LOOP)
-    smtpf_message_refuse(s, (smtpf_reply){554, SMTPF_LIT("5.4.6"), SMTPF_LIT("too many Received fields: a mail loop (limits.received)")},
-                         SMTPF_LIT("limits.received"));
+    smtpf_message_refuse(
+        s, (smtpf_reply){554, SMTPF_LIT("5.4.6"), SMTPF_LIT("too many Received fields: a mail loop (limits.received)")},
+        SMTPF_LIT("limits.received"));
   else if (s->message->flaw == HEADER_TOO_LARGE)
-    smtpf_message_refuse(s, (smtpf_reply){552, SMTPF_LIT("5.3.4"), SMTPF_LIT("header section is larger than we take (limits.header)")},
-                         SMTPF_LIT("limits.header"));
+    smtpf_message_refuse(
+        s, (smtpf_reply){552, SMTPF_LIT("5.3.4"), SMTPF_LIT("header section is larger than we take (limits.header)")},
+        SMTPF_LIT("limits.header"));
   else
-    smtpf_message_refuse(s, (smtpf_reply){552, SMTPF_LIT("5.3.4"), SMTPF_LIT("message is larger than we take (limits.message)")},
-                         SMTPF_LIT("limits.message"));
+    smtpf_message_refuse(
+        s, (smtpf_reply){552, SMTPF_LIT("5.3.4"), SMTPF_LIT("message is larger than we take (limits.message)")},
+        SMTPF_LIT("limits.message"));
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- header edits: our mark ------------------------------------------------------------------------------------------------------- */
+/* ---- header edits: our mark
+ * ------------------------------------------------------------------------------------------------------- */
 
 static smtpf_str mark_value(smtpf_session *s, const smtpf_rcpt *rcpt)
 {
@@ -224,7 +235,8 @@ static int make_edits(smtpf_session *s)
   for (size_t i = 0; i < s->n_rcpts; i++) {
     if (s->rcpts[i]->entry.disposition != SMTPF_TAGGED)
       continue;
-    s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_PREPEND, 0, s->engine->tag_header, mark_value(s, s->rcpts[i]), each ? i : SIZE_MAX};
+    s->edits[s->n_edits++] =
+        (smtpf_edit){SMTPF_EDIT_PREPEND, 0, s->engine->tag_header, mark_value(s, s->rcpts[i]), each ? i : SIZE_MAX};
     if (!each)
       break; /* one mark serves the whole message */
   }
@@ -238,8 +250,7 @@ void smtpf_eom_decide(smtpf_session *s)
     return;
   }
   smtpf_entry **entries = s->message->entries;
-  const smtpf_decision d =
-      smtpf_ledger_decide(entries, s->n_rcpts, s->capabilities, s->sender.form == SMTPF_PATH_NULL);
+  const smtpf_decision d = smtpf_ledger_decide(entries, s->n_rcpts, s->capabilities, s->sender.form == SMTPF_PATH_NULL);
   for (size_t i = 0; i < s->n_rcpts; i++)
     s->rcpts[i]->reason = smtpf_outcome_rule(&s->rcpts[i]->entry.outcome, &s->transaction);
   const smtpf_outcome *cause = &entries[d.cause]->outcome;
@@ -257,7 +268,9 @@ void smtpf_eom_decide(smtpf_session *s)
   }
 }
 
-/* ---- commit ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- commit
+ * ------------------------------------------------------------------------------------------------------------------------
+ */
 
 static int commit_one(smtpf_rcpt *rcpt, int result)
 {

@@ -6,7 +6,8 @@
 #include "driver.h"
 #include "session.h"
 
-/* ---- reset, quit -------------------------------------------------------------------------------------------------- */
+/* ---- reset, quit --------------------------------------------------------------------------------------------------
+ */
 
 int smtpf_session_reset(smtpf_session *s)
 {
@@ -29,7 +30,8 @@ int smtpf_session_quit(smtpf_session *s)
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- other commands ------------------------------------------------------------------------------------------------ */
+/* ---- other commands ------------------------------------------------------------------------------------------------
+ */
 
 int smtpf_session_command(smtpf_session *s, smtpf_str verb)
 {
@@ -77,7 +79,8 @@ int smtpf_session_violation(smtpf_session *s, int code, smtpf_str enhanced, smtp
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- no events ------------------------------------------------------------------------------------------------------- */
+/* ---- no events
+ * ------------------------------------------------------------------------------------------------------- */
 
 void smtpf_session_report_unclosed(smtpf_session *s)
 {

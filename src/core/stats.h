@@ -5,28 +5,28 @@
 #ifndef SMTPF_CORE_STATS_H
 #define SMTPF_CORE_STATS_H
 
-#define SMTPF_STAT_TABLE(X)                                                                                                \
-  X(SESSIONS, "sessions")                                                                                                  \
-  X(EVENTS, "events")                                                                                                      \
-  X(ACCEPTED, "verdicts.accept")                                                                                           \
-  X(DEFERRED, "verdicts.defer")                                                                                            \
-  X(REJECTED, "verdicts.reject")                                                                                           \
-  X(MESSAGES, "messages")                                                                                                  \
-  X(DELIVERED, "recipients.delivered")                                                                                     \
-  X(TAGGED, "recipients.tagged")                                                                                           \
-  X(QUARANTINED, "recipients.quarantined")                                                                                 \
-  X(DISCARDED, "recipients.discarded")                                                                                     \
-  X(REFUSED, "recipients.rejected")                                                                                        \
-  X(POSTPONED, "recipients.deferred")                                                                                      \
-  X(HANDED_OVER, "recipients.handed-over")                                                                                 \
-  X(UNCLOSED, "recipients.unclosed")                                                                                       \
-  X(DELAYS, "delays")                                                                                                      \
-  X(CHECKS, "checks.run")                                                                                                  \
-  X(UNKNOWN, "checks.unknown")                                                                                             \
-  X(TIMEOUTS, "checks.timeout")                                                                                            \
-  X(DNS_ASKED, "dns.asked")                                                                                                \
-  X(DNS_CACHED, "dns.cached")                                                                                              \
-  X(DNS_JOINED, "dns.joined")                                                                                              \
+#define SMTPF_STAT_TABLE(X)                                                                                            \
+  X(SESSIONS, "sessions")                                                                                              \
+  X(EVENTS, "events")                                                                                                  \
+  X(ACCEPTED, "verdicts.accept")                                                                                       \
+  X(DEFERRED, "verdicts.defer")                                                                                        \
+  X(REJECTED, "verdicts.reject")                                                                                       \
+  X(MESSAGES, "messages")                                                                                              \
+  X(DELIVERED, "recipients.delivered")                                                                                 \
+  X(TAGGED, "recipients.tagged")                                                                                       \
+  X(QUARANTINED, "recipients.quarantined")                                                                             \
+  X(DISCARDED, "recipients.discarded")                                                                                 \
+  X(REFUSED, "recipients.rejected")                                                                                    \
+  X(POSTPONED, "recipients.deferred")                                                                                  \
+  X(HANDED_OVER, "recipients.handed-over")                                                                             \
+  X(UNCLOSED, "recipients.unclosed")                                                                                   \
+  X(DELAYS, "delays")                                                                                                  \
+  X(CHECKS, "checks.run")                                                                                              \
+  X(UNKNOWN, "checks.unknown")                                                                                         \
+  X(TIMEOUTS, "checks.timeout")                                                                                        \
+  X(DNS_ASKED, "dns.asked")                                                                                            \
+  X(DNS_CACHED, "dns.cached")                                                                                          \
+  X(DNS_JOINED, "dns.joined")                                                                                          \
   X(NO_MEMORY, "no-memory")
 
 enum smtpf_stat {

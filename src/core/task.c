@@ -31,7 +31,8 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   smtpf_session *s = t->session;
   smtpf_arena *a = smtpf_session_arena(s, f->flags & SMTPF_FINDING_CONNECTION ? SMTPF_CONNECT : s->stage);
   smtpf_evidence *e = smtpf_arena_alloc(a, sizeof *e);
-  if (!e || smtpf_arena_copy(a, f->detail, &e->detail) != SMTPF_OK || smtpf_arena_copy(a, f->text, &e->text) != SMTPF_OK) {
+  if (!e || smtpf_arena_copy(a, f->detail, &e->detail) != SMTPF_OK ||
+      smtpf_arena_copy(a, f->text, &e->text) != SMTPF_OK) {
     s->no_memory = 1;
     return SMTPF_ENOMEM;
   }
@@ -249,8 +250,9 @@ int smtpf_op_directory(smtpf_driver *d, smtpf_op op, const smtpf_directory_answe
     return SMTPF_ENOTFOUND;
   smtpf_session *s = slot->task->session;
   slot->directory = *answer;
-  if (copy_into(d, slot, (smtpf_str *const[]){&slot->directory.canonical, &slot->directory.profile, &slot->directory.cause}, 3) !=
-      SMTPF_OK) {
+  if (copy_into(d, slot,
+                (smtpf_str *const[]){&slot->directory.canonical, &slot->directory.profile, &slot->directory.cause},
+                3) != SMTPF_OK) {
     slot->directory = (smtpf_directory_answer){.size = sizeof slot->directory, .status = SMTPF_DIRECTORY_UNKNOWN};
     s->no_memory = 1;
   }

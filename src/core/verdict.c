@@ -8,7 +8,8 @@
 #include "driver.h"
 #include "session.h"
 
-/* ---- making --------------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------------------------------
+ */
 
 static int action_of(int code)
 {
@@ -38,7 +39,8 @@ static int64_t delay_left(smtpf_session *s)
 
 void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
 {
-  static const int stat[] = {[SMTPF_ACCEPT] = SMTPF_STAT_ACCEPTED, [SMTPF_DEFER] = SMTPF_STAT_DEFERRED, [SMTPF_REJECT] = SMTPF_STAT_REJECTED};
+  static const int stat[] = {
+      [SMTPF_ACCEPT] = SMTPF_STAT_ACCEPTED, [SMTPF_DEFER] = SMTPF_STAT_DEFERRED, [SMTPF_REJECT] = SMTPF_STAT_REJECTED};
   if (reply.code >= 500 && s->event != SMTPF_EV_CONNECT && ++s->errors >= s->engine->limits.errors) {
     reply = (smtpf_reply){421, SMTPF_LIT("4.7.0"), SMTPF_LIT("too many errors (limits.errors)")};
     rule = SMTPF_LIT("limits.errors");
@@ -65,8 +67,8 @@ void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
 
 void smtpf_session_answer_no_memory(smtpf_session *s)
 {
-  const smtpf_reply reply = {s->event == SMTPF_EV_CONNECT || s->event == SMTPF_EV_REBIND ? 421 : 451, SMTPF_LIT("4.3.0"),
-                             SMTPF_LIT("out of memory, try again later")};
+  const smtpf_reply reply = {s->event == SMTPF_EV_CONNECT || s->event == SMTPF_EV_REBIND ? 421 : 451,
+                             SMTPF_LIT("4.3.0"), SMTPF_LIT("out of memory, try again later")};
   s->driver->stats[SMTPF_STAT_NO_MEMORY]++;
   s->n_view = 0;
   if (s->stage == SMTPF_RCPT && !s->rcpt_refused) {
@@ -86,7 +88,8 @@ smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o)
   const smtpf_evidence *e = o->cause;
   const int defer = o->act == SMTPF_ACT_DEFER;
   smtpf_reply r = {defer ? 451 : 550, defer ? SMTPF_LIT("4.7.1") : SMTPF_LIT("5.7.1"),
-                   defer ? SMTPF_LIT("cannot decide about this mail now, try again later") : SMTPF_LIT("refused by policy")};
+                   defer ? SMTPF_LIT("cannot decide about this mail now, try again later")
+                         : SMTPF_LIT("refused by policy")};
   if (!e)
     return r;
   if (o->rule == SMTPF_RULE_FACT || o->rule == SMTPF_RULE_MISSING) {
@@ -102,7 +105,8 @@ smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o)
 
 smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
 {
-  static const char *const words[] = {"", "fact", "own client", "reject", "missing answer", "quarantine", "tag", "accept"};
+  static const char *const words[] = {"",           "fact", "own client", "reject", "missing answer",
+                                      "quarantine", "tag",  "accept"};
   char room[256];
   smtpf_out out;
   smtpf_str rule;
@@ -127,7 +131,8 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
   return smtpf_arena_copy(a, smtpf_out_done(&out), &rule) == SMTPF_OK ? rule : smtpf_str_of(words[o->rule]);
 }
 
-/* ---- reading (verdict.h) ----------------------------------------------------------------------------------------------- */
+/* ---- reading (verdict.h)
+ * ----------------------------------------------------------------------------------------------- */
 
 int smtpf_verdict_action(const smtpf_verdict *v)
 {
@@ -218,9 +223,9 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
     return SMTPF_ENOTFOUND;
   const smtpf_rcpt *r = v->session->rcpts[i];
   const smtpf_reply reply = own_reply(v, r);
-  const smtpf_recipient_info info = {sizeof info,         r->written, r->address,           r->entry.disposition, r->entry.final,
-                                     r->entry.dsn,        r->reason,  r->entry.overridden,  reply.code,           reply.enhanced,
-                                     reply.text};
+  const smtpf_recipient_info info = {sizeof info,    r->written,     r->address, r->entry.disposition,
+                                     r->entry.final, r->entry.dsn,   r->reason,  r->entry.overridden,
+                                     reply.code,     reply.enhanced, reply.text};
   return give(out, out->size, &info, sizeof info);
 }
 
@@ -238,12 +243,13 @@ int smtpf_verdict_edit(const smtpf_verdict *v, size_t i, smtpf_edit_info *out)
   return give(out, out->size, &info, sizeof info);
 }
 
-/* ---- words ---------------------------------------------------------------------------------------------------------------- */
+/* ---- words
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 const char *smtpf_disposition_name(int disposition)
 {
-  static const char *const names[] = {"none",     "delivered", "tagged",     "quarantined", "discarded",
-                                      "rejected", "deferred",  "handed-over"};
+  static const char *const names[] = {"none",      "delivered", "tagged",   "quarantined",
+                                      "discarded", "rejected",  "deferred", "handed-over"};
   return disposition > 0 && disposition < (int)(sizeof names / sizeof *names) ? names[disposition] : names[0];
 }
 

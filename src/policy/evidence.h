@@ -15,12 +15,12 @@ typedef struct smtpf_evidence {
   const char *code;            /* short word */
   const char *enhanced;        /* with `reply`; NULL for the default */
   smtpf_str detail, text;
-  int32_t score;               /* thousandths */
+  int32_t score; /* thousandths */
   uint32_t elapsed_us;
-  uint16_t reply;              /* with REFUSE or DEFER; 0 for the default */
-  uint8_t stage;               /* smtpf_stage */
-  uint8_t kind;                /* smtpf_evidence_kind */
-  uint8_t flags;               /* smtpf_finding_flag */
+  uint16_t reply; /* with REFUSE or DEFER; 0 for the default */
+  uint8_t stage;  /* smtpf_stage */
+  uint8_t kind;   /* smtpf_evidence_kind */
+  uint8_t flags;  /* smtpf_finding_flag */
 } smtpf_evidence;
 
 /* The evidence in view of one decision, ordered by (stage, declaration). */

@@ -40,11 +40,11 @@ enum smtpf_rule {
 };
 
 typedef struct smtpf_outcome {
-  int act;                       /* smtpf_act */
-  int rule;                      /* smtpf_rule */
-  int32_t score;                 /* thousandths */
-  int32_t threshold;             /* the profile's, where a score decided */
-  const smtpf_evidence *cause;   /* the finding that decided, or weighed most; NULL when there is none */
+  int act;                     /* smtpf_act */
+  int rule;                    /* smtpf_rule */
+  int32_t score;               /* thousandths */
+  int32_t threshold;           /* the profile's, where a score decided */
+  const smtpf_evidence *cause; /* the finding that decided, or weighed most; NULL when there is none */
   const smtpf_profile *profile;
 } smtpf_outcome;
 
