@@ -19,7 +19,9 @@ one() {
 harness() {
   suite=$1 folder=$2
   shift 2
+  shown=0 # what failed is listed at the end
   step "$suite: make check" "$suite-check" in_folder "$folder" timeout 3000 make -k -j "$jobs" check "$@" || :
+  shown=40
   python3 tests/tally.py "$suite" "$folder" "$logs/$suite-check.log" >"$logs/$suite.tally" || :
   sed '$d' "$logs/$suite.tally" >>"$remarks"
   tail -n 1 "$logs/$suite.tally" >>"$tally"

@@ -14,6 +14,7 @@ import sys
 LIBCHECK = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)", re.M)
 OWN = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 SKIP = re.compile(r"^SKIP\s+(.*)$", re.M)
+STATUS = re.compile(r"^[A-Z]+ \S+ \(exit status: \d+\)\n?", re.M)  # automake's own last line
 RESULT = re.compile(r"^:test-result:\s*(\w+)", re.M)
 
 
@@ -53,7 +54,7 @@ def text(path):
 def main(suite, folder, make_log=None):
     total = [0, 0, 0]
     for base in tests(folder):
-        name, log = os.path.relpath(base, folder), text(base + ".log")
+        name, log = os.path.relpath(base, folder), STATUS.sub("", text(base + ".log"))
         result = (RESULT.findall(text(base + ".trs")) or ["ERROR"])[0]
         figures = count(result, log)
         total = [a + b for a, b in zip(total, figures)]
