@@ -9,32 +9,35 @@
 
 /*
  * State x event. GO: the event is judged. SEQ: the client may say it, not now: 503 5.5.1 (RFC 5321 4.1.4), nothing
- * changes. Misuse: the host may not tell it now: SMTPF_ESTATE, no verdict, nothing changes.
+ * changes. A dash is misuse: the host may not tell it now: SMTPF_ESTATE, no verdict, nothing changes.
  *
  *              connect rebind starttls auth helo mail rcpt data body eom commit reset command violation quit
  *   NEW          GO      -      -       -    -    -    -    -    -    -    -     -      -       -        -
+ *   REFUSED      -       GO     -       -    SEQ  SEQ  SEQ  SEQ  -    -    -     SEQ    SEQ     GO       GO
  *   CONNECTED    -       GO     GO      GO   GO   SEQ  SEQ  SEQ  -    -    -     GO     GO      GO       GO
  *   GREETED      -       GO     GO      GO   GO   GO   SEQ  SEQ  -    -    -     GO     GO      GO       GO
- *   MAIL         -       SEQ    SEQ     SEQ  GO   SEQ  GO   SEQ  -    -    -     GO     GO      GO       GO
- *   RCPT         -       SEQ    SEQ     SEQ  GO   SEQ  GO   GO   -    -    -     GO     GO      GO       GO
- *   DATA         -       SEQ    SEQ     SEQ  SEQ  SEQ  SEQ  SEQ  GO   GO   -     GO     GO      GO       GO
+ *   MAIL         -       GO     GO      SEQ  GO   SEQ  GO   SEQ  -    -    -     GO     GO      GO       GO
+ *   RCPT         -       GO     GO      SEQ  GO   SEQ  GO   GO   -    -    -     GO     GO      GO       GO
+ *   DATA         -       -      -       SEQ  SEQ  SEQ  SEQ  SEQ  GO   GO   -     GO     GO      GO       GO
  *   EOM          -       -      -       -    -    -    -    -    -    -    GO    -      -       -        -
  *   CLOSED       -       -      -       -    -    -    -    -    -    -    -     -      -       -        -
  *
  * An accepting verdict moves: connect, rebind, starttls -> CONNECTED; helo -> GREETED; mail -> MAIL; rcpt -> RCPT;
  * data -> DATA; eom -> EOM, or GREETED when nothing is left to commit; the last commit -> GREETED; reset -> GREETED, or
  * CONNECTED when nobody has greeted; violation in DATA -> GREETED; 221 and 421 -> CLOSED. A refusing verdict leaves the
- * state as it is, but at eom: GREETED. Abort, overrule and queue id are no events and have no column; a pending event
- * makes every other one SMTPF_EBUSY.
+ * state as it is, but at connect and rebind: REFUSED (RFC 5321 3.1: only QUIT is served after a 554 banner), and at
+ * eom: GREETED. Abort, overrule and queue id are no events and have no column; a pending event makes every other one
+ * SMTPF_EBUSY.
  */
 enum { MISUSE = 0, GO, SEQ };
 static const uint8_t table[SMTPF_STATES][SMTPF_EVENTS] = {
     [SMTPF_STATE_NEW] = {GO},
+    [SMTPF_STATE_REFUSED] = {0, GO, 0, 0, SEQ, SEQ, SEQ, SEQ, 0, 0, 0, SEQ, SEQ, GO, GO},
     [SMTPF_STATE_CONNECTED] = {0, GO, GO, GO, GO, SEQ, SEQ, SEQ, 0, 0, 0, GO, GO, GO, GO},
     [SMTPF_STATE_GREETED] = {0, GO, GO, GO, GO, GO, SEQ, SEQ, 0, 0, 0, GO, GO, GO, GO},
-    [SMTPF_STATE_MAIL] = {0, SEQ, SEQ, SEQ, GO, SEQ, GO, SEQ, 0, 0, 0, GO, GO, GO, GO},
-    [SMTPF_STATE_RCPT] = {0, SEQ, SEQ, SEQ, GO, SEQ, GO, GO, 0, 0, 0, GO, GO, GO, GO},
-    [SMTPF_STATE_DATA] = {0, SEQ, SEQ, SEQ, SEQ, SEQ, SEQ, SEQ, GO, GO, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_MAIL] = {0, GO, GO, SEQ, GO, SEQ, GO, SEQ, 0, 0, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_RCPT] = {0, GO, GO, SEQ, GO, SEQ, GO, GO, 0, 0, 0, GO, GO, GO, GO},
+    [SMTPF_STATE_DATA] = {0, 0, 0, SEQ, SEQ, SEQ, SEQ, SEQ, GO, GO, 0, GO, GO, GO, GO},
     [SMTPF_STATE_EOM] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, GO, 0, 0, 0, 0},
 };
 
@@ -231,7 +234,9 @@ int smtpf_session_begin(smtpf_session *s, int event)
     return smtpf_session_end(s, SMTPF_OK);
   if (cell == GO)
     return SMTPF_GO;
-  if (s->state == SMTPF_STATE_CONNECTED)
+  if (s->state == SMTPF_STATE_REFUSED)
+    SMTPF_ANSWER(s, 503, "5.7.1", "refused at connection, only QUIT is served", "sequence");
+  else if (s->state == SMTPF_STATE_CONNECTED)
     SMTPF_ANSWER(s, 503, "5.5.1", "HELO or EHLO first", "sequence");
   else if (event == SMTPF_EV_DATA && s->failed_rcpts)
     SMTPF_ANSWER(s, 554, "5.5.1", "no valid recipients", "sequence");

@@ -27,6 +27,7 @@
 
 enum smtpf_state {
   SMTPF_STATE_NEW = 0,   /* nothing told yet */
+  SMTPF_STATE_REFUSED,   /* at connect: only QUIT is served */
   SMTPF_STATE_CONNECTED, /* before HELO */
   SMTPF_STATE_GREETED,   /* no transaction */
   SMTPF_STATE_MAIL,      /* a sender, no recipient */

@@ -8,25 +8,24 @@
 
 /* Evidence found before RCPT refuses at once only where the policy says so (`refuse.stage`); otherwise it is held,
  * so that it meets the recipient's wishes. 1 when the event was answered. */
-static int refused_early(smtpf_session *s, int close)
+static int refused_early(smtpf_session *s, int banner)
 {
   smtpf_view view;
-  if (s->stage < s->engine->refuse_stage) {
-    if (smtpf_session_look(s, NULL, 0, &view) != SMTPF_OK)
-      smtpf_session_answer_no_memory(s);
-    return s->verdict.action != 0;
-  }
   if (smtpf_session_look(s, NULL, 0, &view) != SMTPF_OK) {
     smtpf_session_answer_no_memory(s);
     return 1;
   }
+  if (s->stage < s->engine->refuse_stage)
+    return 0;
   const smtpf_outcome o = smtpf_judge(s->engine->site, s->own, view);
   if (o.act != SMTPF_ACT_REJECT && o.act != SMTPF_ACT_DEFER)
     return 0;
   smtpf_reply reply = smtpf_outcome_reply(&o);
-  if (close) /* RFC 5321 3.1: a server that will not serve says 554 in place of its banner; 421 leaves the door open */
+  if (banner) /* RFC 5321 3.1: a server that will not serve says 554 in place of its banner; 421 leaves the door open */
     reply.code = o.act == SMTPF_ACT_REJECT ? 554 : 421;
   smtpf_session_answer(s, reply, smtpf_outcome_rule(&o, smtpf_session_arena(s, s->stage)));
+  if (banner && s->state != SMTPF_STATE_CLOSED)
+    s->state = SMTPF_STATE_REFUSED;
   return 1;
 }
 

@@ -53,7 +53,7 @@ void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
   v->stage = (uint8_t)s->stage;
   v->n_evidence = s->n_view;
   v->recipients = s->n_rcpts > 0;
-  v->closes = reply.code == 421 || reply.code == 221 || (reply.code >= 500 && s->event == SMTPF_EV_CONNECT);
+  v->closes = reply.code == 421 || reply.code == 221;
   v->delay = delay_left(s);
   s->accepted = v->action == SMTPF_ACCEPT ? s->stage : 0;
   if (v->closes) {
