@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The one file that wires the house together: the built-in checks into a new configuration, the default ports into a new
+ * driver.
+ */
+#include <string.h>
+
+#include <smtpfilter/version.h>
+
+#include "check/checks.h"
+#include "core/config.h"
+#include "core/driver.h"
+#include "port.h"
+
+const char *smtpf_version(void)
+{
+  return SMTPF_VERSION_STRING;
+}
+
+int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
+{
+  smtpf_config *cfg;
+  int r = smtpf_config_create(&cfg, mem);
+  for (size_t i = 0; r == SMTPF_OK && i < smtpf_checks_count; i++) {
+    r = smtpf_config_add_check(cfg, smtpf_checks[i]);
+    if (r != SMTPF_OK)
+      smtpf_config_free(cfg);
+  }
+  if (r == SMTPF_OK)
+    *out = cfg;
+  return r;
+}
+
+int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine, const smtpf_ports *ports)
+{
+  smtpf_ports p = {0};
+  if (ports)
+    memcpy(&p, ports, ports->size < sizeof p ? ports->size : sizeof p);
+  p.size = sizeof p;
+  if (!p.clock)
+    p.clock = smtpf_clock_system();
+  if (!p.random)
+    p.random = smtpf_random_system();
+  if (!p.poller)
+    p.poller = smtpf_poller_epoll();
+  if (!p.resolver)
+    p.resolver = smtpf_resolver_cares();
+  if (!p.directory)
+    p.directory = smtpf_directory_policy();
+  if (!p.store)
+    p.store = smtpf_store_memory();
+  return smtpf_driver_create(out, engine, &p);
+}
