@@ -302,7 +302,7 @@ static int judge(smtpf_task *t, const list *l, entry *e, const uint32_t *address
     if (!strongest || c->score > strongest->score)
       strongest = c;
   }
-  e->score = (int32_t)(score > INT32_MAX - 1 ? INT32_MAX - 1 : score < INT32_MIN ? INT32_MIN : score);
+  e->score = (int32_t)(score < SMTPF_SCORE_OFF ? score : SMTPF_SCORE_OFF - 1); /* 32 codes of a million each */
   e->as = strongest ? strongest->as : (smtpf_str){NULL, 0};
   e->detail = smtpf_task_join(t, parts, 2 * n);
   return any != 0;

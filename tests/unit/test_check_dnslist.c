@@ -108,6 +108,72 @@ START_TEST(overlapping_codes)
 }
 END_TEST
 
+/* Of two codes that weigh the same, the first in the policy names the answer; so with two answers. */
+START_TEST(equal_codes)
+{
+  zen();
+  fake_set("dnslists[zen.example].codes[127.0.0.0/24].score", "10");
+  fake_set("dnslists[zen.example].codes[127.0.0.0/24].as", "something");
+  fake_set("dnslists[zen.example].text", "x");
+  connect_from("192.0.2.25");
+  FAKE_DNS(&t, SMTPF_DNS_A, ZEN, "127.0.0.2", "127.0.0.20");
+  ck_only(&t, SMTPF_HIT, "listed");
+  ck_assert_int_eq(t.findings[0].score, 20000);
+  ck_assert_str_eq(t.findings[0].text, "192.0.2.25 is listed by zen.example as known spammer: x");
+  fake_close(&t);
+}
+END_TEST
+
+/* The sum stays a score. */
+START_TEST(great_scores)
+{
+  fake_set("dnslists[zen.example].codes[127.0.0.2].score", "1000000");
+  fake_set("dnslists[zen.example].codes[127.0.0.3].score", "1000000");
+  fake_set("dnslists[zen.example].codes[127.0.0.4].score", "1000000");
+  fake_set("dnslists[zen.example].txt", "false");
+  connect_from("192.0.2.25");
+  FAKE_DNS(&t, SMTPF_DNS_A, ZEN, "127.0.0.2", "127.0.0.3", "127.0.0.4");
+  ck_assert_int_eq(t.findings[0].score, SMTPF_SCORE_OFF - 1);
+  fake_close(&t);
+}
+END_TEST
+
+/* Worth nothing: noted, and the client is told nothing. */
+START_TEST(zero_score)
+{
+  fake_set("dnslists[zen.example].score", "0");
+  fake_set("dnslists[zen.example].as", "zen");
+  connect_from("192.0.2.25");
+  FAKE_DNS(&t, SMTPF_DNS_A, ZEN, "127.0.0.2");
+  ck_only(&t, SMTPF_HIT, "listed");
+  ck_assert_str_eq(t.findings[0].text, "");
+  fake_close(&t);
+}
+END_TEST
+
+/* What is no address record does not count, nor spoil the others. */
+START_TEST(strange_records)
+{
+  fake_set("dnslists[zen.example].score", "1");
+  connect_from("192.0.2.25");
+  FAKE_DNS(&t, SMTPF_DNS_A, ZEN, "::1", "127.0.0.2");
+  fake_dns_fails(&t, SMTPF_DNS_TXT, ZEN, SMTPF_DNS_OK); /* without a record */
+  ck_only(&t, SMTPF_HIT, "listed");
+  ck_assert_str_eq(t.findings[0].detail, "zen.example 127.0.0.2");
+  ck_assert_str_eq(t.findings[0].text, "192.0.2.25 is listed by zen.example");
+  fake_close(&t);
+}
+END_TEST
+
+START_TEST(zone_with_dot)
+{
+  fake_set("dnslists[zen.example.].score", "1");
+  connect_from("192.0.2.25");
+  ck_assert_int_eq(fake_asked(&t, SMTPF_DNS_A, ZEN), 1);
+  fake_close(&t);
+}
+END_TEST
+
 /* A list whose only code is off asks for nothing, hence lists nobody. */
 START_TEST(all_codes_off)
 {
@@ -250,9 +316,25 @@ START_TEST(late_answers)
 }
 END_TEST
 
+/* Nor does the deadline of a list that has answered. */
+START_TEST(early_answers)
+{
+  fake_set("dnslists[zen.example].timeout", "3s");
+  fake_set("dnslists[bl.example].timeout", "2s");
+  connect_from("192.0.2.25");
+  fake_dns_fails(&t, SMTPF_DNS_A, BL, SMTPF_DNS_NXDOMAIN);
+  ck_assert_int_eq(fake_timer(&t, 2000), SMTPF_PENDING);
+  fake_dns_fails(&t, SMTPF_DNS_A, ZEN, SMTPF_DNS_NXDOMAIN);
+  ck_assert_uint_eq(t.n, 2);
+  ck_finding(&t, 1, SMTPF_CLEAR, "not-listed");
+  fake_close(&t);
+}
+END_TEST
+
 START_TEST(hidden_zone)
 {
-  static const char *const txts[] = {"see https://zen.example/q", "Zone KEY123.zen.example says no"};
+  static const char *const txts[] = {"see https://zen.example/q", "Zone KEY123.zen.example says no",
+                                     "see KEY123.zen.example"};
 
   fake_set("dnslists[key123.zen.example].as", "zen");
   connect_from("192.0.2.25");
@@ -344,14 +426,15 @@ START_TEST(too_many)
 }
 END_TEST
 
-static const char *const good_matches[] = {"127.0.0.2",   "127.0.0.0-255", "127.0.0.10-11",    "127.0.2.0/24",
-                                           "127.0.0.0/9", "127.0.0.7-7",   "127.255.254.0/23", "127.0.0.0/8"};
+static const char *const good_matches[] = {"127.0.0.2",        "127.0.0.0-255", "127.0.0.10-11",
+                                           "127.0.2.0/24",     "127.0.0.0/9",   "127.0.0.7-7",
+                                           "127.255.254.0/23", "127.0.0.0/8",   "127.0.0.1-20"};
 static const char *const bad_matches[] = {
     "",          "127",         "127.0.0",         "127.0.0.256",    "127.0.0.7-4",     "127.0.0.4-256",
     "127.0.0.-", "127.0.0.4-",  "127.0.0.4-x",     "127.0.0.4-0007", "127.0.0.4/32-7",  "127.0.0.0/24-7",
     "10.0.0.1",  "128.0.0.0/8", "0.0.0.0/0",       "126.0.0.0/7",    "127.255.255.254", "127.255.255.0/24",
     "::1",       "127.0.0.1/8", "127.255.255.0-1", "127.0.0.4 -7",   "127.0.0.[4..7]",  "127.255.255.254/31",
-    "126.0.0.2", "127.0.0.02",
+    "126.0.0.2", "127.0.0.02",  "7f00:2::",
 };
 
 START_TEST(matches_taken)
@@ -389,12 +472,28 @@ START_TEST(bad_zones)
 
   for (size_t i = 0; i < 200; i++)
     label[i] = i % 50 == 49 ? '.' : 'a';
-  label[200] = '\0';
+  label[190] = '\0';
   snprintf(path, sizeof path, "dnslists[%s].score", _i < 5 ? zones[_i] : label);
   fake_set(path, "5");
   ck_assert_int_eq(fake_open(&t, &smtpf_check_dnslist, &err), SMTPF_EPARSE);
   ck_assert_ptr_nonnull(strstr(err.text, "zone"));
   ck_assert_int_eq(fake_live, 0);
+}
+END_TEST
+
+/* 189 bytes, behind 64 of an IPv6 address, are the 253 of a domain name. */
+START_TEST(long_zone)
+{
+  char path[400], label[190];
+
+  for (size_t i = 0; i < 189; i++)
+    label[i] = i % 50 == 49 ? '.' : 'a';
+  label[189] = '\0';
+  snprintf(path, sizeof path, "dnslists[%s].score", label);
+  fake_set(path, "5");
+  connect_from("2001:db8::1");
+  ck_assert_int_eq(fake_asked(&t, SMTPF_DNS_A, NULL), 1);
+  fake_close(&t);
 }
 END_TEST
 
@@ -416,6 +515,11 @@ Suite *dnslist_suite(void)
   tcase_add_test(c, listed_with_text);
   tcase_add_loop_test(c, codes, 0, COUNT(answers));
   tcase_add_test(c, overlapping_codes);
+  tcase_add_test(c, equal_codes);
+  tcase_add_test(c, great_scores);
+  tcase_add_test(c, zero_score);
+  tcase_add_test(c, strange_records);
+  tcase_add_test(c, zone_with_dot);
   tcase_add_test(c, all_codes_off);
   tcase_add_test(c, without_codes);
   tcase_add_loop_test(c, bad_answers, 0, COUNT(bad));
@@ -423,7 +527,8 @@ Suite *dnslist_suite(void)
   tcase_add_test(c, several_lists);
   tcase_add_test(c, deadlines);
   tcase_add_test(c, late_answers);
-  tcase_add_loop_test(c, hidden_zone, 0, 2);
+  tcase_add_test(c, early_answers);
+  tcase_add_loop_test(c, hidden_zone, 0, 3);
   tcase_add_test(c, long_text);
   tcase_add_test(c, many_records);
   tcase_add_test(c, ipv6);
@@ -432,6 +537,7 @@ Suite *dnslist_suite(void)
   tcase_add_loop_test(c, matches_taken, 0, COUNT(good_matches));
   tcase_add_loop_test(c, matches_refused, 0, COUNT(bad_matches));
   tcase_add_loop_test(c, bad_zones, 0, 6);
+  tcase_add_test(c, long_zone);
   tcase_add_test(c, idle);
   suite_add_tcase(s, c);
   return s;

@@ -106,6 +106,8 @@ static const struct {
 } paths[] = {
     {"<user@example.net>", "local", 0, NULL, "local"},
     {"<user@EXAMPLE.NET>", "local", 0, NULL, "local"},
+    {"<user@other.example>", "local", 0, NULL, "local"},
+    {"<user@AZaz.EXAMPLE>", "local", 0, NULL, "local"},
     {"<user@backup.example>", "relay", 0, NULL, "relay"},
     {"<user@example.org>", "denied", 550, "5.7.1", "foreign"},
     {"<user@sub.example.net>", "denied", 550, "5.7.1", "foreign"},
@@ -131,6 +133,7 @@ static void relay_policy(void)
 {
   fake_set("local_domains", "example.net");
   fake_set("local_domains", "Other.Example.");
+  fake_set("local_domains", "azAZ.example");
   fake_set("relay_domains", "backup.example");
 }
 
