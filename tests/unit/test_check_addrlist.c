@@ -189,6 +189,26 @@ START_TEST(bad_file)
 }
 END_TEST
 
+/* A name that does not fit the error is cut, not overrun. */
+START_TEST(long_name)
+{
+  char name[290] = "/tmp";
+  smtpf_error err = {.size = sizeof err};
+  size_t n = 4;
+
+  write_file("bad\n", 4);
+  while (n + sizeof file < 285) {
+    memcpy(name + n, "/.", 2);
+    n += 2;
+  }
+  memcpy(name + n, file + 4, sizeof file - 4);
+  fake_set("addrlists[block].file", name);
+  ck_assert_int_eq(fake_open(&t, &smtpf_check_addrlist, &err), SMTPF_EPARSE);
+  ck_assert_uint_eq(strlen(err.file), sizeof err.file - 1);
+  ck_assert_mem_eq(err.file, name, sizeof err.file - 1);
+}
+END_TEST
+
 START_TEST(bad_policy)
 {
   static const struct {
@@ -234,6 +254,7 @@ Suite *addrlist_suite(void)
   tcase_add_test(c, big_file);
   tcase_add_test(c, file_without_memory);
   tcase_add_test(c, bad_file);
+  tcase_add_test(c, long_name);
   tcase_add_loop_test(c, bad_policy, 0, 6);
   tcase_add_test(c, idle);
   suite_add_tcase(s, c);

@@ -152,6 +152,8 @@ START_TEST(bad_names)
   fake_dns(&t, SMTPF_DNS_PTR, REVERSE, SMTPF_DNS_OK, names, 4);
   ck_assert_int_eq(fake_asked(&t, SMTPF_DNS_A, NULL), 0);
   ck_only(&t, SMTPF_HIT, "fail");
+  ck_assert_int_eq(t.findings[0].score, 0); /* as it comes: a data point */
+  ck_assert_str_eq(t.findings[0].text, "");
   fake_close(&t);
 }
 END_TEST
