@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+#include "client.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "transaction.h"
+
+#define LINGER_MS 2000
+#define OUT_KEEP 1024 /* room for unsent replies that an idle client may keep */
+
+/* ---- closing ------------------------------------------------------------------------------------ */
+
+static void client_close(client *c)
+{
+  if (c->dead)
+    return;
+  c->dead = 1;
+  if (c->delay)
+    smtpf_driver_timer_cancel(c->loop->driver, c->delay);
+  transaction_free(c->tx);
+  transaction_free(c->offered);
+  c->tx = c->offered = NULL;
+  smtpf_session_free(c->session);
+  c->session = NULL;
+  close(c->item.fd);
+  peers_leave(&c->loop->shared->peers, c->peer);
+  c->loop->client_count--;
+  ring_remove(&c->resume);
+  ring_remove(&c->link);
+  ring_append(&c->loop->dead_clients, &c->link);
+}
+
+void client_free(client *c)
+{
+  ring_remove(&c->link);
+  smtpf_smtpd_free(c->codec);
+  settings_unref(c->settings);
+  free(c->helo);
+  free(c->offered_helo);
+  free(c->rdns);
+  free(c->held);
+  text_free(&c->out);
+  free(c);
+}
+
+/* ---- replies ------------------------------------------------------------------------------------ */
+
+/* Sends what there is. 1 when all went, 0 when some must wait, -1 when the client is gone. */
+static int push(client *c, const char *p, size_t n, size_t *sent)
+{
+  *sent = 0;
+  while (*sent < n) {
+    ssize_t w = send(c->item.fd, p + *sent, n - *sent, MSG_NOSIGNAL);
+    if (w < 0 && errno == EINTR)
+      continue;
+    if (w < 0)
+      return errno == EAGAIN ? 0 : -1;
+    *sent += (size_t)w;
+  }
+  return 1;
+}
+
+/* Sends this turn's replies; keeps what does not go. */
+static void flush(client *c)
+{
+  loop *l = c->loop;
+  size_t sent = 0, n = l->replies_n;
+  l->replies_n = 0;
+  if (!n || c->dead)
+    return;
+  int r = c->out_at < c->out.n ? 0 : push(c, l->replies, n, &sent);
+  if (r == 0) {
+    text_add(&c->out, (smtpf_str){l->replies + sent, n - sent});
+    c->deadline = l->now_ms + c->settings->data_ms;
+  }
+  if (r < 0 || c->out.failed)
+    client_close(c);
+}
+
+/* Sends what was kept. */
+static void flush_kept(client *c)
+{
+  size_t sent;
+  int r = push(c, c->out.p + c->out_at, c->out.n - c->out_at, &sent);
+  c->out_at += sent;
+  if (r < 0) {
+    client_close(c);
+    return;
+  }
+  if (sent)
+    c->deadline = c->loop->now_ms + c->settings->data_ms;
+  if (r > 0) {
+    c->out_at = 0;
+    text_clear(&c->out);
+    if (c->out.cap > OUT_KEEP)
+      text_free(&c->out);
+  }
+}
+
+char *client_reply_room(client *c)
+{
+  if (LOOP_REPLIES - c->loop->replies_n < SMTPF_REPLY_MAX)
+    flush(c);
+  return c->dead ? NULL : c->loop->replies + c->loop->replies_n;
+}
+
+void client_replied(client *c, int n)
+{
+  if (n < 0) { /* the codec takes no answer: nothing sensible can follow */
+    client_failure(c, "reply", smtpf_strerror(n));
+    c->closing = 1;
+    return;
+  }
+  c->loop->replies_n += (size_t)n;
+}
+
+void client_last_words(client *c, const char *line)
+{
+  char *room = client_reply_room(c);
+  if (!room)
+    return;
+  int n = snprintf(room, SMTPF_REPLY_MAX, "%.9s %s %s\r\n", line, c->settings->hostname, line + 10);
+  client_replied(c, n);
+  c->closing = 1;
+}
+
+/* All has been said. The socket stays until the client closes too: a reset could overtake our last reply. */
+static void finish(client *c)
+{
+  if (c->hung_up || (c->kind == SMTPF_SMTPD_COMMAND && c->verb == SMTPF_VERB_QUIT && !c->held_n)) {
+    client_close(c);
+    return;
+  }
+  shutdown(c->item.fd, SHUT_WR);
+  transaction_free(c->tx);
+  transaction_free(c->offered);
+  c->tx = c->offered = NULL;
+  smtpf_session_free(c->session);
+  c->session = NULL;
+  c->wait = WAIT_LINGER;
+  c->deadline = c->loop->now_ms + LINGER_MS;
+  c->readable = 1;
+}
+
+static void linger(client *c)
+{
+  ssize_t n;
+  do
+    n = recv(c->item.fd, c->loop->in, sizeof c->loop->in, 0);
+  while (n > 0 || (n < 0 && errno == EINTR));
+  if (!n || errno != EAGAIN)
+    client_close(c);
+}
+
+/* ---- input -------------------------------------------------------------------------------------- */
+
+static void hold(client *c, const char *p, size_t n)
+{
+  if (c->held && p >= c->held && p < c->held + c->held_end) {
+    c->held_at = (size_t)(p - c->held);
+    c->held_n = n;
+    return;
+  }
+  char *room = malloc(n);
+  if (!room) {
+    client_close(c);
+    return;
+  }
+  memcpy(room, p, n);
+  free(c->held);
+  c->held = room;
+  c->held_at = 0;
+  c->held_n = c->held_end = n;
+}
+
+/* The rest of a piece of the body, and behind it what follows: the two may lie apart. */
+static void hold_rest(client *c, smtpf_str rest, const char *p, size_t n)
+{
+  char *room = malloc(rest.n + n);
+  if (!room) {
+    client_close(c);
+    return;
+  }
+  memcpy(room, rest.p, rest.n);
+  memcpy(room + rest.n, p, n);
+  free(c->held);
+  c->held = room;
+  c->held_at = 0;
+  c->held_n = n;
+  c->held_end = rest.n + n;
+  c->rest_n = rest.n;
+}
+
+/* More input, when there is. */
+static int fill(client *c, const char **p, size_t *n)
+{
+  loop *l = c->loop;
+  free(c->held);
+  c->held = NULL;
+  c->held_at = c->held_n = 0;
+  while (c->readable) {
+    ssize_t r = recv(c->item.fd, l->in, sizeof l->in, 0);
+    if (r < 0 && errno == EINTR)
+      continue;
+    if (r < 0 && errno == EAGAIN) {
+      c->readable = 0;
+    } else if (r <= 0) {
+      c->hung_up = 1;
+      c->closing = 1;
+      c->readable = 0;
+    } else {
+      if ((size_t)r < sizeof l->in && !c->hung_up)
+        c->readable = 0; /* drained: the next arrival is a new event */
+      *p = l->in;
+      *n = (size_t)r;
+      return 1;
+    }
+  }
+  return 0;
+}
+
+static void body(client *c, smtpf_smtpd_event *ev)
+{
+  if (c->tx && c->in_message)
+    transaction_body(c->tx, ev->body);
+  if (smtpf_smtpd_apply(c->codec, c->session, ev) == SMTPF_PENDING)
+    c->wait = WAIT_BODY;
+}
+
+/* Deals with input until it is used up or something must be waited for. */
+static void take(client *c)
+{
+  const char *p = c->held + c->held_at;
+  size_t n = c->held_n;
+  smtpf_smtpd_event ev;
+  c->held_n = 0;
+  while (!c->dead && !c->closing && c->wait == WAIT_NONE && c->out_at == c->out.n) {
+    if (!n && !fill(c, &p, &n))
+      break;
+    const size_t before = n;
+    int r = smtpf_smtpd_next(c->codec, &p, &n, &ev);
+    c->partial = r == SMTPF_PENDING && before > 0 && !c->in_message;
+    if (r == SMTPF_OK && ev.kind == SMTPF_SMTPD_BODY) {
+      body(c, &ev);
+      if (c->wait == WAIT_BODY) {
+        hold_rest(c, ev.body, p, n);
+        return;
+      }
+    } else if (r == SMTPF_OK) {
+      client_found(c, &ev);
+    } else if (r != SMTPF_PENDING) {
+      client_last_words(c, "421 4.3.0 closing after a local failure");
+    }
+  }
+  if (n && !c->dead && !c->closing)
+    hold(c, p, n);
+}
+
+/* ---- turns -------------------------------------------------------------------------------------- */
+
+/* How long the client has for what it must do next. */
+static void set_deadline(client *c, int was_partial)
+{
+  const int64_t now = c->loop->now_ms;
+  if (c->wait != WAIT_NONE || c->out_at < c->out.n)
+    return;
+  if (c->in_message) {
+    c->deadline = now + c->settings->data_ms;
+    if (c->deadline > c->message_until)
+      c->deadline = c->message_until;
+  } else if (!c->partial) {
+    c->deadline = now + c->settings->idle_ms;
+  } else if (!was_partial) {
+    c->deadline = now + c->settings->command_ms;
+  }
+}
+
+void client_turn(client *c)
+{
+  const int was_partial = c->partial;
+  if (c->dead)
+    return;
+  if (c->wait == WAIT_NONE)
+    take(c);
+  if (!c->dead && c->loop->drain_until)
+    client_dismiss(c, 0);
+  flush(c);
+  if (c->dead)
+    return;
+  if (c->closing && c->wait != WAIT_LINGER && c->out_at == c->out.n)
+    finish(c);
+  else
+    set_deadline(c, was_partial);
+}
+
+void client_event(client *c, uint32_t events)
+{
+  if (c->dead)
+    return;
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    c->readable = 1;
+  if (events & EPOLLRDHUP)
+    c->hung_up = 1;
+  if (events & (EPOLLHUP | EPOLLERR) && !(c->tx && c->tx->streaming)) {
+    client_close(c);
+    return;
+  }
+  if (events & EPOLLOUT && c->out_at < c->out.n)
+    flush_kept(c);
+  if (c->dead)
+    return;
+  if (c->wait == WAIT_LINGER)
+    linger(c);
+  else if (c->wait == WAIT_NONE || c->closing)
+    client_turn(c);
+}
+
+void client_resume(client *c)
+{
+  if (!c->dead && ring_empty(&c->resume))
+    ring_append(&c->loop->resume, &c->resume);
+}
+
+static void offer_rest(client *c)
+{
+  size_t taken = 0;
+  int r = smtpf_session_body(c->session, c->held + c->held_at, c->rest_n, &taken);
+  if (r < 0)
+    taken = c->rest_n; /* refused by the session: what follows tells */
+  c->held_at += taken;
+  c->rest_n -= taken;
+  c->wait = c->rest_n ? WAIT_BODY : WAIT_NONE;
+}
+
+static void delay_over(void *user)
+{
+  client *c = user;
+  c->delay = 0;
+  c->delayed = 1;
+  client_resume(c);
+}
+
+int client_delay(client *c, int64_t ms)
+{
+  if (smtpf_driver_timer(c->loop->driver, ms, delay_over, c, &c->delay) != SMTPF_OK)
+    return 0;
+  c->wait = WAIT_DELAY;
+  return 1;
+}
+
+void client_go_on(client *c)
+{
+  if (c->dead)
+    return;
+  switch (c->wait) {
+  case WAIT_HOP:
+    if (c->tx && c->tx->code) {
+      c->wait = WAIT_NONE;
+      client_hop_answered(c);
+    }
+    break;
+  case WAIT_VERDICT:
+    if (smtpf_session_verdict(c->session)) {
+      c->wait = WAIT_NONE;
+      client_verdict(c);
+    }
+    break;
+  case WAIT_DELAY:
+    if (c->delayed) {
+      c->wait = WAIT_NONE;
+      client_verdict(c);
+    }
+    break;
+  case WAIT_BODY: offer_rest(c); break;
+  default: break;
+  }
+  client_turn(c);
+}
+
+void client_session_ready(client *c)
+{
+  if (c->wait == WAIT_VERDICT || c->wait == WAIT_BODY)
+    client_resume(c);
+}
+
+void client_dismiss(client *c, int now)
+{
+  if (c->dead || c->closing || c->wait == WAIT_LINGER)
+    return;
+  if (!now && (c->tx || c->offered || c->wait != WAIT_NONE || c->held_n || c->partial))
+    return;
+  if (c->out_at == c->out.n)
+    client_last_words(c, "421 4.3.2 is shutting down");
+  c->closing = 1;
+  if (now) {
+    flush(c);
+    client_close(c);
+  }
+}
+
+void client_sweep(loop *l)
+{
+  for (ring *r = l->clients.next, *next; r != &l->clients; r = next) {
+    client *c = RING_OF(r, client, link);
+    next = r->next;
+    if (c->dead || l->now_ms < c->deadline)
+      continue;
+    if (c->wait == WAIT_LINGER || c->out_at < c->out.n) {
+      client_close(c);
+    } else if (c->wait == WAIT_NONE) {
+      client_last_words(c, "421 4.4.2 timed out");
+      client_turn(c);
+    }
+  }
+}
+
+/* ---- a new one ---------------------------------------------------------------------------------- */
+
+static int make_codec(client *c)
+{
+  smtpf_smtpd_options o = c->settings->smtpd;
+  const unsigned ours = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_CHUNKING;
+  const unsigned if_hop = SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 | SMTPF_EXT_DSN;
+  const uint64_t hop_size = atomic_load_explicit(&c->settings->hop_size, memory_order_relaxed);
+  o.extensions = ours | (atomic_load_explicit(&c->settings->hop_extensions, memory_order_relaxed) & if_hop);
+  if (hop_size && (!o.message_max || hop_size < o.message_max))
+    o.message_max = hop_size;
+  return smtpf_smtpd_new(&c->codec, &o, NULL);
+}
+
+static int make_session(client *c, const struct sockaddr *sa)
+{
+  struct sockaddr_storage local = {0};
+  socklen_t len = sizeof local;
+  char host[46] = "";
+  c->port = address_host(sa, c->address, sizeof c->address);
+  smtpf_peer peer = {.size = sizeof peer, .port = (uint16_t)c->port};
+  peer.address = (smtpf_str){c->address, strlen(c->address)};
+  if (!getsockname(c->item.fd, (struct sockaddr *)&local, &len)) {
+    peer.local_port = (uint16_t)address_host((const struct sockaddr *)&local, host, sizeof host);
+    peer.local_address = (smtpf_str){host, strlen(host)};
+  }
+  smtpf_session_options o = {
+      .size = sizeof o, .capabilities = c->settings->capabilities, .protocol = SMTPF_SMTP, .user = c};
+  int r = smtpf_session_new(&c->session, c->loop->driver, &o);
+  return r ? r : smtpf_session_connect(c->session, &peer);
+}
+
+void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer)
+{
+  int one = 1;
+  client *c = calloc(1, sizeof *c);
+  if (!c) {
+    close(fd);
+    peers_leave(&l->shared->peers, peer);
+    return;
+  }
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  c->item = (item){ITEM_CLIENT, fd};
+  c->loop = l;
+  c->peer = peer;
+  c->settings = settings_ref(l->settings);
+  ring_init(&c->resume);
+  ring_append(&l->clients, &c->link);
+  l->client_count++;
+  c->wait = WAIT_VERDICT;
+  int r = make_codec(c);
+  if (!r)
+    r = make_session(c, sa);
+  if (r < 0 || loop_watch(l, &c->item)) {
+    client_failure(c, "connection", r < 0 ? smtpf_strerror(r) : strerror(errno));
+    client_close(c);
+    return;
+  }
+  if (r == SMTPF_OK) {
+    c->wait = WAIT_NONE;
+    client_verdict(c);
+    client_turn(c);
+  }
+}

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+#include "hop.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "transaction.h"
+
+/* ---- closing ----------------------------------------------------------------------------------- */
+
+void hop_close(hop *h)
+{
+  if (h->state == HOP_DEAD)
+    return;
+  if (!h->owner && h->idle_since)
+    h->loop->pool_count--;
+  h->state = HOP_DEAD;
+  h->owner = NULL;
+  close(h->item.fd);
+  ring_remove(&h->link);
+  ring_append(&h->loop->dead_hops, &h->link);
+}
+
+void hop_free(hop *h)
+{
+  ring_remove(&h->link);
+  smtpf_smtpc_free(h->codec);
+  text_free(&h->out);
+  settings_unref(h->settings);
+  free(h);
+}
+
+/* The connection failed: its owner is told. */
+static void lost(hop *h, const char *why)
+{
+  transaction *owner = h->owner;
+  const int reused = h->reused;
+  hop_close(h);
+  if (owner)
+    transaction_hop_lost(owner, why, reused);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------ */
+
+/* 1 when nothing is left, 0 when the rest must wait, -1 when the connection is gone. */
+static int flush(hop *h)
+{
+  while (h->out_at < h->out.n) {
+    ssize_t w = send(h->item.fd, h->out.p + h->out_at, h->out.n - h->out_at, MSG_NOSIGNAL);
+    if (w < 0 && errno == EINTR)
+      continue;
+    if (w < 0)
+      return errno == EAGAIN ? 0 : -1;
+    h->out_at += (size_t)w;
+  }
+  h->out_at = 0;
+  if (h->out.cap > 4096)
+    text_free(&h->out);
+  text_clear(&h->out);
+  return 1;
+}
+
+/* Sends at once what it can and keeps the rest. A broken connection shows itself at the next event. */
+static int send_or_keep(hop *h, const char *p, size_t n)
+{
+  while (n && h->out_at == h->out.n) {
+    ssize_t w = send(h->item.fd, p, n, MSG_NOSIGNAL);
+    if (w < 0 && errno == EINTR)
+      continue;
+    if (w < 0)
+      break;
+    p += w;
+    n -= (size_t)w;
+  }
+  text_add(&h->out, (smtpf_str){p, n});
+  return !n;
+}
+
+void hop_send(hop *h, smtpf_str bytes, const char *expects)
+{
+  for (; *expects && h->expects < sizeof h->expect; expects++)
+    h->expect[h->expects++] = (unsigned char)*expects;
+  h->deadline = h->loop->now_ms + (expects[-1] == EXPECT_FINAL ? h->settings->hop_final_ms : h->settings->hop_ms);
+  send_or_keep(h, bytes.p, bytes.n);
+}
+
+int hop_send_message(hop *h, size_t n)
+{
+  return send_or_keep(h, h->loop->out, n);
+}
+
+/* ---- getting ready ------------------------------------------------------------------------------ */
+
+static void say(hop *h, int state, const char *verb, smtpf_str arg)
+{
+  char line[600];
+  int n = smtpf_smtpc_command(verb, arg, line, sizeof line);
+  h->state = state;
+  h->deadline = h->loop->now_ms + h->settings->hop_ms;
+  if (n > 0)
+    send_or_keep(h, line, (size_t)n);
+}
+
+static void ready(hop *h)
+{
+  h->state = HOP_READY;
+  if (h->owner)
+    transaction_hop_ready(h->owner);
+}
+
+static unsigned wants(const hop *h)
+{
+  unsigned offered = h->extensions & (SMTPF_EXT_XCLIENT | SMTPF_EXT_XFORWARD);
+  switch (h->settings->identity) {
+  case IDENTITY_XCLIENT: return SMTPF_EXT_XCLIENT;
+  case IDENTITY_XFORWARD: return SMTPF_EXT_XFORWARD;
+  case IDENTITY_NONE: return 0;
+  default: return offered & SMTPF_EXT_XCLIENT ? SMTPF_EXT_XCLIENT : offered;
+  }
+}
+
+/* Tells who the client is, where the next hop wants XCLIENT. Without an owner there is nobody to tell of. */
+static void identify(hop *h)
+{
+  if (wants(h) != SMTPF_EXT_XCLIENT || h->identified || !h->owner) {
+    ready(h);
+    return;
+  }
+  identity_of who;
+  text t = {0};
+  transaction_identity(h->owner, &who);
+  identity_command(&t, "XCLIENT", h->attributes, &who);
+  h->state = HOP_XCLIENT;
+  h->identified = 1;
+  h->deadline = h->loop->now_ms + h->settings->hop_ms;
+  send_or_keep(h, t.p, t.n);
+  text_free(&t);
+}
+
+static void learn(hop *h, smtpf_str ehlo)
+{
+  uint64_t size = 0;
+  h->extensions = smtpf_smtpc_extensions(ehlo, &size);
+  atomic_store_explicit(&h->settings->hop_extensions, h->extensions, memory_order_relaxed);
+  atomic_store_explicit(&h->settings->hop_size, size, memory_order_relaxed);
+  unsigned want = wants(h);
+  h->attributes = want ? identity_attributes(ehlo, want == SMTPF_EXT_XCLIENT ? "XCLIENT" : "XFORWARD") : 0;
+}
+
+/* A reply before the connection is ready. */
+static void greeted(hop *h, const smtpf_smtpc_reply *r)
+{
+  const int good = r->code / 100 == 2;
+  identity_of who = {.helo = h->settings->smtpd.hostname};
+  if (h->identified && h->owner)
+    transaction_identity(h->owner, &who);
+  if (!who.helo.n)
+    who.helo = h->settings->smtpd.hostname;
+  switch (h->state) {
+  case HOP_GREETING:
+  case HOP_XCLIENT:
+    if (good)
+      say(h, HOP_EHLO, "EHLO", who.helo);
+    else
+      lost(h, h->state == HOP_XCLIENT ? "refused XCLIENT" : "refused the connection");
+    return;
+  case HOP_EHLO:
+    if (!good) {
+      say(h, HOP_HELO, "HELO", who.helo);
+      return;
+    }
+    learn(h, r->text);
+    break;
+  default:
+    if (!good) {
+      lost(h, "refused HELO");
+      return;
+    }
+  }
+  if (wants(h) & ~h->extensions)
+    lost(h, "does not offer the XCLIENT or XFORWARD that proxy.identity insists on");
+  else
+    identify(h);
+}
+
+/* ---- receiving ---------------------------------------------------------------------------------- */
+
+static void settle(hop *h);
+
+static void reply(hop *h, const smtpf_smtpc_reply *r)
+{
+  if (h->state != HOP_READY) {
+    greeted(h, r);
+    return;
+  }
+  if (!h->expects || r->code == 421) {
+    lost(h, r->code == 421 ? "closed the connection (421)" : "spoke out of turn");
+    return;
+  }
+  int what = h->expect[0];
+  memmove(h->expect, h->expect + 1, --h->expects);
+  if (r->code >= 400)
+    h->soiled = 1;
+  if (h->owner)
+    transaction_hop_reply(h->owner, what, r);
+  else if (!h->expects)
+    settle(h);
+}
+
+static void receive(hop *h)
+{
+  while (h->state != HOP_DEAD) {
+    ssize_t n = recv(h->item.fd, h->loop->hop_in, sizeof h->loop->hop_in, 0);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && errno == EAGAIN)
+      return;
+    if (n <= 0) {
+      lost(h, n ? strerror(errno) : "closed the connection");
+      return;
+    }
+    const char *p = h->loop->hop_in;
+    size_t left = (size_t)n;
+    smtpf_smtpc_reply r;
+    int got = SMTPF_PENDING;
+    while (h->state != HOP_DEAD && (got = smtpf_smtpc_next(h->codec, &p, &left, &r)) == SMTPF_OK)
+      reply(h, &r);
+    if (h->state != HOP_DEAD && got < 0)
+      lost(h, "does not speak SMTP");
+    if ((size_t)n < sizeof h->loop->hop_in)
+      return; /* drained: the next arrival is a new event */
+  }
+}
+
+void hop_event(hop *h, uint32_t events)
+{
+  if (h->state == HOP_CONNECTING) {
+    int e = 0;
+    socklen_t len = sizeof e;
+    if (getsockopt(h->item.fd, SOL_SOCKET, SO_ERROR, &e, &len) || e) {
+      lost(h, strerror(e ? e : errno));
+      return;
+    }
+    if (!(events & EPOLLOUT))
+      return;
+    h->state = HOP_GREETING;
+  }
+  if (events & EPOLLOUT && h->out_at < h->out.n) {
+    int r = flush(h);
+    if (r < 0) {
+      lost(h, strerror(errno));
+      return;
+    }
+  }
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    receive(h);
+  if (events & EPOLLRDHUP && h->state != HOP_DEAD)
+    receive(h);
+  if (events & EPOLLOUT && h->state == HOP_READY && h->out_at == h->out.n && h->owner)
+    transaction_hop_writable(h->owner);
+}
+
+/* ---- a new one, an idle one, giving it back ------------------------------------------------------ */
+
+static hop *connect_new(loop *l, settings *s)
+{
+  int one = 1;
+  hop *h = calloc(1, sizeof *h);
+  if (!h || smtpf_smtpc_new(&h->codec, 0, NULL)) {
+    free(h);
+    return NULL;
+  }
+  ring_init(&h->link);
+  h->loop = l;
+  h->settings = settings_ref(s);
+  h->item = (item){ITEM_HOP, socket(s->hop.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (h->item.fd >= 0)
+    setsockopt(h->item.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (h->item.fd < 0 ||
+      (connect(h->item.fd, (const struct sockaddr *)&s->hop.sa, s->hop.len) && errno != EINPROGRESS) ||
+      loop_watch(l, &h->item)) {
+    if (h->item.fd >= 0)
+      close(h->item.fd);
+    hop_free(h);
+    return NULL;
+  }
+  h->state = HOP_CONNECTING;
+  h->deadline = l->now_ms + s->hop_connect_ms;
+  ring_append(&l->hops, &h->link);
+  return h;
+}
+
+hop *hop_acquire(loop *l, struct transaction *owner, int fresh)
+{
+  hop *h;
+  if (fresh || ring_empty(&l->pool) || owner->settings != l->settings) {
+    h = connect_new(l, owner->settings);
+    if (h)
+      h->owner = owner;
+    return h;
+  }
+  h = RING_OF(l->pool.prev, hop, link);
+  l->pool_count--;
+  ring_remove(&h->link);
+  ring_append(&l->hops, &h->link);
+  h->idle_since = 0;
+  h->owner = owner;
+  h->reused = 1;
+  if (wants(h) == SMTPF_EXT_XCLIENT) {
+    h->identified = 0;
+    identify(h);
+  }
+  return h;
+}
+
+static void leave(hop *h)
+{
+  if (!h->data_open && h->out_at == h->out.n && h->state == HOP_READY)
+    send_or_keep(h, "QUIT\r\n", 6);
+  hop_close(h);
+}
+
+/* Nothing is outstanding: into the pool, or away. */
+static void settle(hop *h)
+{
+  loop *l = h->loop;
+  if (h->soiled || h->messages >= h->settings->pool_messages || (int64_t)l->pool_count >= h->settings->pool ||
+      h->settings != l->settings || l->drain_until) {
+    leave(h);
+    return;
+  }
+  h->idle_since = l->now_ms;
+  l->pool_count++;
+  ring_remove(&h->link);
+  ring_append(&l->pool, &h->link);
+}
+
+void hop_release(hop *h)
+{
+  h->owner = NULL;
+  if (h->state != HOP_READY || h->data_open || h->out_at < h->out.n || h->soiled) {
+    leave(h);
+    return;
+  }
+  if (h->mail_open) {
+    h->mail_open = 0;
+    hop_send(h, SMTPF_LIT("RSET\r\n"), (char[]){EXPECT_RSET, 0});
+  }
+  if (!h->expects)
+    settle(h);
+}
+
+void hop_sweep(loop *l)
+{
+  for (ring *r = l->pool.next, *next; r != &l->pool; r = next) {
+    hop *h = RING_OF(r, hop, link);
+    next = r->next;
+    if (l->drain_until || h->settings != l->settings || l->now_ms - h->idle_since >= h->settings->pool_age_ms)
+      leave(h);
+  }
+  for (ring *r = l->hops.next, *next; r != &l->hops; r = next) {
+    hop *h = RING_OF(r, hop, link);
+    next = r->next;
+    if ((h->state != HOP_READY || h->expects || h->data_open) && l->now_ms >= h->deadline)
+      lost(h, h->state == HOP_CONNECTING ? "took too long to connect" : "took too long to answer");
+  }
+}

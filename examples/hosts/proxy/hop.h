@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hop: a connection to the next hop: connect, greet, tell who the client is, then carry a transaction's commands in
+ * order. An idle one is kept for the next transaction, but only while nothing on it was ever refused: a server that
+ * counts errors must not count one client's against another.
+ */
+#ifndef PROXY_HOP_H
+#define PROXY_HOP_H
+
+#include "loop.h"
+
+enum hop_state { HOP_CONNECTING = 1, HOP_GREETING, HOP_EHLO, HOP_HELO, HOP_XCLIENT, HOP_READY, HOP_DEAD };
+
+/* What a reply is to. */
+enum hop_expect { EXPECT_XFORWARD = 1, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EXPECT_FINAL, EXPECT_RSET };
+
+struct transaction;
+
+typedef struct hop {
+  item item;
+  ring link; /* in loop.hops, loop.pool or loop.dead_hops */
+  loop *loop;
+  settings *settings;
+  struct transaction *owner; /* NULL: idle, or on its way there */
+  smtpf_smtpc *codec;
+  int state;
+  unsigned extensions, attributes; /* smtpf_extension bits; identity_attribute bits */
+  unsigned char expect[8];
+  unsigned expects;
+  text out; /* what could not be sent yet */
+  size_t out_at;
+  int64_t deadline, idle_since; /* loop.now_ms */
+  int64_t messages;
+  unsigned reused : 1;     /* came out of the pool */
+  unsigned soiled : 1;     /* something was refused: not to be kept */
+  unsigned mail_open : 1;  /* MAIL was sent */
+  unsigned data_open : 1;  /* inside a message */
+  unsigned identified : 1; /* XCLIENT told it who the client is */
+} hop;
+
+/* A connection for a transaction: an idle one unless `fresh`, else a new one. It may not be ready yet:
+ * transaction_hop_ready() follows. NULL when there can be none. */
+hop *hop_acquire(loop *l, struct transaction *owner, int fresh);
+/* The transaction needs it no more: keep it if it is clean, else take leave. */
+void hop_release(hop *h);
+/* Sends commands and notes what replies they will have; `expects` is a string of hop_expect bytes. */
+void hop_send(hop *h, smtpf_str bytes, const char *expects);
+/* Sends as much of a message as goes, from loop.out; what does not go is kept. 1 when all went. */
+int hop_send_message(hop *h, size_t n);
+/* Closes at once, without telling the owner. */
+void hop_close(hop *h);
+
+/* Called by the loop. */
+void hop_event(hop *h, uint32_t events);
+void hop_sweep(loop *l);
+void hop_free(hop *h);
+
+/* Learns the next hop's extensions before the first client comes: blocks up to `ms`. 1 when it answered. */
+int hop_probe(settings *s, int ms);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "log.h"
+
+#define BACKLOG 4096
+#define ACCEPT_MAX 64 /* in one turn, so that other threads and other clients get theirs */
+
+static int fail(const address *a, const char *what)
+{
+  char where[64];
+  const char *why = strerror(errno);
+  address_format((const struct sockaddr *)&a->sa, where, sizeof where);
+  log_line("error", "cannot-listen",
+           (log_field[]){{"address", {where, strlen(where)}},
+                         {"call", {what, strlen(what)}},
+                         {"why", {why, strlen(why)}},
+                         {NULL, {NULL, 0}}});
+  return -1;
+}
+
+static int open_one(const address *a)
+{
+  int one = 1;
+  int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return fail(a, "socket");
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (a->sa.ss_family == AF_INET6)
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+  if (bind(fd, (const struct sockaddr *)&a->sa, a->len) || listen(fd, BACKLOG)) {
+    int r = fail(a, "bind");
+    close(fd);
+    return r;
+  }
+  return fd;
+}
+
+int listener_open(shared *sh, const settings *s)
+{
+  for (size_t i = 0; i < s->listens; i++) {
+    int fd = open_one(&s->listen[i]);
+    if (fd < 0)
+      return -1;
+    sh->listener[sh->listeners++] = (item){ITEM_LISTENER, fd};
+  }
+  return 0;
+}
+
+void listener_close(shared *sh)
+{
+  for (size_t i = 0; i < sh->listeners; i++)
+    close(sh->listener[i].fd);
+  sh->listeners = 0;
+}
+
+/* Too many: one line, and good-bye. What cannot be sent at once is not sent. */
+static void turn_away(loop *l, int fd)
+{
+  char line[320];
+  int n = snprintf(line, sizeof line, "421 4.7.0 %s too many connections, try again later\r\n", l->settings->hostname);
+  if (n > 0 && send(fd, line, (size_t)n, MSG_NOSIGNAL) == n)
+    shutdown(fd, SHUT_WR);
+  close(fd);
+}
+
+void listener_accept(loop *l, const item *it)
+{
+  for (int i = 0; i < ACCEPT_MAX && !l->drain_until; i++) {
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    int fd = accept4(it->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+        log_text("error", "cannot-accept", "why", strerror(errno));
+        loop_listen(l, 0); /* until the next sweep: the connection would only be shown again */
+      }
+      return;
+    }
+    peer_key key = peers_key((const struct sockaddr *)&sa);
+    if (peers_enter(&l->shared->peers, key, l->settings->connections, l->settings->connections_per_client))
+      client_new(l, fd, (const struct sockaddr *)&sa, key);
+    else
+      turn_away(l, fd);
+  }
+}

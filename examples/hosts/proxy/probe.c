@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Learns what the next hop offers before the first client is greeted, so that nothing is announced that it lacks.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hop.h"
+
+static int64_t now_ms(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int wait_for(int fd, short events, int64_t until)
+{
+  struct pollfd p = {.fd = fd, .events = events};
+  int64_t left = until - now_ms();
+  return left > 0 && poll(&p, 1, (int)left) > 0;
+}
+
+static int say(int fd, const char *verb, smtpf_str arg)
+{
+  char line[600];
+  int n = smtpf_smtpc_command(verb, arg, line, sizeof line);
+  return n > 0 && send(fd, line, (size_t)n, MSG_NOSIGNAL) == n;
+}
+
+/* One whole reply. What came with it is lost: the other side speaks one reply at a time here. */
+static int hear(int fd, smtpf_smtpc *codec, int64_t until, smtpf_smtpc_reply *reply, char *room, size_t cap)
+{
+  while (wait_for(fd, POLLIN, until)) {
+    ssize_t n = recv(fd, room, cap, 0);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+      continue;
+    if (n <= 0)
+      return 0;
+    const char *p = room;
+    size_t left = (size_t)n;
+    int r = smtpf_smtpc_next(codec, &p, &left, reply);
+    if (r != SMTPF_PENDING)
+      return r == SMTPF_OK && reply->code / 100 == 2;
+  }
+  return 0;
+}
+
+static int converse(int fd, const settings *s, smtpf_smtpc *codec, int64_t until, unsigned *extensions, uint64_t *size)
+{
+  char room[4096];
+  smtpf_smtpc_reply reply;
+  if (!wait_for(fd, POLLOUT, until) || !hear(fd, codec, until, &reply, room, sizeof room))
+    return 0;
+  if (!say(fd, "EHLO", s->smtpd.hostname) || !hear(fd, codec, until, &reply, room, sizeof room))
+    return 0;
+  *extensions = smtpf_smtpc_extensions(reply.text, size);
+  return say(fd, "QUIT", (smtpf_str){0});
+}
+
+int hop_probe(settings *s, int ms)
+{
+  unsigned extensions = 0;
+  uint64_t size = 0;
+  smtpf_smtpc *codec = NULL;
+  const int64_t until = now_ms() + ms;
+  int fd = socket(s->hop.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int ok = fd >= 0 && smtpf_smtpc_new(&codec, 0, NULL) == SMTPF_OK &&
+           (!connect(fd, (const struct sockaddr *)&s->hop.sa, s->hop.len) || errno == EINPROGRESS) &&
+           converse(fd, s, codec, until, &extensions, &size);
+  if (ok) {
+    atomic_store(&s->hop_extensions, extensions);
+    atomic_store(&s->hop_size, size);
+  }
+  if (fd >= 0)
+    close(fd);
+  smtpf_smtpc_free(codec);
+  return ok;
+}
