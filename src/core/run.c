@@ -28,6 +28,7 @@ static struct smtpf_run *take(smtpf_driver *d, size_t n)
 
 static void give(smtpf_driver *d, struct smtpf_run *r)
 {
+  smtpf_arena_clear(&r->scratch);
   if (d->n_spare >= SPARE_MAX) {
     smtpf_mem_free(&d->mem, r);
     return;
@@ -219,6 +220,7 @@ int smtpf_run_start(smtpf_session *s, int stage)
   if (!r)
     return SMTPF_ENOMEM;
   r->n = 0;
+  smtpf_arena_init(&r->scratch, &s->driver->mem, (size_t)e->limits.chunk * 4, (size_t)e->limits.transaction_memory);
   smtpf_session_event(s, stage, &r->event);
   for (size_t i = 0; i < e->n_checks; i++)
     if (e->checks[i].check->stages & (unsigned)stage) {

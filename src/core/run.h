@@ -15,6 +15,7 @@
 
 #include <smtpfilter/ext/check.h>
 
+#include "base/arena.h"
 #include "base/list.h"
 #include "engine.h"
 #include "policy/evidence.h"
@@ -38,6 +39,7 @@ struct smtpf_run {
   struct smtpf_run *next; /* among the driver's spare ones */
   size_t room;            /* tasks that fit */
   size_t n;
+  smtpf_arena scratch; /* of the tasks; gone when the stage is decided */
   smtpf_event event;
   smtpf_task tasks[];
 };

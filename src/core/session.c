@@ -79,7 +79,7 @@ int smtpf_session_new(smtpf_session **out, smtpf_driver *d, const smtpf_session_
   const smtpf_limits *l = &s->engine->limits;
   const size_t chunk = (size_t)l->chunk;
   smtpf_arena_init(&s->connection, &d->mem, chunk, (size_t)l->connection_memory);
-  smtpf_arena_init(&s->greeting_arena, &d->mem, chunk, (size_t)l->connection_memory);
+  smtpf_arena_init(&s->greeting_arena, &d->mem, chunk / 2, (size_t)l->connection_memory);
   smtpf_arena_init(&s->transaction, &d->mem, chunk * 2, (size_t)l->transaction_memory);
   smtpf_list_init(&s->in_queue);
   smtpf_list_init(&s->answered);

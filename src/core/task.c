@@ -85,7 +85,7 @@ const smtpf_event *smtpf_task_event(const smtpf_task *t)
 
 void *smtpf_task_alloc(smtpf_task *t, size_t n)
 {
-  void *p = smtpf_arena_alloc(smtpf_session_arena(t->session, t->session->stage), n);
+  void *p = smtpf_arena_alloc(&t->session->run->scratch, n);
   if (!p)
     t->session->no_memory = 1;
   return p;

@@ -160,7 +160,7 @@ SMTPF_API int smtpf_task_delay(smtpf_task *t, int64_t ms);
 
 /** The event this task runs for. Since 0.1. */
 SMTPF_API const smtpf_event *smtpf_task_event(const smtpf_task *t);
-/** Memory that lives as long as the task's evidence. Zeroed. NULL without memory. Since 0.1. */
+/** Memory that lives until the stage is decided. Zeroed. NULL without memory. Since 0.1. */
 SMTPF_API void *smtpf_task_alloc(smtpf_task *t, size_t n);
 /** Joins `n` strings in memory of the task, NUL-terminated; the empty string without memory. Since 0.1. */
 static inline smtpf_str smtpf_task_join(smtpf_task *t, const smtpf_str *parts, size_t n)
