@@ -91,6 +91,18 @@ START_TEST(several)
 }
 END_TEST
 
+START_TEST(zero_score)
+{
+  fake_set("addrlists[watched].entries", "192.0.2.1");
+  fake_set("addrlists[watched].score", "0");
+  open_lists();
+  from("192.0.2.1");
+  ck_only(&t, SMTPF_HIT, "listed");
+  ck_assert_str_eq(t.findings[0].text, "");
+  fake_close(&t);
+}
+END_TEST
+
 START_TEST(exempt)
 {
   fake_set("addrlists[block].entries", "0.0.0.0/0");
@@ -249,6 +261,7 @@ Suite *addrlist_suite(void)
   tcase_add_checked_fixture(c, fresh, done);
   tcase_add_test(c, entries);
   tcase_add_test(c, several);
+  tcase_add_test(c, zero_score);
   tcase_add_test(c, exempt);
   tcase_add_test(c, from_file);
   tcase_add_test(c, big_file);

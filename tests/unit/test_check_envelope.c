@@ -88,7 +88,7 @@ END_TEST
 
 START_TEST(null_bad_policy)
 {
-  static const char *const bad[] = {"info", "", "@", "@bad..example", "a b@example.net"};
+  static const char *const bad[] = {"info", "", "@", "@bad..example", "a b@example.net", "@example.net-"};
   smtpf_error err = {.size = sizeof err};
 
   fake_set("null_sender.never", bad[_i]);
@@ -325,7 +325,7 @@ Suite *envelope_suite(void)
   tcase_add_test(c, null_one_recipient);
   tcase_add_loop_test(c, null_limits, 0, 2);
   tcase_add_test(c, null_never_sends);
-  tcase_add_loop_test(c, null_bad_policy, 0, 5);
+  tcase_add_loop_test(c, null_bad_policy, 0, 6);
   tcase_add_loop_test(c, relay_from_outside, 0, n);
   tcase_add_loop_test(c, relay_own, 0, n);
   tcase_add_test(c, relay_empty_policy);

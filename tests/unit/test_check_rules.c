@@ -45,6 +45,7 @@ START_TEST(early_once)
   ck_assert_uint_eq(t.findings[0].flags, 0);
   ck_assert_int_eq(t.delay_ms, 3000);
   ck_assert_int_eq(t.facts[0].connection, 1);
+  ck_assert_str_eq(t.findings[0].detail, "spoke out of turn");
   fake_run(&t, SMTPF_RCPT);
   ck_assert_uint_eq(t.n, 0);
   ck_assert_int_eq(t.delay_ms, 3000);
@@ -63,6 +64,7 @@ START_TEST(early_refuses)
   ck_assert_int_eq(t.findings[0].score, -1500);
   ck_assert_uint_eq(t.findings[0].flags, SMTPF_FINDING_REFUSE);
   ck_assert_int_eq(t.findings[0].reply, 554);
+  ck_assert_str_eq(t.findings[0].detail, "spoke before the banner");
   ck_assert_str_eq(t.findings[0].enhanced, "5.5.1");
   fake_close(&t);
 }
