@@ -182,8 +182,7 @@ static int addrlist_open(void **self, const smtpf_section *policy, smtpf_error *
 
 static int report(smtpf_task *t, const smtpf_event *ev, const list *l, const smtpf_prefix *match)
 {
-  smtpf_finding f = {
-      .size = sizeof f, .kind = SMTPF_HIT, .code = "listed", .score = l->score, .reply = 550, .enhanced = "5.7.1"};
+  smtpf_finding f = {.size = sizeof f, .kind = SMTPF_HIT, .code = "listed", .score = l->score};
   char prefix[SMTPF_IP_TEXT];
 
   smtpf_str place = {prefix, smtpf_prefix_format(match, prefix)};

@@ -44,7 +44,7 @@ static int early_open(void **self, const smtpf_section *policy, smtpf_error *err
 static int early_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   const early_talk *e = self;
-  smtpf_finding f = {.size = sizeof f, .kind = SMTPF_HIT, .code = "early", .reply = 554, .enhanced = "5.5.1"};
+  smtpf_finding f = {.size = sizeof f, .kind = SMTPF_HIT, .code = "early", .flags = SMTPF_FINDING_CONNECTION};
   int r;
 
   if (ev->own)
@@ -56,7 +56,11 @@ static int early_run(void *self, smtpf_task *t, const smtpf_event *ev)
   if (smtpf_task_fact(t, "early_talk.noted").n)
     return SMTPF_OK;
   f.score = e->score;
-  f.flags = e->refuse ? SMTPF_FINDING_REFUSE : 0;
+  if (e->refuse) {
+    f.flags |= SMTPF_FINDING_REFUSE;
+    f.reply = 554;
+    f.enhanced = "5.5.1";
+  }
   f.detail = ev->stage == SMTPF_CONNECT ? SMTPF_LIT("spoke before the banner") : SMTPF_LIT("spoke out of turn");
   f.text = SMTPF_LIT("your client does not wait for our replies");
   r = smtpf_task_report(t, &f);

@@ -112,7 +112,7 @@ static size_t broken_rule(const helo *h, const smtpf_event *ev)
 static int helo_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   const helo *h = self;
-  smtpf_finding f = {.size = sizeof f, .kind = SMTPF_HIT, .reply = 550, .enhanced = "5.7.1"};
+  smtpf_finding f = {.size = sizeof f, .kind = SMTPF_HIT};
   size_t rule;
 
   if (ev->own || ev->protocol == SMTPF_LMTP)

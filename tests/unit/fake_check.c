@@ -261,12 +261,19 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   ck_assert(f->code && *f->code);
   ck_assert(f->kind != SMTPF_UNKNOWN || f->score == 0);
   if (f->flags & SMTPF_FINDING_REFUSE)
-    ck_assert(f->kind == SMTPF_HIT && f->reply >= 500 && f->reply < 600 && f->enhanced[0] == '5');
-  if (f->flags & SMTPF_FINDING_DEFER)
-    ck_assert(f->kind == SMTPF_UNKNOWN && f->reply >= 400 && f->reply < 500 && f->enhanced[0] == '4');
-  if ((f->score > 0 || f->flags) && !fake_fail_at)
+    ck_assert(f->kind == SMTPF_HIT && (!f->reply || f->reply / 100 == 5) && (!f->enhanced || *f->enhanced == '5'));
+  else if (f->flags & SMTPF_FINDING_DEFER)
+    ck_assert(f->kind == SMTPF_UNKNOWN && (!f->reply || f->reply / 100 == 4) && (!f->enhanced || *f->enhanced == '4'));
+  else
+    ck_assert_msg(!f->reply && !f->enhanced, "%s: a reply code and yet no reply", f->code);
+  if ((f->score > 0 || (f->flags & (SMTPF_FINDING_REFUSE | SMTPF_FINDING_DEFER))) && !fake_fail_at)
     ck_assert_msg(f->text.n > 0, "%s: a client that pays is told why", f->code);
   *to = (fake_finding){f->kind, f->code, f->enhanced, f->score, f->flags, f->reply, "", ""};
+  if (f->flags & (SMTPF_FINDING_REFUSE | SMTPF_FINDING_DEFER)) { /* the defaults the core fills in */
+    const int refuse = f->kind == SMTPF_HIT;
+    to->reply = f->reply ? f->reply : refuse ? 550 : 451;
+    to->enhanced = f->enhanced ? f->enhanced : refuse ? "5.7.1" : "4.7.1";
+  }
   copy(to->detail, sizeof to->detail, f->detail);
   copy(to->text, sizeof to->text, f->text);
   return SMTPF_OK;

@@ -42,7 +42,7 @@ START_TEST(early_once)
   fake_run(&t, SMTPF_MAIL);
   ck_only(&t, SMTPF_HIT, "early");
   ck_assert_int_eq(t.findings[0].score, 5000);
-  ck_assert_uint_eq(t.findings[0].flags, 0);
+  ck_assert_uint_eq(t.findings[0].flags, SMTPF_FINDING_CONNECTION);
   ck_assert_int_eq(t.delay_ms, 3000);
   ck_assert_int_eq(t.facts[0].connection, 1);
   ck_assert_str_eq(t.findings[0].detail, "spoke out of turn");
@@ -62,7 +62,7 @@ START_TEST(early_refuses)
   fake_run(&t, SMTPF_CONNECT);
   ck_only(&t, SMTPF_HIT, "early");
   ck_assert_int_eq(t.findings[0].score, -1500);
-  ck_assert_uint_eq(t.findings[0].flags, SMTPF_FINDING_REFUSE);
+  ck_assert_uint_eq(t.findings[0].flags, SMTPF_FINDING_REFUSE | SMTPF_FINDING_CONNECTION);
   ck_assert_int_eq(t.findings[0].reply, 554);
   ck_assert_str_eq(t.findings[0].detail, "spoke before the banner");
   ck_assert_str_eq(t.findings[0].enhanced, "5.5.1");
