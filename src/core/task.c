@@ -24,6 +24,22 @@ static int sound(const smtpf_finding *f)
   return !f->reply || (refuse && f->reply >= 500 && f->reply <= 599) || (defer && f->reply >= 400 && f->reply <= 499);
 }
 
+/* Fit for a reply: whatever a list's TXT or the client's own words hold, it cannot split the reply or add a line. */
+static int copy_text(smtpf_arena *a, smtpf_str text, smtpf_str *out)
+{
+  enum { TEXT_MAX = 1024 };
+  smtpf_out o;
+  if (text.n > TEXT_MAX)
+    text.n = TEXT_MAX;
+  char *room = smtpf_arena_bytes(a, text.n);
+  if (!room)
+    return SMTPF_ENOMEM;
+  smtpf_out_init(&o, room, text.n);
+  smtpf_out_printable(&o, text, 0);
+  *out = smtpf_out_done(&o);
+  return SMTPF_OK;
+}
+
 int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
 {
   if (!sound(f))
@@ -31,8 +47,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   smtpf_session *s = t->session;
   smtpf_arena *a = smtpf_session_arena(s, f->flags & SMTPF_FINDING_CONNECTION ? SMTPF_CONNECT : s->stage);
   smtpf_evidence *e = smtpf_arena_alloc(a, sizeof *e);
-  if (!e || smtpf_arena_copy(a, f->detail, &e->detail) != SMTPF_OK ||
-      smtpf_arena_copy(a, f->text, &e->text) != SMTPF_OK) {
+  if (!e || smtpf_arena_copy(a, f->detail, &e->detail) != SMTPF_OK || copy_text(a, f->text, &e->text) != SMTPF_OK) {
     s->no_memory = 1;
     return SMTPF_ENOMEM;
   }
