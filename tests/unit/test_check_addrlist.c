@@ -246,6 +246,72 @@ START_TEST(bad_policy)
 }
 END_TEST
 
+/* ---- lists that others made (SMTPF_SHARED/data/lists-ip), against a linear scan
+ * -------------------------------------- */
+
+static smtpf_prefix prefixes[10000];
+static size_t n_prefixes;
+
+/* Reads a list the slow way, adds it to the policy as well; 0 when it is not there. */
+static int list_of_others(const char *name)
+{
+  const char *shared = getenv("SMTPF_SHARED"), *root = getenv("top_srcdir");
+  char path[600], option[100], line[200];
+  FILE *f;
+
+  if (shared)
+    snprintf(path, sizeof path, "%s/data/lists-ip/%s", shared, name);
+  else
+    snprintf(path, sizeof path, "%s/../shared/data/lists-ip/%s", root ? root : ".", name);
+  f = fopen(path, "r");
+  if (!f)
+    return 0;
+  while (fgets(line, sizeof line, f) && n_prefixes < sizeof prefixes / sizeof prefixes[0])
+    if (line[0] != '#' && line[0] != '\n') {
+      smtpf_str text = {line, strcspn(line, " \r\n")};
+      ck_assert_int_eq(smtpf_prefix_parse(text, &prefixes[n_prefixes++]), SMTPF_OK);
+    }
+  fclose(f);
+  ck_assert_uint_lt(strlen(path), 300);
+  snprintf(option, sizeof option, "addrlists[%s].file", name);
+  fake_set(option, path);
+  return 1;
+}
+
+static int scan(const smtpf_ip *ip)
+{
+  for (size_t i = 0; i < n_prefixes; i++)
+    if (smtpf_prefix_contains(&prefixes[i], ip))
+      return 1;
+  return 0;
+}
+
+START_TEST(lists_of_others)
+{
+  size_t listed = 0, looked = 0;
+
+  if (!list_of_others("ipsum-level4.txt") || !list_of_others("drop-excerpt.netset")) {
+    printf("SKIP lists_of_others: no folder SMTPF_SHARED/data/lists-ip\n");
+    return;
+  }
+  open_lists();
+  for (size_t i = 0; i < n_prefixes; i++)
+    for (int k = -1; k <= 1; k++, looked++) { /* the address and its neighbours */
+      char text[SMTPF_IP_TEXT];
+      smtpf_ip ip = prefixes[i].ip;
+      ip.bytes[3] = (uint8_t)(ip.bytes[3] + k);
+      smtpf_ip_format(&ip, text);
+      from(text);
+      ck_assert_msg(t.findings[0].kind == (scan(&ip) ? SMTPF_HIT : SMTPF_CLEAR), "%s", text);
+      listed += t.findings[0].kind == SMTPF_HIT;
+    }
+  printf("%zu prefixes, %zu addresses, %zu of them listed\n", n_prefixes, looked, listed);
+  ck_assert_uint_gt(listed, n_prefixes - 1);
+  ck_assert_uint_lt(listed, looked);
+  fake_close(&t);
+}
+END_TEST
+
 START_TEST(idle)
 {
   ck_assert_int_eq(fake_open(&t, &smtpf_check_addrlist, NULL), SMTPF_OK);
@@ -269,6 +335,7 @@ Suite *addrlist_suite(void)
   tcase_add_test(c, bad_file);
   tcase_add_test(c, long_name);
   tcase_add_loop_test(c, bad_policy, 0, 6);
+  tcase_add_test(c, lists_of_others);
   tcase_add_test(c, idle);
   suite_add_tcase(s, c);
   return s;

@@ -250,6 +250,18 @@ START_TEST(delay_stages)
 }
 END_TEST
 
+/* One of them is enough to be awake. */
+START_TEST(delay_alone)
+{
+  static const char *const options[] = {"delay.connect", "delay.helo", "delay.mail", "delay.rcpt", "delay.on_hit"};
+
+  fake_set(options[_i], "1s");
+  ck_assert_int_eq(fake_open(&t, &smtpf_check_delay, NULL), SMTPF_OK);
+  ck_assert_ptr_nonnull(t.self);
+  fake_close(&t);
+}
+END_TEST
+
 START_TEST(delay_suspects)
 {
   fake_set("delay.on_hit", "5s");
@@ -317,6 +329,7 @@ Suite *rules_suite(void)
   tcase_add_test(c, helo_next_rule);
   tcase_add_test(c, delay_idle);
   tcase_add_test(c, delay_stages);
+  tcase_add_loop_test(c, delay_alone, 0, 5);
   tcase_add_test(c, delay_suspects);
   tcase_add_test(c, delay_exempt);
   suite_add_tcase(s, c);
