@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import source  # noqa: E402
 
 UNSAFE = """strcpy strncpy strcat strncat stpcpy sprintf vsprintf sscanf scanf fscanf atoi atol atoll atof gets strtok alloca
-            getaddrinfo gethostbyname gethostbyaddr inet_pton inet_aton inet_addr inet_ntoa getwd mktemp tmpnam system popen
+            getaddrinfo gethostbyname gethostbyaddr inet_aton inet_addr inet_ntoa getwd mktemp tmpnam system popen
             rand random srand""".split()
 LOCALE = """setlocale isalpha isdigit isalnum isspace isupper islower isprint ispunct isxdigit iscntrl toupper tolower
             strcasecmp strncasecmp strcoll strtod strtof strerror strftime localtime ctime asctime""".split()
@@ -25,6 +25,7 @@ def banned_in(path):
     out = {f: "unsafe" for f in UNSAFE}
     if parts[0] == "src":
         out.update({f: "depends on the locale" for f in LOCALE})
+        out["inet_pton"] = "use smtpf_ip_parse"
         out.update({f: "a library is silent and never ends its host" for f in OUTPUT})
         if parts[1] != "port":
             out.update({f: "the clock is a port" for f in CLOCK})

@@ -59,7 +59,7 @@ def plain(symbol):
     return m.group(1) if m else symbol
 
 
-TOOLCHAIN = {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
+TOOLCHAIN = {"_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail", "bcmp"}  # clang makes bcmp of a memcmp that is compared with 0
 
 
 def main():
