@@ -5,7 +5,8 @@
  * try to be routed further by whoever delivers them (the percent hack, bang paths, a slash, a pipe, a leading dot) and
  * source routes are refused as well. `<Postmaster>` without a domain is always ours (RFC 5321 4.1.1.3).
  *
- * Leaves the fact `relay.class`, `local`, `relay` or `foreign`, for the checks that follow on this recipient.
+ * Leaves the fact `relay.class` for the checks that follow on this recipient: `local`, `relay`, `foreign`, or `refused`
+ * for an address that nobody should be bothered with.
  */
 #include <smtpfilter/ext/check.h>
 
@@ -35,6 +36,9 @@ typedef struct relay {
   smtpf_str characters;
   int refuse_route, literal;
 } relay;
+
+/* What becomes of the address: the values of `relay.class`. */
+static const char LOCAL[] = "local", RELAY[] = "relay", FOREIGN[] = "foreign", REFUSED[] = "refused";
 
 static smtpf_str without_dot(smtpf_str domain)
 {
@@ -113,22 +117,22 @@ static int relay_open(void **self, const smtpf_section *policy, smtpf_error *err
   return SMTPF_OK;
 }
 
-/* `local`, `relay` or `foreign`. */
+/* Where the address leads, hack or not. */
 static const char *class_of(const relay *r, const smtpf_event *ev)
 {
   const smtpf_path *to = ev->recipient;
   smtpf_ip ip;
 
   if (to->form == SMTPF_PATH_POSTMASTER)
-    return "local";
+    return LOCAL;
   if (to->literal)
     return r->literal && ev->local && ev->local->family && smtpf_ip_parse(to->domain, &ip) == SMTPF_OK &&
                    smtpf_ip_equal(&ip, ev->local)
-               ? "local"
-               : "foreign";
+               ? LOCAL
+               : FOREIGN;
   if (has_domain(&r->local, to->domain))
-    return "local";
-  return has_domain(&r->relay, to->domain) ? "relay" : "foreign";
+    return LOCAL;
+  return has_domain(&r->relay, to->domain) ? RELAY : FOREIGN;
 }
 
 /* Whether the local part holds one of the refused characters; quotes and backslashes around them do not matter. */
@@ -145,37 +149,43 @@ static int is_hack(const relay *r, const smtpf_path *to)
   return 0;
 }
 
-static int refuse(smtpf_task *t, const char *code, int reply, const char *enhanced, smtpf_str detail, smtpf_str text)
+static int leave_class(smtpf_task *t, const char *class)
 {
+  return smtpf_task_fact_set(t, "relay.class", smtpf_str_of(class), 0);
+}
+
+static int refuse(smtpf_task *t, const char *code, const char *class, smtpf_str detail, const char *text)
+{
+  const int denied = class == FOREIGN;
   smtpf_finding f = {.size = sizeof f,
                      .kind = SMTPF_HIT,
                      .code = code,
                      .flags = SMTPF_FINDING_REFUSE,
                      .detail = detail,
-                     .text = text,
-                     .reply = reply,
-                     .enhanced = enhanced};
-  return smtpf_task_report(t, &f);
+                     .text = smtpf_str_of(text),
+                     .reply = denied ? 550 : 553,
+                     .enhanced = denied ? "5.7.1" : "5.1.3"};
+  int rc = leave_class(t, class);
+  return rc != SMTPF_OK ? rc : smtpf_task_report(t, &f);
 }
 
 static int relay_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   const relay *r = self;
+  const smtpf_path *to = ev->recipient;
   const char *class = class_of(r, ev);
-  int rc = smtpf_task_fact_set(t, "relay.class", smtpf_str_of(class), 0);
+  int rc;
 
-  if (rc != SMTPF_OK)
-    return rc;
-  if (ev->own)
-    return smtpf_task_clear(t, "own");
-  if (r->refuse_route && ev->recipient->route.n)
-    return refuse(t, "source-route", 553, "5.1.3", ev->recipient->route, SMTPF_LIT("source routes are not accepted"));
-  if (is_hack(r, ev->recipient))
-    return refuse(t, "address-hack", 553, "5.1.3", ev->recipient->local_part,
-                  SMTPF_LIT("such a local part is not accepted"));
-  if (class[0] == 'f')
-    return refuse(t, "denied", 550, "5.7.1", ev->recipient->domain, SMTPF_LIT("relaying denied"));
-  return smtpf_task_clear(t, class);
+  if (!ev->own) {
+    if (r->refuse_route && to->route.n)
+      return refuse(t, "source-route", REFUSED, to->route, "source routes are not accepted");
+    if (is_hack(r, to))
+      return refuse(t, "address-hack", REFUSED, to->local_part, "such a local part is not accepted");
+    if (class == FOREIGN)
+      return refuse(t, "denied", FOREIGN, to->domain, "relaying denied");
+  }
+  rc = leave_class(t, class);
+  return rc != SMTPF_OK ? rc : smtpf_task_clear(t, ev->own ? "own" : class);
 }
 
 const smtpf_check smtpf_check_relay = {
