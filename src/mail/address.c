@@ -74,7 +74,8 @@ static int is_general(smtpf_str s)
   return 1;
 }
 
-/* address-literal. RFC 5321 4.1.3 lets `::` stand for two groups or more, where RFC 4291 is content with one. */
+/* address-literal. RFC 5321 4.1.3 lets `::` stand for two groups or more, where RFC 4291 is content with one. An IPv6
+ * address that lacks its tag is no General-address-literal, although its first group could be read as one. */
 static size_t address_literal(smtpf_str s)
 {
   const char *close = memchr(s.p, ']', s.n);
@@ -82,12 +83,11 @@ static size_t address_literal(smtpf_str s)
     return 0;
   smtpf_str inside = {s.p + 1, (size_t)(close - s.p) - 1};
   uint8_t bytes[16];
-  int elided;
-  int ok;
+  int elided, ok;
   if (smtpf_ip_untag(&inside))
     ok = smtpf_ip_colons(inside, bytes, &elided) && elided != 1;
   else
-    ok = smtpf_ip_dotted(inside, bytes) || is_general(inside);
+    ok = smtpf_ip_dotted(inside, bytes) || (is_general(inside) && !smtpf_ip_colons(inside, bytes, &elided));
   return ok ? (size_t)(close - s.p) + 1 : 0;
 }
 

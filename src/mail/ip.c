@@ -98,7 +98,7 @@ int smtpf_ip_colons(smtpf_str text, uint8_t out[16], int *elided)
       return 0;
     *elided = 0;
   } else {
-    if (text.n - at < 2 || text.p[at + 1] != ':')
+    if (n > 14 || text.n - at < 2 || text.p[at + 1] != ':')
       return 0;
     at += 2;
     m = groups(text, &at, back, 14 - n);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * runner: the main() of a unit program of one suite, and what the units of base and mail share.
+ */
+#ifndef SMTPF_TESTS_RUNNER_H
+#define SMTPF_TESTS_RUNNER_H
+
+#include <check.h>
+#include <smtpfilter/types.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A case of a suite: the tests that follow, up to NULL. */
+static inline void add_case(Suite *suite, const char *name, const TTest *const *tests)
+{
+  TCase *c = tcase_create(name);
+  tcase_set_timeout(c, 120);
+  for (; *tests; tests++)
+    tcase_add_test(c, *tests);
+  suite_add_tcase(suite, c);
+}
+
+static inline int run(Suite *suite)
+{
+  SRunner *r = srunner_create(suite);
+  srunner_run_all(r, CK_NORMAL);
+  int failed = srunner_ntests_failed(r);
+  srunner_free(r);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* A string literal, NULs and all. */
+#define S(literal) ((smtpf_str){(literal), sizeof(literal) - 1})
+
+/* Fails unless the counted string is exactly the literal. */
+#define ASSERT_STR(str, literal)                                                                                       \
+  do {                                                                                                                 \
+    smtpf_str got_ = (str);                                                                                            \
+    ck_assert_msg(got_.n == sizeof(literal) - 1 && (got_.n == 0 || memcmp(got_.p, literal, got_.n) == 0),              \
+                  "`%.*s` is not `%s`", (int)got_.n, got_.p ? got_.p : "", literal);                                   \
+  } while (0)
+
+/* xorshift64*: the same numbers in every run. */
+static inline uint64_t next_random(uint64_t *state)
+{
+  *state ^= *state >> 12;
+  *state ^= *state << 25;
+  *state ^= *state >> 27;
+  return *state * 2685821657736338717u;
+}
+
+/* An allocator that gives out `left` blocks and then no more. */
+struct miser {
+  long left;   /* successful requests still to come */
+  long blocks; /* blocks that are out */
+};
+
+static inline void *miser_realloc(void *user, void *p, size_t n)
+{
+  struct miser *m = user;
+  if (m->left <= 0)
+    return NULL;
+  m->left--;
+  void *q = realloc(p, n);
+  m->blocks += q && !p;
+  return q;
+}
+
+static inline void *miser_alloc(void *user, size_t n)
+{
+  return miser_realloc(user, NULL, n);
+}
+
+static inline void miser_free(void *user, void *p)
+{
+  struct miser *m = user;
+  m->blocks -= p != NULL;
+  free(p);
+}
+
+static inline smtpf_mem miser_mem(struct miser *m)
+{
+  return (smtpf_mem){sizeof(smtpf_mem), m, miser_alloc, miser_realloc, miser_free};
+}
+
+#endif
