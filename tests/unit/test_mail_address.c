@@ -6,7 +6,7 @@
 
 #include "mail/address.h"
 #include "mail/class.h"
-#include "runner.h"
+#include "suites.h"
 
 static int path_ok(const char *text)
 {
@@ -284,7 +284,7 @@ START_TEST(a_route_counts_for_the_length)
 }
 END_TEST
 
-int main(void)
+Suite *smtpf_suite_mail_address(void)
 {
   Suite *s = suite_create("mail address");
   const TTest *tables[] = {classes_follow_the_grammars, utf8_is_what_rfc_3629_allows, NULL};
@@ -296,5 +296,5 @@ int main(void)
   add_case(s, "paths", paths);
   add_case(s, "parts", parts);
   add_case(s, "lengths", limits);
-  return run(s);
+  return s;
 }

@@ -4,7 +4,7 @@
  */
 #include <smtpfilter/ext/mail.h>
 
-#include "runner.h"
+#include "suites.h"
 
 START_TEST(forms)
 {
@@ -129,12 +129,12 @@ START_TEST(broken_parameters)
 }
 END_TEST
 
-int main(void)
+Suite *smtpf_suite_mail_domain(void)
 {
   Suite *s = suite_create("mail domain, parameters");
   const TTest *domains[] = {forms, lengths, equal_and_within, NULL};
   const TTest *params[] = {parameters, broken_parameters, NULL};
   add_case(s, "domain", domains);
   add_case(s, "parameters", params);
-  return run(s);
+  return s;
 }

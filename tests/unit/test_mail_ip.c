@@ -7,7 +7,7 @@
 #include <smtpfilter/ext/mail.h>
 #include <stdio.h>
 
-#include "runner.h"
+#include "suites.h"
 
 static const char *canonical(const char *text)
 {
@@ -244,7 +244,7 @@ START_TEST(reverse_names)
 }
 END_TEST
 
-int main(void)
+Suite *smtpf_suite_mail_ip(void)
 {
   Suite *s = suite_create("mail ip");
   const TTest *addresses[] = {reading, agrees_with_the_system, agrees_with_the_system_on_ipv4,
@@ -252,5 +252,5 @@ int main(void)
   const TTest *others[] = {prefixes, containment, reverse_names, NULL};
   add_case(s, "addresses", addresses);
   add_case(s, "prefixes, reverse names", others);
-  return run(s);
+  return s;
 }

@@ -5,7 +5,7 @@
 #include <smtpfilter/ext/mail.h>
 #include <stdio.h>
 
-#include "runner.h"
+#include "suites.h"
 
 enum { MANY = 3000 };
 
@@ -299,12 +299,12 @@ START_TEST(real_lists)
 }
 END_TEST
 
-int main(void)
+Suite *smtpf_suite_mail_trie(void)
 {
   Suite *s = suite_create("mail trie");
   const TTest *model[] = {agrees_with_a_linear_scan, every_prefix_of_a_range, empty_whole_and_illegal, NULL};
   const TTest *others[] = {without_memory, texts, real_lists, NULL};
   add_case(s, "model", model);
   add_case(s, "memory, texts", others);
-  return run(s);
+  return s;
 }

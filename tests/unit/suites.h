@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * runner: the main() of a unit program of one suite, and what the units of base and mail share.
+ * suites: the suites of base and mail, and what they share.
  */
-#ifndef SMTPF_TESTS_RUNNER_H
-#define SMTPF_TESTS_RUNNER_H
+#ifndef SMTPF_TESTS_SUITES_H
+#define SMTPF_TESTS_SUITES_H
 
 #include <check.h>
 #include <smtpfilter/types.h>
 #include <stdlib.h>
 #include <string.h>
+
+Suite *smtpf_suite_base_memory(void);
+Suite *smtpf_suite_base_str(void);
+Suite *smtpf_suite_mail_address(void);
+Suite *smtpf_suite_mail_domain(void);
+Suite *smtpf_suite_mail_header(void);
+Suite *smtpf_suite_mail_ip(void);
+Suite *smtpf_suite_mail_reply(void);
+Suite *smtpf_suite_mail_trie(void);
 
 /* A case of a suite: the tests that follow, up to NULL. */
 static inline void add_case(Suite *suite, const char *name, const TTest *const *tests)
@@ -18,15 +27,6 @@ static inline void add_case(Suite *suite, const char *name, const TTest *const *
   for (; *tests; tests++)
     tcase_add_test(c, *tests);
   suite_add_tcase(suite, c);
-}
-
-static inline int run(Suite *suite)
-{
-  SRunner *r = srunner_create(suite);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* A string literal, NULs and all. */
