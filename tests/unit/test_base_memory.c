@@ -83,18 +83,49 @@ START_TEST(arena_of_chunk_0_asks_for_each)
 }
 END_TEST
 
-START_TEST(arena_keeps_the_rest_of_a_chunk)
+START_TEST(arena_goes_back_to_a_mark)
+{
+  uint64_t seed = 3;
+  for (size_t chunk = 0; chunk <= 256; chunk += 64)
+    for (int round = 0; round < 50; round++) {
+      struct miser m = {.left = 1000000};
+      const smtpf_mem mem = miser_mem(&m);
+      smtpf_arena a;
+      smtpf_arena_init(&a, &mem, chunk, 1 << 20);
+      size_t before = next_random(&seed) % 20;
+      for (size_t i = 0; i < before; i++)
+        memset(smtpf_arena_alloc(&a, 24), 7, 24);
+      smtpf_str kept;
+      ck_assert_int_eq(smtpf_arena_copy(&a, S("kept"), &kept), SMTPF_OK);
+      const smtpf_arena_mark mark = smtpf_arena_here(&a);
+      const size_t held = a.held;
+      const long blocks = m.blocks;
+      for (int again = 0; again < 3; again++) {
+        for (size_t i = next_random(&seed) % 30; i; i--)
+          memset(smtpf_arena_alloc(&a, i * 20), 9, i * 20);
+        smtpf_arena_back(&a, mark);
+        ck_assert_uint_eq(a.held, held);
+        ck_assert_int_eq(m.blocks, blocks);
+        ASSERT_STR(kept, "kept");
+      }
+      smtpf_arena_clear(&a);
+      ck_assert_int_eq(m.blocks, 0);
+    }
+}
+END_TEST
+
+/* A thousand small requests cost few blocks, and what is asked of the allocator is not much more than was needed. */
+START_TEST(arena_asks_seldom)
 {
   struct miser m = {.left = 1000};
   const smtpf_mem mem = miser_mem(&m);
   smtpf_arena a;
   smtpf_arena_init(&a, &mem, 1024, 1 << 20);
-  ck_assert_ptr_nonnull(smtpf_arena_alloc(&a, 16));
-  ck_assert_ptr_nonnull(smtpf_arena_alloc(&a, 5000)); /* a chunk of its own */
-  ck_assert_int_eq(m.blocks, 2);
-  for (int i = 0; i < 20; i++)
+  for (int i = 0; i < 1000; i++)
     ck_assert_ptr_nonnull(smtpf_arena_alloc(&a, 32));
-  ck_assert_int_eq(m.blocks, 2);
+  ck_assert_int_le(m.blocks, 33);
+  ck_assert_uint_ge(a.held, 32000);
+  ck_assert_uint_le(a.held, 3 * 32000);
   smtpf_arena_clear(&a);
 }
 END_TEST
@@ -315,7 +346,8 @@ Suite *smtpf_suite_base_memory(void)
   const TTest *arena[] = {arena_gives_aligned_zeroed_memory,
                           arena_never_holds_more_than_its_cap,
                           arena_of_chunk_0_asks_for_each,
-                          arena_keeps_the_rest_of_a_chunk,
+                          arena_goes_back_to_a_mark,
+                          arena_asks_seldom,
                           arena_copies,
                           growing,
                           NULL};

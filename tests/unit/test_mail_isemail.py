@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The is_email test addresses, judged as Mailbox of RFC 5321 4.1.2 by tests/unit/mailbox_check.
+"""The is_email test addresses, judged as Mailbox of RFC 5321 4.1.2 by tests/mailbox_check.
 
 Their categories tell what RFC 5321 allows from what only RFC 5322 allows. Where RFC 5321 itself says otherwise, the
 address stands in EXCEPTIONS with what is right and why.
@@ -29,7 +29,7 @@ def main():
         with open(os.path.join(folder, name), encoding="utf-8") as f:
             cases += json.load(f)
     lines = "".join(c["address"].encode("utf-8").hex() + "\n" for c in cases)
-    run = subprocess.run(["tests/unit/mailbox_check"], input=lines, capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run(["tests/mailbox_check"], input=lines, capture_output=True, text=True, timeout=60, check=True)
     answers = [line == "1" for line in run.stdout.splitlines()]
     if len(answers) != len(cases):
         sys.exit("%d addresses, %d answers" % (len(cases), len(answers)))
