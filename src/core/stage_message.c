@@ -296,8 +296,7 @@ static int can_commit(const smtpf_session *s, size_t recipient, int result)
 static void settle(smtpf_session *s)
 {
   const int each = (s->capabilities & SMTPF_CAN_REPLY_PER_RCPT) != 0; /* then each has its own answer */
-  const smtpf_decision d =
-      each ? (smtpf_decision){SMTPF_ACT_ACCEPT, 0} : smtpf_ledger_settle(s->message->entries, s->n_rcpts);
+  const smtpf_decision d = smtpf_ledger_settle(s->message->entries, s->n_rcpts, each);
   close_message(s);
   if (d.act == SMTPF_ACT_ACCEPT)
     SMTPF_ANSWER(s, 250, "2.0.0", "taken", "committed");

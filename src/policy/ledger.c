@@ -3,10 +3,10 @@
 
 #include <smtpfilter/session.h>
 
-/* Promise L2: a DSN may be sent later only for a copy that was taken without a mark against it. */
+/* Promise L2: a DSN may be sent later only for a copy that was taken as its recipient wished, without a mark. */
 static uint8_t dsn_permission(const smtpf_entry *e, int null_sender)
 {
-  if (null_sender || e->disposition != SMTPF_DELIVERED)
+  if (null_sender || e->disposition != SMTPF_DELIVERED || e->outcome.act != SMTPF_ACT_ACCEPT)
     return SMTPF_DSN_NEVER;
   return e->outcome.score > 0 ? SMTPF_DSN_HEADERS_ONLY : SMTPF_DSN_ALLOWED;
 }
@@ -66,6 +66,12 @@ static void name_bystanders(smtpf_entry *const *entries, size_t n, unsigned capa
       entries[i]->overridden = 1;
 }
 
+/* What serves to quarantine: the whole message's only when every copy that is taken goes there. */
+static unsigned quarantine_for(int all_alike)
+{
+  return SMTPF_CAN_QUARANTINE_PER_RCPT | (all_alike ? (unsigned)SMTPF_CAN_QUARANTINE : 0u);
+}
+
 static smtpf_decision decide_together(smtpf_entry *const *entries, size_t n, unsigned capabilities)
 {
   const size_t defer = find_act(entries, n, SMTPF_ACT_DEFER), refused = count_act(entries, n, SMTPF_ACT_REJECT);
@@ -79,26 +85,26 @@ static smtpf_decision decide_together(smtpf_entry *const *entries, size_t n, uns
       set(entries[i], SMTPF_REJECTED, 0);
     return (smtpf_decision){SMTPF_ACT_REJECT, 0};
   }
-  const int all_alike = refused + count_act(entries, n, SMTPF_ACT_QUARANTINE) == n;
+  const unsigned quarantine = quarantine_for(refused + count_act(entries, n, SMTPF_ACT_QUARANTINE) == n);
   for (size_t i = 0; i < n; i++)
-    keep(entries[i], capabilities, all_alike ? SMTPF_CAN_QUARANTINE : SMTPF_CAN_QUARANTINE_PER_RCPT);
+    keep(entries[i], capabilities, quarantine);
   name_bystanders(entries, n, capabilities);
   return (smtpf_decision){SMTPF_ACT_ACCEPT, 0};
 }
 
 static smtpf_decision decide_each(smtpf_entry *const *entries, size_t n, unsigned capabilities)
 {
+  const size_t defer = find_act(entries, n, SMTPF_ACT_DEFER);
+  const size_t refused = count_act(entries, n, SMTPF_ACT_REJECT) + count_act(entries, n, SMTPF_ACT_DEFER);
+  const unsigned quarantine = quarantine_for(refused + count_act(entries, n, SMTPF_ACT_QUARANTINE) == n);
   for (size_t i = 0; i < n; i++)
     if (entries[i]->outcome.act == SMTPF_ACT_REJECT)
       set(entries[i], SMTPF_REJECTED, 0);
     else if (entries[i]->outcome.act == SMTPF_ACT_DEFER)
       set(entries[i], SMTPF_DEFERRED, 0);
     else
-      keep(entries[i], capabilities, SMTPF_CAN_QUARANTINE_PER_RCPT);
+      keep(entries[i], capabilities, quarantine);
   name_bystanders(entries, n, capabilities);
-
-  const size_t defer = find_act(entries, n, SMTPF_ACT_DEFER);
-  const size_t refused = count_act(entries, n, SMTPF_ACT_REJECT) + count_act(entries, n, SMTPF_ACT_DEFER);
   if (n && refused == n)
     return defer < n ? (smtpf_decision){SMTPF_ACT_DEFER, defer} : (smtpf_decision){SMTPF_ACT_REJECT, 0};
   return (smtpf_decision){SMTPF_ACT_ACCEPT, 0};
@@ -151,8 +157,18 @@ int smtpf_ledger_open(smtpf_entry *const *entries, size_t n)
   return 0;
 }
 
-smtpf_decision smtpf_ledger_settle(smtpf_entry *const *entries, size_t n)
+static size_t count_refused(smtpf_entry *const *entries, size_t n)
 {
+  size_t c = 0;
+  for (size_t i = 0; i < n; i++)
+    c += entries[i]->disposition == SMTPF_REJECTED || entries[i]->disposition == SMTPF_DEFERRED;
+  return c;
+}
+
+smtpf_decision smtpf_ledger_settle(smtpf_entry *const *entries, size_t n, int each)
+{
+  if (each && count_refused(entries, n) < n)
+    return (smtpf_decision){SMTPF_ACT_ACCEPT, 0};
   const size_t deferred = find_disposition(entries, n, SMTPF_DEFERRED);
   const size_t rejected = find_disposition(entries, n, SMTPF_REJECTED);
   if (deferred < n)

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * judge: each line of its table decides, in its order, and nothing that is unknown ever refuses.
+ */
+#include <check.h>
+#include <stdlib.h>
+
+#include "policy/judge.h"
+#include "test_policy.h"
+
+static const smtpf_profile usual = {{"default", 7}, 10000, 7000, 5000};
+static const smtpf_profile never = {{"never", 5}, SMTPF_SCORE_OFF, SMTPF_SCORE_OFF, SMTPF_SCORE_OFF};
+
+static smtpf_evidence hit(int32_t score)
+{
+  return (smtpf_evidence){.check = "list", .code = "listed", .kind = SMTPF_HIT, .score = score};
+}
+
+static smtpf_evidence fact(unsigned flags)
+{
+  smtpf_evidence e = hit(0);
+  e.flags = (uint8_t)(SMTPF_FINDING_REFUSE | flags);
+  return e;
+}
+
+static smtpf_evidence unknown(unsigned flags)
+{
+  return (smtpf_evidence){.check = "scan", .code = "timeout", .kind = SMTPF_UNKNOWN, .flags = (uint8_t)flags};
+}
+
+static smtpf_evidence clear(int32_t score)
+{
+  return (smtpf_evidence){.check = "list", .code = "pass", .kind = SMTPF_CLEAR, .score = score};
+}
+
+static smtpf_outcome judge(const smtpf_profile *p, int own, const smtpf_evidence *list, size_t n)
+{
+  const smtpf_evidence *v[8];
+  for (size_t i = 0; i < n; i++)
+    v[i] = &list[i];
+  return smtpf_judge(p, own, (smtpf_view){v, n});
+}
+
+static void expect(smtpf_outcome o, int act, int rule)
+{
+  ck_assert_int_eq(o.act, act);
+  ck_assert_int_eq(o.rule, rule);
+}
+
+START_TEST(each_line_decides)
+{
+  expect(judge(&usual, 0, NULL, 0), SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT);
+  expect(judge(&usual, 0, (smtpf_evidence[]){hit(4999)}, 1), SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT);
+  expect(judge(&usual, 0, (smtpf_evidence[]){hit(5000)}, 1), SMTPF_ACT_TAG, SMTPF_RULE_TAG);
+  expect(judge(&usual, 0, (smtpf_evidence[]){hit(6999)}, 1), SMTPF_ACT_TAG, SMTPF_RULE_TAG);
+  expect(judge(&usual, 0, (smtpf_evidence[]){hit(7000)}, 1), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE);
+  expect(judge(&usual, 0, (smtpf_evidence[]){hit(9999)}, 1), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE);
+  expect(judge(&usual, 0, (smtpf_evidence[]){hit(10000)}, 1), SMTPF_ACT_REJECT, SMTPF_RULE_REJECT);
+  expect(judge(&usual, 0, (smtpf_evidence[]){fact(0)}, 1), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  expect(judge(&usual, 0, (smtpf_evidence[]){unknown(SMTPF_FINDING_DEFER)}, 1), SMTPF_ACT_DEFER, SMTPF_RULE_MISSING);
+  expect(judge(&usual, 1, (smtpf_evidence[]){hit(99000)}, 1), SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN);
+}
+END_TEST
+
+START_TEST(the_order_of_the_lines)
+{
+  const smtpf_evidence missing = unknown(SMTPF_FINDING_DEFER);
+  expect(judge(&usual, 0, (smtpf_evidence[]){missing, hit(10000)}, 2), SMTPF_ACT_REJECT, SMTPF_RULE_REJECT);
+  expect(judge(&usual, 0, (smtpf_evidence[]){missing, hit(9999)}, 2), SMTPF_ACT_DEFER, SMTPF_RULE_MISSING);
+  expect(judge(&usual, 0, (smtpf_evidence[]){missing, fact(0), hit(10000)}, 3), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  /* Own clients: facts only when they say so, scores never, what is missing still defers. */
+  expect(judge(&usual, 1, (smtpf_evidence[]){fact(0)}, 1), SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN);
+  expect(judge(&usual, 1, (smtpf_evidence[]){fact(SMTPF_FINDING_OWN_TOO)}, 1), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  expect(judge(&usual, 1, (smtpf_evidence[]){hit(99000), missing}, 2), SMTPF_ACT_DEFER, SMTPF_RULE_MISSING);
+  expect(judge(&usual, 1, (smtpf_evidence[]){missing, fact(SMTPF_FINDING_OWN_TOO)}, 2), SMTPF_ACT_REJECT,
+         SMTPF_RULE_FACT);
+}
+END_TEST
+
+START_TEST(clears_count_and_unknowns_do_not)
+{
+  expect(judge(&usual, 0, (smtpf_evidence[]){hit(12000), clear(-3000)}, 2), SMTPF_ACT_QUARANTINE,
+         SMTPF_RULE_QUARANTINE);
+  const smtpf_outcome o = judge(&usual, 0, (smtpf_evidence[]){unknown(0), unknown(0), unknown(0)}, 3);
+  expect(o, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT);
+  ck_assert_int_eq(o.score, 0);
+}
+END_TEST
+
+START_TEST(the_cause_is_named)
+{
+  const smtpf_evidence list[] = {hit(3000), hit(6000), hit(4000), unknown(0)};
+  const smtpf_outcome o = judge(&usual, 0, list, 4);
+  expect(o, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT);
+  ck_assert_ptr_eq(o.cause, &list[1]);
+  ck_assert_int_eq(o.score, 13000);
+  ck_assert_int_eq(o.threshold, 10000);
+  ck_assert_ptr_eq(o.profile, &usual);
+  const smtpf_evidence facts[] = {hit(50000), fact(0), fact(0)};
+  ck_assert_ptr_eq(judge(&usual, 0, facts, 3).cause, &facts[1]);
+}
+END_TEST
+
+START_TEST(off_is_out_of_reach)
+{
+  const smtpf_evidence list[] = {hit(INT32_MAX), hit(INT32_MAX), hit(INT32_MAX)};
+  expect(judge(&never, 0, list, 3), SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT);
+  const smtpf_evidence low[] = {clear(INT32_MIN), clear(INT32_MIN)};
+  ck_assert_int_eq(judge(&never, 0, low, 2).score, INT32_MIN);
+}
+END_TEST
+
+/* Promise L4, over every multiset of up to four findings: without a hit there is no refusal. */
+START_TEST(no_refusal_without_a_hit)
+{
+  const smtpf_evidence kinds[] = {clear(0), clear(-1000), unknown(0), unknown(SMTPF_FINDING_DEFER)};
+  const smtpf_profile *const profiles[] = {&usual, &never};
+  size_t cases = 0;
+  for (unsigned code = 0; code < 4 * 4 * 4 * 4 * 5; code++) {
+    smtpf_evidence list[4];
+    int missing = 0;
+    const size_t n = code / 256;
+    for (size_t i = 0; i < n; i++) {
+      const unsigned kind = (code >> (2 * i)) & 3;
+      list[i] = kinds[kind];
+      missing |= kind == 3;
+    }
+    for (size_t p = 0; p < 2; p++)
+      for (int own = 0; own < 2; own++, cases++) {
+        const smtpf_outcome o = judge(profiles[p], own, list, n);
+        ck_assert_int_ne(o.act, SMTPF_ACT_REJECT);
+        ck_assert_int_eq(o.act == SMTPF_ACT_DEFER, missing);
+      }
+  }
+  ck_assert_uint_eq(cases, 4u * 4 * 4 * 4 * 5 * 4);
+}
+END_TEST
+
+TCase *judge_cases(void)
+{
+  TCase *c = tcase_create("judge");
+  tcase_add_test(c, each_line_decides);
+  tcase_add_test(c, the_order_of_the_lines);
+  tcase_add_test(c, clears_count_and_unknowns_do_not);
+  tcase_add_test(c, the_cause_is_named);
+  tcase_add_test(c, off_is_out_of_reach);
+  tcase_add_test(c, no_refusal_without_a_hit);
+  return c;
+}

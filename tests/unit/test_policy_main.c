@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+#include "port_run.h"
+#include "test_policy.h"
+
+int main(void)
+{
+  Suite *s = suite_create("policy");
+  suite_add_tcase(s, judge_cases());
+  suite_add_tcase(s, ledger_cases());
+  return port_run(s);
+}
