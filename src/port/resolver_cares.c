@@ -6,6 +6,10 @@
  * tells us which sockets to watch and when it wants to be called. What comes back is read by dns_packet.c, in every
  * version of c-ares from the same bytes. Only the DNS is asked: no hosts file, no search list, no aliases.
  *
+ * What is sent in one go is limited: a socket holds some 270 small datagrams (Linux's default net.core.rmem_default),
+ * ours the answers, the server's the questions, and what comes beyond is lost until the next try. Each answer makes
+ * room for one more question, and each pause for a whole burst, so that questions nobody answers hold up none.
+ *
  * An operation that was cancelled runs to its end; its completion finds no token and is dropped there.
  */
 #define _GNU_SOURCE
@@ -17,6 +21,7 @@
 
 #include <smtpfilter/engine.h>
 
+#include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "dns_name.h"
@@ -33,6 +38,8 @@ enum {
   ANSWER_CHUNK = 1024,
   ANSWER_CAP = 1024 * 1024,
   SERVERS_MAX = 1024, /* bytes of the list of servers */
+  BURST = 128,        /* questions sent without an answer */
+  PAUSE = 2,          /* ms until the next burst goes out, answers or not */
 };
 
 typedef struct resolver {
@@ -41,10 +48,13 @@ typedef struct resolver {
   int timeout_ms;
   int stopping; /* completions are the destruction of the channel */
   smtpf_op timer;
-  uint64_t due; /* driver's nanoseconds at which `timer` fires */
+  uint64_t due;       /* driver's nanoseconds at which `timer` fires */
+  smtpf_link waiting; /* requests not yet sent, oldest first */
+  unsigned burst;     /* sent since the last pause, less what was answered */
 } resolver;
 
 typedef struct request {
+  smtpf_link waiting;
   resolver *r;
   smtpf_op op;
   int type;
@@ -54,23 +64,19 @@ typedef struct request {
 
 /* ---- waiting ------------------------------------------------------------------------------------------ */
 
-static void arm(resolver *r);
-
-static void on_timer(void *user)
-{
-  resolver *r = user;
-  r->timer = 0;
-  ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-  arm(r);
-}
+static void send_waiting(resolver *r);
+static void on_timer(void *user);
 
 /* A timer that is set too early stays: it costs one call. None is set without queries. */
 static void arm(resolver *r)
 {
   struct timeval tv;
-  if (!ares_timeout(r->channel, NULL, &tv))
-    return;
-  int64_t ms = (int64_t)tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000;
+  int64_t ms = PAUSE;
+  if (smtpf_list_empty(&r->waiting)) {
+    if (!ares_timeout(r->channel, NULL, &tv))
+      return;
+    ms = (int64_t)tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000;
+  }
   uint64_t due = smtpf_driver_now(r->driver) + (uint64_t)(ms > 0 ? ms : 0) * 1000000u;
   if (r->timer && r->due <= due)
     return;
@@ -82,12 +88,24 @@ static void arm(resolver *r)
                            &r->timer); /* without memory: the next event arms */
 }
 
-static void on_ready(void *user, int fd, unsigned events)
+static void process(resolver *r, ares_socket_t readable, ares_socket_t writable)
+{
+  ares_process_fd(r->channel, readable, writable);
+  send_waiting(r);
+  arm(r);
+}
+
+static void on_timer(void *user)
 {
   resolver *r = user;
-  ares_process_fd(r->channel, (events & SMTPF_FD_READ) ? fd : ARES_SOCKET_BAD,
-                  (events & SMTPF_FD_WRITE) ? fd : ARES_SOCKET_BAD);
-  arm(r);
+  r->timer = 0;
+  r->burst = 0;
+  process(r, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+}
+
+static void on_ready(void *user, int fd, unsigned events)
+{
+  process(user, (events & SMTPF_FD_READ) ? fd : ARES_SOCKET_BAD, (events & SMTPF_FD_WRITE) ? fd : ARES_SOCKET_BAD);
 }
 
 /* Without memory for the watch the answer is not seen, and the query ends by its timeout. */
@@ -125,6 +143,7 @@ static void complete(request *q, int code, const unsigned char *packet, size_t n
     smtpf_op_dns(r->driver, q->op, &answer);
     smtpf_arena_clear(&arena);
   }
+  r->burst -= r->burst > 0;
   smtpf_mem_free(mem, q);
 }
 
@@ -147,6 +166,20 @@ static void on_answer(void *user, int code, int timeouts, unsigned char *packet,
 }
 #endif
 
+static void send_waiting(resolver *r)
+{
+  while (r->burst < BURST && !smtpf_list_empty(&r->waiting)) {
+    request *q = SMTPF_OF(r->waiting.next, request, waiting);
+    smtpf_list_remove(&q->waiting);
+    r->burst++;
+#if WITH_DNSREC
+    ares_query_dnsrec(r->channel, q->name, ARES_CLASS_IN, (ares_dns_rec_type_t)q->type, on_answer, q, NULL);
+#else
+    ares_query(r->channel, q->name, 1, q->type, on_answer, q);
+#endif
+  }
+}
+
 static int query(void *self, smtpf_op op, int type, const char *name)
 {
   resolver *r = self;
@@ -160,14 +193,11 @@ static int query(void *self, smtpf_op op, int type, const char *name)
   q->r = r;
   q->op = op;
   q->type = type;
-#if WITH_DNSREC
-  ares_query_dnsrec(r->channel, q->name, ARES_CLASS_IN, (ares_dns_rec_type_t)type, on_answer, q, NULL);
-#else
-  ares_query(r->channel, q->name, 1, type, on_answer, q);
-#endif
+  smtpf_list_append(&r->waiting, &q->waiting);
+  send_waiting(r);
   /* A new query is due after the timeout of one try; an earlier timer serves it too. */
   uint64_t latest = smtpf_driver_now(r->driver) + (uint64_t)r->timeout_ms * 1000000u;
-  if (!TIMEOUT_WALKS_QUERIES || !r->timer || r->due > latest)
+  if (!TIMEOUT_WALKS_QUERIES || !smtpf_list_empty(&r->waiting) || !r->timer || r->due > latest)
     arm(r);
   return SMTPF_OK;
 }
@@ -215,6 +245,11 @@ static void stop(void *self)
     ares_destroy(r->channel); /* ends every query and every watch */
   if (r->timer)
     smtpf_driver_timer_cancel(r->driver, r->timer);
+  while (!smtpf_list_empty(&r->waiting)) {
+    request *q = SMTPF_OF(r->waiting.next, request, waiting);
+    smtpf_list_remove(&q->waiting);
+    smtpf_mem_free(smtpf_driver_mem(r->driver), q);
+  }
   smtpf_mem_free(smtpf_driver_mem(r->driver), r);
 }
 
@@ -263,6 +298,7 @@ static int start(void *shared, smtpf_driver *driver, void **self)
   if (!r)
     return SMTPF_ENOMEM;
   r->driver = driver;
+  smtpf_list_init(&r->waiting);
   r->timeout_ms = number_of(engine, "resolver.timeout", given->timeout_ms, DEFAULT_TIMEOUT);
   int tries = number_of(engine, "resolver.tries", given->tries, DEFAULT_TRIES);
   code = open_channel(r, given->servers ? given->servers : room, tries);
