@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one file that wires the house together: the built-in checks into a new configuration, the default ports into a new
- * driver.
+ * The one file that wires the house together: the built-in checks into a new configuration, the default ports into a
+ * new driver.
  */
 #include <string.h>
 
