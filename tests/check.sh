@@ -43,6 +43,7 @@ built() {
 
 suite_unit() { # the ordinary build: units, transcripts, lint, examples, corpora of the fuzz targets
   built unit build CFLAGS="${CFLAGS:--O2 -g}" || return 0
+  [ -n "$(make -s -C build print-unit-tests)" ] || failed "unit: no unit programs: configure did not find libcheck" || :
   harness unit build
 }
 
