@@ -8,7 +8,7 @@
 #include <smtpfilter/ext/check.h>
 
 static const smtpf_option rows[] = {
-    {"recipient.verify", SMTPF_OPTION_BOOL, "true", 0, 1, NULL,
+    {"directory.verify", SMTPF_OPTION_BOOL, "true", 0, 1, NULL,
      "Whether the directory is asked about recipients in `local_domains`. Without it unknown recipients are accepted "
      "here and must be refused by the host itself, in the session: a bounce after acceptance is collateral spam."},
 };
@@ -26,7 +26,7 @@ static int recipient_open(void **self, const smtpf_section *policy, smtpf_error 
   recipient *r;
 
   (void)err;
-  if (!smtpf_section_number(policy, "recipient.verify"))
+  if (!smtpf_section_number(policy, "directory.verify"))
     return SMTPF_OK;
   r = mem->alloc(mem->user, sizeof *r);
   if (!r)

@@ -309,7 +309,7 @@ START_TEST(recipient_not_asked)
   ck_only(&t, SMTPF_CLEAR, "postmaster");
   ck_assert_uint_eq(t.asked, 0);
   fake_close(&t);
-  fake_set("recipient.verify", "false");
+  fake_set("directory.verify", "false");
   ck_assert_int_eq(fake_open(&t, &smtpf_check_recipient, NULL), SMTPF_OK);
   ck_assert_ptr_null(t.self);
 }
