@@ -13,21 +13,15 @@
 #include <smtpfilter/smtpfilter.h>
 #include <stdio.h>
 
-/* ---- replay_text.c: a growing text ------------------------------------------------------------------ */
+#include "../common/text.h"
 
-struct replay_text {
-  char *p; /* NUL-terminated once something was added */
-  size_t n, cap;
-};
+/* ---- replay_text.c: more of examples/common/text.h ------------------------------------------------------ */
 
-void replay_text_free(struct replay_text *t);
-void replay_text_add(struct replay_text *t, const char *p, size_t n);
-void replay_text_str(struct replay_text *t, smtpf_str s);
-void replay_text_format(struct replay_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void replay_text_escaped(struct replay_text *t, smtpf_str s); /* printable ASCII; the rest as \xHH */
-void replay_text_points(struct replay_text *t, int64_t thousandths); /* 10000 -> 10, 2500 -> 2.5 */
-int replay_text_file(struct replay_text *t, const char *path);       /* adds a whole file, `-` is stdin; 0 or -1 */
-void *replay_alloc(size_t n);                                         /* zeroed; ends the program without memory */
+void replay_format(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void replay_escaped(text *t, smtpf_str s);  /* printable ASCII; the rest as \xHH */
+const char *replay_cstr(text *t);           /* NUL-terminated, until the text changes */
+int replay_read(text *t, const char *path); /* adds a whole file, `-` is stdin; 0, or -1 and errno */
+void *replay_alloc(size_t n);               /* zeroed; ends the program without memory */
 char *replay_strdup(const char *s, size_t n);
 
 /* ---- replay_script.c: what the client does ------------------------------------------------------------ */
@@ -39,11 +33,11 @@ enum replay_kind {
   REPLAY_CONNECT,   /* words: address [rdns] */
   REPLAY_REBIND,    /* words: address [rdns] */
   REPLAY_EARLY_TALK,
-  REPLAY_STARTTLS,  /* words: [protocol [cipher]] */
-  REPLAY_AUTH,      /* words: mechanism identity */
-  REPLAY_OVERRULE,  /* words: stage code; number: code */
-  REPLAY_QUEUE_ID,  /* words: id */
-  REPLAY_COMMIT,    /* words: [address] result; number: smtpf_commit_result */
+  REPLAY_STARTTLS, /* words: [protocol [cipher]] */
+  REPLAY_AUTH,     /* words: mechanism identity */
+  REPLAY_OVERRULE, /* words: stage code; number: code */
+  REPLAY_QUEUE_ID, /* words: id */
+  REPLAY_COMMIT,   /* words: [address] result; number: smtpf_commit_result */
   REPLAY_ABORT,
   REPLAY_ADVANCE,   /* number: milliseconds */
   REPLAY_DIRECTORY, /* words: address status [profile]; number: smtpf_directory_status */
@@ -65,10 +59,9 @@ struct replay_script {
   size_t n, cap;
 };
 
-/* Reads a script out of `text`. `folder` is where @file and @bdat look for files; NULL for the current one.
+/* Reads a script out of `source`. `folder` is where @file and @bdat look for files; NULL for the current one.
  * Returns 0, or -1 with `error` (name:line: what). The script must be freed either way. */
-int replay_script_read(struct replay_script *s, const char *name, const char *folder, smtpf_str text,
-                       struct replay_text *error);
+int replay_script_read(struct replay_script *s, const char *name, const char *folder, smtpf_str source, text *error);
 void replay_script_free(struct replay_script *s);
 
 /* ---- replay_record.c: what came of it ------------------------------------------------------------------ */
@@ -115,11 +108,8 @@ void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v); 
 void replay_record_clear(struct replay_record *r);
 
 /* One record as text for people, or as one line of JSON. */
-void replay_record_text(struct replay_text *out, const struct replay_record *r);
-void replay_record_json(struct replay_text *out, const struct replay_record *r);
-
-/* A JSON string with its quotes. */
-void replay_json_string(struct replay_text *out, const char *s);
+void replay_record_text(text *out, const struct replay_record *r);
+void replay_record_json(text *out, const struct replay_record *r);
 
 /* ---- replay_hosts.c: capability sets --------------------------------------------------------------------- */
 
@@ -129,7 +119,7 @@ struct replay_host {
 };
 
 /* Names of capabilities and presets, comma separated. 0, or -1 with the bad word in `error`. */
-int replay_host_parse(struct replay_host *out, const char *text, struct replay_text *error);
+int replay_host_parse(struct replay_host *out, const char *names, text *error);
 
 /* ---- replay_ports.c, replay_defer.c, replay_store.c: the outside, made repeatable -------------------------- */
 
@@ -148,9 +138,9 @@ struct replay_poller {
 /* A port that answers later, inside smtpf_driver_process(), by asking another port then. */
 struct replay_defer {
   smtpf_driver *driver;
-  int later;                /* 0: pass on at once */
-  struct replay_ask *asks;  /* open questions */
-  const void *inner;        /* smtpf_resolver or smtpf_directory */
+  int later;               /* 0: pass on at once */
+  struct replay_ask *asks; /* open questions */
+  const void *inner;       /* smtpf_resolver or smtpf_directory */
   void *inner_shared, *inner_self;
   struct replay_fact *facts; /* directory: what @directory said */
 };
@@ -167,33 +157,35 @@ extern const smtpf_directory replay_directory; /* shared: struct replay_defer */
 void replay_directory_fact(struct replay_defer *d, const char *address, int status, const char *profile);
 void replay_defer_free(struct replay_defer *d);
 
-/* A store kept in one text file, `DIR/records`; loaded by open, written by close. */
+/* A store kept in one text file, `DIR/records`. */
 struct replay_store;
-extern const smtpf_store replay_store_port; /* shared: struct replay_store */
-struct replay_store *replay_store_open(const char *dir, struct replay_text *error);
-int replay_store_close(struct replay_store *s); /* 0, or -1 when it could not be written; frees either way */
+extern const smtpf_store replay_store_port;                                         /* shared: struct replay_store */
+struct replay_store *replay_store_open(const char *dir, text *error);               /* reads it; NULL and `error` */
+struct replay_store *replay_store_again(const struct replay_store *s, text *error); /* the same file, as it is now */
+int replay_store_save(struct replay_store *s);                                      /* 0, or -1 and errno */
+void replay_store_close(struct replay_store *s);
 
 /* ---- replay_run.c: the runner ------------------------------------------------------------------------------ */
 
 /* How a pending verdict is waited for. */
 enum replay_wait {
-  REPLAY_SYNC = 1,   /* ports answer at once; smtpf_session_wait() */
-  REPLAY_LATER = 2,  /* ports answer later; smtpf_session_wait() */
-  REPLAY_READY = 3,  /* ports answer later; ready callback inside smtpf_driver_process() */
+  REPLAY_SYNC = 1,  /* ports answer at once; smtpf_session_wait() */
+  REPLAY_LATER = 2, /* ports answer later; smtpf_session_wait() */
+  REPLAY_READY = 3, /* ports answer later; ready callback inside smtpf_driver_process() */
 };
 
 typedef void (*replay_sink)(void *user, const struct replay_record *r);
 
 struct replay_options {
-  const char *policy;       /* a file; NULL for the defaults */
-  const smtpf_zone *zone;   /* NULL: every question times out */
+  const char *policy;         /* a file; NULL for the defaults */
+  const smtpf_zone *zone;     /* NULL: every question times out */
   struct replay_store *store; /* NULL for the memory store */
-  int64_t now;              /* wall clock at the start */
+  int64_t now;                /* wall clock at the start */
   struct replay_host host;
-  int wait;                 /* replay_wait */
-  size_t feed;              /* bytes fed at a time; 0: as the script says */
-  const smtpf_mem *mem;     /* the library's allocator; NULL for malloc(3) */
-  int single;               /* every arena request is an allocation of its own */
+  int wait;             /* replay_wait */
+  size_t feed;          /* bytes fed at a time; 0: as the script says */
+  const smtpf_mem *mem; /* the library's allocator; NULL for malloc(3) */
+  int single;           /* every arena request is an allocation of its own */
   replay_sink sink;
   void *user;
 };
@@ -205,6 +197,7 @@ struct replay {
   smtpf_driver *driver;
   smtpf_session *session;
   smtpf_smtpd *codec;
+  smtpf_smtpc *client; /* reads what the codec answers */
   struct replay_clock clock;
   struct replay_random random;
   struct replay_poller poller;
@@ -212,15 +205,15 @@ struct replay {
   smtpf_clock clock_port;
   smtpf_random random_port;
   const struct replay_script *script;
-  size_t item;        /* being played */
-  size_t feed;        /* now */
-  int in_message;     /* the codec is in a message */
-  int over;           /* closed: nothing but @connect goes on */
-  int ready;          /* the ready callback was called */
-  size_t sessions;    /* so far */
-  size_t verdicts;    /* so far */
-  smtpf_str hostname; /* of the banner */
-  struct replay_text fault; /* a broken promise of the library; empty when all is well */
+  size_t item;             /* being played */
+  size_t feed;             /* bytes at a time, now */
+  int in_message;          /* DATA was answered 354 */
+  int early;               /* @early-talk before @connect */
+  int over;                /* no session, or a closed one: nothing but @connect goes on */
+  int ready;               /* the ready callback was called */
+  int code;                /* of the last reply */
+  size_t events, verdicts; /* so far */
+  text fault;              /* a broken promise of the library; empty when all is well */
 };
 
 /* The clock's default, 2026-01-01 00:00:00 UTC: the same input gives the same bytes. */
@@ -238,23 +231,31 @@ void replay_close(struct replay *r);
 /* Loads a policy with the rows of all programs. The caller frees *out. */
 int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, smtpf_error *err);
 
-/* Between the runner's files. */
-int replay_fault(struct replay *r, const char *what);                     /* keeps the first; SMTPF_EINVAL */
-int replay_settle(struct replay *r, int result, const char *event);       /* after an event: waits for its verdict */
-int replay_emit(struct replay *r, struct replay_record *rec);             /* hands on and clears */
+/* file:line: what, from whichever of them is known. */
+void replay_error(text *out, const char *policy, int result, const smtpf_error *err);
+
+/* Between the runner's files. All return SMTPF_OK or an error that ends the run. */
+int replay_fault(struct replay *r, const char *where, const char *what);     /* keeps the first; SMTPF_EINVAL */
+int replay_settle(struct replay *r, int result, const char *event);          /* after an event: its verdict is there */
+int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies); /* through the codec, and read back */
+int replay_reply(struct replay *r, int code, const char *reason);       /* the same with a reply of the host's own */
+int replay_feed(struct replay *r, smtpf_str bytes);                     /* into the codec, in pieces */
+int replay_directive(struct replay *r, const struct replay_item *item); /* all but bytes */
+int replay_commit(struct replay *r, struct replay_record *eom);         /* after an accepted end of message */
+void replay_end(struct replay *r);                                      /* of the session */
 void replay_begin(const struct replay *r, struct replay_record *rec, const char *event, const char *label);
-int replay_feed(struct replay *r, smtpf_str bytes);                       /* into the codec, in pieces */
-int replay_directive(struct replay *r, const struct replay_item *item);   /* all but bytes */
-int replay_commit(struct replay *r, struct replay_record *eom);           /* after an accepted end of message */
-const struct replay_item *replay_overrule(const struct replay *r, int stage); /* the next item, when it overrules */
+void replay_emit(struct replay *r, struct replay_record *rec); /* hands on and clears */
+
+/* When the next item overrules `stage`, and the verdict was accepting: does so, and fills `rec`. */
+int replay_overrule(struct replay *r, int stage, struct replay_record *rec);
 
 /* ---- replay_diff.c, replay_lint.c -------------------------------------------------------------------------- */
 
 /* Plays `script` under both policies, writes what changes. The number of changes, or a negative result. */
-int replay_diff(struct replay_text *out, const struct replay_options *options, const char *other,
-                const struct replay_script *script, int json, smtpf_error *err);
+int replay_diff(text *out, const struct replay_options *options, const char *other, const struct replay_script *script,
+                int json, smtpf_error *err);
 
 /* Loads a policy and looks for what cannot be meant. The number of problems, written to `out`. */
-int replay_lint(struct replay_text *out, const char *policy);
+int replay_lint(text *out, const char *policy);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * A resolver and a directory that answer later: each question waits for a timer of no length, which fires inside
- * smtpf_driver_process(), and is then asked of the port behind. The directory knows the script's @directory facts first.
+ * smtpf_driver_process(), and is then asked of the port behind. The directory knows the script's @directory facts
+ * first.
  */
-#include "replay.h"
 #include <stdlib.h>
 #include <string.h>
+
+#include "replay.h"
 
 struct replay_ask {
   struct replay_ask *next;

@@ -2,8 +2,9 @@
  *
  * What hosts can do: the words of --host. The presets are the capability sets of the programs in examples/hosts.
  */
-#include "replay.h"
 #include <string.h>
+
+#include "replay.h"
 
 static const struct {
   const char *name;
@@ -29,26 +30,26 @@ static const struct {
                  SMTPF_CAN_QUARANTINE_PER_RCPT},
 };
 
-int replay_host_parse(struct replay_host *out, const char *text, struct replay_text *error)
+int replay_host_parse(struct replay_host *out, const char *names, text *error)
 {
   struct replay_host host = {0, SMTPF_SMTP};
-  while (*text) {
-    size_t n = strcspn(text, ",");
+  while (*names) {
+    size_t n = strcspn(names, ",");
     size_t i = 0, count = sizeof words / sizeof *words;
-    while (i < count && (strlen(words[i].name) != n || strncmp(words[i].name, text, n) != 0))
+    while (i < count && (strlen(words[i].name) != n || strncmp(words[i].name, names, n) != 0))
       i++;
     if (i == count) {
-      replay_text_format(error, "no such capability or preset: ");
-      replay_text_escaped(error, (smtpf_str){text, n});
-      replay_text_format(error, "; expected");
+      replay_format(error, "no such capability or preset: ");
+      replay_escaped(error, (smtpf_str){names, n});
+      replay_format(error, "; expected");
       for (i = 0; i < count; i++)
-        replay_text_format(error, " %s", words[i].name);
+        replay_format(error, " %s", words[i].name);
       return -1;
     }
     host.capabilities |= words[i].bits;
     if (strcmp(words[i].name, "lmtp") == 0)
       host.protocol = SMTPF_LMTP;
-    text += n + (text[n] == ',');
+    names += n + (names[n] == ',');
   }
   *out = host;
   return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Virtual clock, fixed random, virtual poller. Time moves only by @advance, and by waiting for a deadline, which takes no
- * time at all: the clock jumps to it.
+ * Virtual clock, fixed random, virtual poller. Time moves only by @advance, and by waiting for a deadline, which takes
+ * no time at all: the clock jumps to it.
  */
-#include "replay.h"
 #include <stdlib.h>
+
+#include "replay.h"
 
 static uint64_t mono_ns(void *user)
 {

@@ -2,9 +2,10 @@
  *
  * Records: verdicts copied out, because a verdict lives only until its session's next event. And as text for people.
  */
-#include "replay.h"
 #include <stdlib.h>
 #include <string.h>
+
+#include "replay.h"
 
 static char *copy(smtpf_str s)
 {
@@ -75,8 +76,8 @@ void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v)
     if (smtpf_verdict_recipient(v, i, &in) != SMTPF_OK)
       break;
     r->recipients[r->n_recipients++] =
-        (struct replay_recipient){copy(in.address), in.disposition, in.dsn, in.overridden, copy(in.reason),
-                                  {in.reply_code, copy(in.enhanced), copy(in.text)}};
+        (struct replay_recipient){copy(in.address), in.disposition,  in.dsn,
+                                  in.overridden,    copy(in.reason), {in.reply_code, copy(in.enhanced), copy(in.text)}};
   }
 }
 
@@ -91,87 +92,88 @@ void replay_record_clear(struct replay_record *r)
   *r = (struct replay_record){0};
 }
 
-/* ---- text ----------------------------------------------------------------------------------------------------------- */
+/* ---- text -----------------------------------------------------------------------------------------------------------
+ */
 
-static void cstr(struct replay_text *out, const char *s)
+static void cstr(text *out, const char *s)
 {
-  replay_text_escaped(out, smtpf_str_of(s));
+  replay_escaped(out, smtpf_str_of(s));
 }
 
-static void write_reply(struct replay_text *out, const struct replay_reply *r)
+static void write_reply(text *out, const struct replay_reply *r)
 {
   if (!r->code) {
-    replay_text_format(out, "no reply");
+    replay_format(out, "no reply");
     return;
   }
-  replay_text_format(out, "%d", r->code);
+  replay_format(out, "%d", r->code);
   if (r->enhanced && *r->enhanced)
-    replay_text_format(out, " %s", r->enhanced);
+    replay_format(out, " %s", r->enhanced);
   for (const char *p = r->text ? r->text : ""; *p;) {
     size_t n = strcspn(p, "\n");
-    replay_text_format(out, p == r->text ? " " : " / ");
-    replay_text_escaped(out, (smtpf_str){p, n});
+    replay_format(out, p == r->text ? " " : " / ");
+    replay_escaped(out, (smtpf_str){p, n});
     p += n + (p[n] == '\n');
   }
 }
 
-static void write_findings(struct replay_text *out, const struct replay_record *r)
+static void write_findings(text *out, const struct replay_record *r)
 {
   for (size_t i = 0; i < r->n_findings; i++) {
     const struct replay_finding *f = &r->findings[i];
-    replay_text_format(out, "%s%s:", i ? " " : "    [", f->check);
+    replay_format(out, "%s%s:", i ? " " : "    [", f->check);
     cstr(out, f->code);
-    replay_text_format(out, "%s", f->kind == SMTPF_HIT ? "!" : f->kind == SMTPF_UNKNOWN ? "?" : "");
+    replay_format(out, "%s", f->kind == SMTPF_HIT ? "!" : f->kind == SMTPF_UNKNOWN ? "?" : "");
     if (f->score) {
-      replay_text_format(out, f->score > 0 ? "+" : "");
-      replay_text_points(out, f->score);
+      replay_format(out, f->score > 0 ? "+" : "");
+      text_milli(out, f->score);
     }
   }
   if (r->n_findings)
-    replay_text_format(out, "]\n");
+    replay_format(out, "]\n");
 }
 
-static void write_recipients(struct replay_text *out, const struct replay_record *r)
+static void write_recipients(text *out, const struct replay_record *r)
 {
   for (size_t i = 0; i < r->n_recipients; i++) {
     const struct replay_recipient *to = &r->recipients[i];
-    replay_text_format(out, "    ");
+    replay_format(out, "    ");
     cstr(out, to->address);
-    replay_text_format(out, " %s, dsn %s%s", smtpf_disposition_name(to->disposition), smtpf_dsn_name(to->dsn),
-                       to->overridden ? ", overridden" : "");
+    replay_format(out, " %s, dsn %s%s", smtpf_disposition_name(to->disposition), smtpf_dsn_name(to->dsn),
+                  to->overridden ? ", overridden" : "");
     if (r->lmtp) {
-      replay_text_format(out, " -> ");
+      replay_format(out, " -> ");
       write_reply(out, &to->reply);
     }
     if (*to->reason) {
-      replay_text_format(out, " (");
+      replay_format(out, " (");
       cstr(out, to->reason);
-      replay_text_format(out, ")");
+      replay_format(out, ")");
     }
-    replay_text_format(out, "\n");
+    replay_format(out, "\n");
   }
 }
 
-void replay_record_text(struct replay_text *out, const struct replay_record *r)
+void replay_record_text(text *out, const struct replay_record *r)
 {
-  replay_text_format(out, "%s", r->label);
+  replay_format(out, "%s", r->label);
   if (r->arg && *r->arg) {
-    replay_text_format(out, " ");
+    replay_format(out, " ");
     cstr(out, r->arg);
   }
   if (r->params && *r->params) {
-    replay_text_format(out, " ");
+    replay_format(out, " ");
     cstr(out, r->params);
   }
-  replay_text_format(out, " -> ");
+  replay_format(out, " -> ");
   write_reply(out, &r->reply);
   if (r->delay_ms)
-    replay_text_format(out, " after %lld ms", (long long)r->delay_ms);
-  replay_text_format(out, "%s\n", r->closes ? " and close" : "");
+    replay_format(out, " after %lld ms", (long long)r->delay_ms);
+  replay_format(out, "%s\n", r->closes ? " and close" : "");
   if (r->rule && *r->rule) {
-    replay_text_format(out, "    because ");
+    replay_format(out, "    because ");
     cstr(out, r->rule);
-    replay_text_format(out, "\n");
+    replay_format(out, "\n");
   }
   write_findings(out, r);
   write_recipients(out, r);

@@ -3,22 +3,23 @@
  * The script reader. A line is the client's, unless it begins with `@`. What the client sends after DATA is known when
  * the script is read (a `.` follows, or @file), so that a message whose DATA is refused can be left unsent.
  */
-#include "replay.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "replay.h"
 
 struct reader {
   struct replay_script *script;
   const char *folder;
   smtpf_str rest; /* unread text */
   int line;       /* of the last line read */
-  struct replay_text *error;
+  text *error;
 };
 
 static int fail(struct reader *r, const char *what, const char *value)
 {
-  replay_text_format(r->error, "%s:%d: %s%s%s", r->script->name, r->line, what, value ? ": " : "", value ? value : "");
+  replay_format(r->error, "%s:%d: %s%s%s", r->script->name, r->line, what, value ? ": " : "", value ? value : "");
   return -1;
 }
 
@@ -57,9 +58,8 @@ static struct replay_item *add_item(struct reader *r, int kind)
 }
 
 /* The item owns the text from here on. */
-static void give_bytes(struct replay_item *item, struct replay_text *t)
+static void give_bytes(struct replay_item *item, text *t)
 {
-  replay_text_add(t, "", 0);
   item->bytes = (smtpf_str){t->p, t->n};
 }
 
@@ -70,10 +70,10 @@ static int is_line(smtpf_str line, const char *word)
   return smtpf_str_equal_nocase(line, smtpf_str_of(word));
 }
 
-static void add_line(struct replay_text *t, smtpf_str line)
+static void add_line(text *t, smtpf_str line)
 {
-  replay_text_str(t, line);
-  replay_text_add(t, "\r\n", 2);
+  text_add(t, line);
+  text_cstr(t, "\r\n");
 }
 
 /* Is a message typed here? Only when its `.` comes before the next DATA, @connect or the end. */
@@ -94,7 +94,7 @@ static int message_follows(struct reader *r)
 static void read_message(struct reader *r)
 {
   struct replay_item *item = add_item(r, REPLAY_MESSAGE);
-  struct replay_text t = {0};
+  text t = {0};
   smtpf_str line;
   item->line++;
   while (next_line(r, &line)) {
@@ -108,34 +108,34 @@ static void read_message(struct reader *r)
 /* ---- arguments of directives -------------------------------------------------------------------------------- */
 
 /* Reads a file named relative to the script; LF becomes CRLF, a CRLF stays. */
-static int read_file(struct reader *r, const char *name, struct replay_text *out)
+static int read_file(struct reader *r, const char *name, text *out)
 {
-  struct replay_text path = {0}, raw = {0};
+  text path = {0}, raw = {0};
   if (r->folder && name[0] != '/')
-    replay_text_format(&path, "%s/", r->folder);
-  replay_text_format(&path, "%s", name);
-  int bad = replay_text_file(&raw, path.p);
+    replay_format(&path, "%s/", r->folder);
+  text_cstr(&path, name);
+  int bad = replay_read(&raw, replay_cstr(&path));
   if (bad)
-    fail(r, strerror(errno), path.p);
+    fail(r, strerror(errno), replay_cstr(&path));
   for (size_t i = 0; !bad && i < raw.n; i++) {
     if (raw.p[i] == '\n' && (i == 0 || raw.p[i - 1] != '\r'))
-      replay_text_add(out, "\r", 1);
-    replay_text_add(out, &raw.p[i], 1);
+      text_char(out, '\r');
+    text_char(out, raw.p[i]);
   }
-  replay_text_free(&path);
-  replay_text_free(&raw);
+  text_free(&path);
+  text_free(&raw);
   return bad;
 }
 
-static void stuff(struct replay_text *out, const struct replay_text *message)
+static void stuff(text *out, const text *message)
 {
   smtpf_dot dot = {0};
   const char *p = message->p;
   size_t n = message->n;
   char room[4096], end[5];
   while (n)
-    replay_text_add(out, room, smtpf_dot_stuff(&dot, &p, &n, room, sizeof room));
-  replay_text_add(out, end, smtpf_dot_end(&dot, end));
+    text_add(out, (smtpf_str){room, smtpf_dot_stuff(&dot, &p, &n, room, sizeof room)});
+  text_add(out, (smtpf_str){end, smtpf_dot_end(&dot, end)});
 }
 
 static int hex(char c)
@@ -146,7 +146,7 @@ static int hex(char c)
                                 : -1;
 }
 
-static int unescape(struct reader *r, const char *s, struct replay_text *out)
+static int unescape(struct reader *r, const char *s, text *out)
 {
   for (; *s; s++) {
     char c = *s;
@@ -166,7 +166,7 @@ static int unescape(struct reader *r, const char *s, struct replay_text *out)
       default: return fail(r, "expected \\r \\n \\t \\0 \\\\ or \\xHH", NULL);
       }
     }
-    replay_text_add(out, &c, 1);
+    text_char(out, c);
   }
   return 0;
 }
@@ -217,17 +217,17 @@ static int read_count(struct reader *r, struct replay_item *item, int word, int6
 
 static int read_word(struct reader *r, struct replay_item *item, const char *word, const char *const *list)
 {
-  struct replay_text what = {0};
+  text what = {0};
   for (int i = 0; list[i]; i++) {
     if (strcmp(word, list[i]) == 0) {
       item->number = i + 1;
-      replay_text_free(&what);
+      text_free(&what);
       return 0;
     }
-    replay_text_format(&what, "%s%s", i ? ", " : "expected one of ", list[i]);
+    replay_format(&what, "%s%s", i ? ", " : "expected one of ", list[i]);
   }
-  fail(r, what.p, word);
-  replay_text_free(&what);
+  fail(r, replay_cstr(&what), word);
+  text_free(&what);
   return -1;
 }
 
@@ -235,14 +235,14 @@ static int read_word(struct reader *r, struct replay_item *item, const char *wor
 
 static int file_args(struct reader *r, struct replay_item *item)
 {
-  struct replay_text message = {0}, wire = {0};
+  text message = {0}, wire = {0};
   int bad = read_file(r, item->words[0], &message);
   if (!bad && item->kind == REPLAY_BDAT)
     bad = read_count(r, item, 1, 1 << 30);
   if (item->kind == REPLAY_MESSAGE) {
     stuff(&wire, &message);
     give_bytes(item, &wire);
-    replay_text_free(&message);
+    text_free(&message);
   } else {
     give_bytes(item, &message);
   }
@@ -251,7 +251,7 @@ static int file_args(struct reader *r, struct replay_item *item)
 
 static int raw_args(struct reader *r, struct replay_item *item)
 {
-  struct replay_text t = {0};
+  text t = {0};
   int bad = unescape(r, item->arg, &t);
   give_bytes(item, &t);
   return bad;
@@ -287,20 +287,13 @@ static const struct directive {
   int kind, least, most; /* words */
   int (*args)(struct reader *r, struct replay_item *item);
 } directives[] = {
-    {"connect", REPLAY_CONNECT, 1, 2, NULL},
-    {"file", REPLAY_MESSAGE, 1, 1, file_args},
-    {"bdat", REPLAY_BDAT, 1, 2, file_args},
-    {"commit", REPLAY_COMMIT, 1, 2, commit_args},
-    {"advance", REPLAY_ADVANCE, 1, 1, read_time},
-    {"early-talk", REPLAY_EARLY_TALK, 0, 0, NULL},
-    {"starttls", REPLAY_STARTTLS, 0, 2, NULL},
-    {"auth", REPLAY_AUTH, 2, 2, NULL},
-    {"rebind", REPLAY_REBIND, 1, 2, NULL},
-    {"overrule", REPLAY_OVERRULE, 2, 2, overrule_args},
-    {"queue-id", REPLAY_QUEUE_ID, 1, 1, NULL},
-    {"abort", REPLAY_ABORT, 0, 0, NULL},
-    {"raw", REPLAY_BYTES, 1, 0, raw_args},
-    {"directory", REPLAY_DIRECTORY, 2, 3, directory_args},
+    {"connect", REPLAY_CONNECT, 1, 2, NULL},      {"file", REPLAY_MESSAGE, 1, 1, file_args},
+    {"bdat", REPLAY_BDAT, 1, 2, file_args},       {"commit", REPLAY_COMMIT, 1, 2, commit_args},
+    {"advance", REPLAY_ADVANCE, 1, 1, read_time}, {"early-talk", REPLAY_EARLY_TALK, 0, 0, NULL},
+    {"starttls", REPLAY_STARTTLS, 0, 2, NULL},    {"auth", REPLAY_AUTH, 2, 2, NULL},
+    {"rebind", REPLAY_REBIND, 1, 2, NULL},        {"overrule", REPLAY_OVERRULE, 2, 2, overrule_args},
+    {"queue-id", REPLAY_QUEUE_ID, 1, 1, NULL},    {"abort", REPLAY_ABORT, 0, 0, NULL},
+    {"raw", REPLAY_BYTES, 1, 0, raw_args},        {"directory", REPLAY_DIRECTORY, 2, 3, directory_args},
     {"chunk", REPLAY_CHUNK, 1, 1, chunk_args},
 };
 
@@ -348,18 +341,17 @@ static int read_directive(struct reader *r, smtpf_str line)
       return fail(r, "too many arguments", d->name);
     return d->args ? d->args(r, item) : 0;
   }
-  struct replay_text word = {0};
-  replay_text_escaped(&word, (smtpf_str){line.p, n});
-  fail(r, "no such directive", word.p);
-  replay_text_free(&word);
+  text word = {0};
+  replay_escaped(&word, (smtpf_str){line.p, n});
+  fail(r, "no such directive", replay_cstr(&word));
+  text_free(&word);
   return -1;
 }
 
-int replay_script_read(struct replay_script *s, const char *name, const char *folder, smtpf_str text,
-                       struct replay_text *error)
+int replay_script_read(struct replay_script *s, const char *name, const char *folder, smtpf_str source, text *error)
 {
   *s = (struct replay_script){.name = replay_strdup(name, strlen(name))};
-  struct reader r = {s, folder, text, 0, error};
+  struct reader r = {s, folder, source, 0, error};
   smtpf_str line;
   while (next_line(&r, &line)) {
     if (!line.n || line.p[0] == '#')
@@ -369,7 +361,7 @@ int replay_script_read(struct replay_script *s, const char *name, const char *fo
         return -1;
       continue;
     }
-    struct replay_text t = {0};
+    text t = {0};
     add_line(&t, line);
     give_bytes(add_item(&r, REPLAY_BYTES), &t);
     if (is_line(line, "DATA") && message_follows(&r))
