@@ -185,6 +185,7 @@ struct replay_options {
   int wait;             /* replay_wait */
   size_t feed;          /* bytes fed at a time; 0: as the script says */
   const smtpf_mem *mem; /* the library's allocator; NULL for malloc(3) */
+  const char *const *settings; /* option, value, option, value ... NULL; `+` before an option appends to its list */
   int single;           /* every arena request is an allocation of its own */
   replay_sink sink;
   void *user;
@@ -228,7 +229,7 @@ int replay_play(struct replay *r, const struct replay_script *script);
 /* Also after a failed replay_open(). */
 void replay_close(struct replay *r);
 
-/* Loads a policy with the rows of all programs. The caller frees *out. */
+/* Makes a configuration with the rows of all programs, and loads the policy. The caller frees *out. */
 int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, smtpf_error *err);
 
 /* file:line: what, from whichever of them is known. */

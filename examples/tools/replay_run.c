@@ -243,10 +243,21 @@ static int start_driver(struct replay *r)
   return result;
 }
 
+static int apply_settings(smtpf_config *cfg, const char *const *settings, smtpf_error *err)
+{
+  int result = SMTPF_OK;
+  for (; settings && *settings && result == SMTPF_OK; settings += 2)
+    result = **settings == '+' ? smtpf_config_append(cfg, *settings + 1, settings[1], err)
+                               : smtpf_config_set(cfg, *settings, settings[1], err);
+  return result;
+}
+
 int replay_open(struct replay *r, const struct replay_options *options, smtpf_error *err)
 {
   *r = (struct replay){.options = *options, .over = 1};
   int result = replay_config(&r->config, options->policy, options->mem, err);
+  if (result == SMTPF_OK)
+    result = apply_settings(r->config, options->settings, err);
   if (result == SMTPF_OK && options->single)
     result = smtpf_config_set(r->config, "memory.chunk", "0", err);
   if (result == SMTPF_OK)
