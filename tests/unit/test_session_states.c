@@ -82,7 +82,7 @@ static const struct row {
     [OVER_BAD_EV] = {"overrule with 250",
                      {"inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv"}},
     [QUEUE_ID_EV] = {"queue id", {"---", "---", "---", "---", "ok", "ok", "ok", "ok", "ok", "---", "---"}},
-    [WAIT_EV] = {"wait", {"---", "---", "---", "---", "---", "---", "---", "---", "---", "---", "---"}},
+    [WAIT_EV] = {"wait", {"---", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "---"}},
 };
 
 /* ---- a driver on nothing but memory -------------------------------------------------------------------------- */
