@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two clients at a time on one thread: events return at once, a callback says when a verdict is ready, and one descriptor
- * tells when there is something to do. What takes time here is a check that sleeps, as a DNS question would.
+ * Two clients at a time on one thread: events return at once, a callback says when a verdict is ready, and one
+ * descriptor tells when there is something to do. What takes time here is a check that sleeps, as a DNS question would.
  *
  *     02-callback
  */
@@ -16,7 +16,8 @@ static int sleepy_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   (void)self;
   int slow = ev->client_text.n && ev->client_text.p[ev->client_text.n - 1] == '1';
-  return smtpf_task_timer(t, slow ? 60 : 10, 0) == SMTPF_OK ? SMTPF_PENDING : smtpf_task_unknown(t, "timer", (smtpf_str){0});
+  return smtpf_task_timer(t, slow ? 60 : 10, 0) == SMTPF_OK ? SMTPF_PENDING
+                                                            : smtpf_task_unknown(t, "timer", (smtpf_str){0});
 }
 
 static int sleepy_resume(void *self, smtpf_task *t, const smtpf_answer *a)

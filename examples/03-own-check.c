@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const smtpf_option rows[] = {{"digits.score", SMTPF_OPTION_SCORE, "3", 0, 100000, NULL, "What digits are charged."}};
+static const smtpf_option rows[] = {
+    {"digits.score", SMTPF_OPTION_SCORE, "3", 0, 100000, NULL, "What digits are charged."}};
 static _Thread_local int32_t score_of_policy; /* one policy a thread is enough here; a real check allocates its self */
 
 static int digits_open(void **self, const smtpf_section *policy, smtpf_error *err)
@@ -72,8 +73,9 @@ int main(int argc, char **argv)
   smtpf_driver *driver = NULL;
   smtpf_error err = {.size = sizeof err};
   if (smtpf_config_new(&config, NULL) || smtpf_config_add_check(config, &digits) ||
-      smtpf_config_set(config, "digits.score", "4.5", &err) || smtpf_config_set(config, "iprev.enable", "false", &err) ||
-      smtpf_engine_new(&engine, config, &err) || smtpf_driver_new(&driver, engine, NULL))
+      smtpf_config_set(config, "digits.score", "4.5", &err) ||
+      smtpf_config_set(config, "iprev.enable", "false", &err) || smtpf_engine_new(&engine, config, &err) ||
+      smtpf_driver_new(&driver, engine, NULL))
     return fprintf(stderr, "%s\n", err.text), 2;
   for (int i = 1; i < argc; i++)
     show(driver, argv[i]);

@@ -95,7 +95,8 @@ static void stop(void *self)
 
 static const smtpf_directory port = {sizeof port, "table", start, lookup, cancel, stop};
 
-/* ---- a host to show it ---------------------------------------------------------------------------------------------- */
+/* ---- a host to show it ----------------------------------------------------------------------------------------------
+ */
 
 static int wait_for(smtpf_session *s, int result)
 {

@@ -182,11 +182,11 @@ struct replay_options {
   struct replay_store *store; /* NULL for the memory store */
   int64_t now;                /* wall clock at the start */
   struct replay_host host;
-  int wait;             /* replay_wait */
-  size_t feed;          /* bytes fed at a time; 0: as the script says */
-  const smtpf_mem *mem; /* the library's allocator; NULL for malloc(3) */
+  int wait;                    /* replay_wait */
+  size_t feed;                 /* bytes fed at a time; 0: as the script says */
+  const smtpf_mem *mem;        /* the library's allocator; NULL for malloc(3) */
   const char *const *settings; /* option, value, option, value ... NULL; `+` before an option appends to its list */
-  int single;           /* every arena request is an allocation of its own */
+  int single;                  /* every arena request is an allocation of its own */
   replay_sink sink;
   void *user;
 };

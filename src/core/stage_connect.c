@@ -84,7 +84,7 @@ void smtpf_connect_decide(smtpf_session *s)
 
 int smtpf_session_early_talk(smtpf_session *s)
 {
-  if (s->state == SMTPF_STATE_CLOSED || (s->state == SMTPF_STATE_NEW && !s->pending))
+  if (s->state == SMTPF_STATE_CLOSED)
     return SMTPF_ESTATE;
   s->early_talk = 1;
   return SMTPF_OK;

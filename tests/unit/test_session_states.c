@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * State x event, all of it. The table below is written from session.h and the RFCs, not from the code: what each call returns
- * in each state, what the reply is, and where the session is afterwards, told by how it behaves.
+ * State x event, all of it. The table below is written from session.h and the RFCs, not from the code: what each call
+ * returns in each state, what the reply is, and where the session is afterwards, told by how it behaves.
  */
 #include <check.h>
 #include <smtpfilter/ext/port.h>
@@ -11,14 +11,46 @@
 
 /* ---- states, each with the way to it ------------------------------------------------------------------------ */
 
-enum state { NEW, CONNECTED, REFUSED, GREETED, MAIL, RCPT, DATA, EOM, DONE, QUIT, ABORTED, STATES };
-static const char state_letters[] = "NCXGMRDEFQA";
+enum state { NEW, CONNECTED, REFUSED, GREETED, MAIL, TRIED, RCPT, DATA, EOM, DONE, QUIT, ABORTED, STATES };
+static const char state_letters[] = "NCXGMTRDEFQA";
 
 enum event {
-  CONNECT_EV, REBIND_EV, EARLY_EV, HELO_EV, EHLO_EV, LHLO_EV, STARTTLS_EV, AUTH_EV, MAIL_EV, NULL_EV, RCPT_EV, RELAY_EV,
-  DATA_EV, BODY_EV, EOM_EV, COMMIT_OK_EV, COMMIT_FAILED_EV, COMMIT_REFUSED_EV, COMMIT_ONE_EV, COMMIT_NONE_EV, RESET_EV,
-  NOOP_EV, UNKNOWN_EV, VIOLATION_EV, QUIT_EV, ABORT_EV, OVER_CONNECT_EV, OVER_HELO_EV, OVER_MAIL_EV, OVER_RCPT_EV,
-  OVER_DATA_EV, OVER_EOM_EV, OVER_BAD_EV, QUEUE_ID_EV, WAIT_EV, EVENTS
+  CONNECT_EV,
+  REBIND_EV,
+  EARLY_EV,
+  HELO_EV,
+  EHLO_EV,
+  LHLO_EV,
+  STARTTLS_EV,
+  AUTH_EV,
+  MAIL_EV,
+  NULL_EV,
+  RCPT_EV,
+  RELAY_EV,
+  DATA_EV,
+  BODY_EV,
+  EOM_EV,
+  COMMIT_OK_EV,
+  COMMIT_FAILED_EV,
+  COMMIT_REFUSED_EV,
+  COMMIT_ONE_EV,
+  COMMIT_NONE_EV,
+  RESET_EV,
+  NOOP_EV,
+  UNKNOWN_EV,
+  VIOLATION_EV,
+  QUIT_EV,
+  ABORT_EV,
+  OVER_CONNECT_EV,
+  OVER_HELO_EV,
+  OVER_MAIL_EV,
+  OVER_RCPT_EV,
+  OVER_DATA_EV,
+  OVER_EOM_EV,
+  OVER_BAD_EV,
+  QUEUE_ID_EV,
+  WAIT_EV,
+  EVENTS
 };
 
 /*
@@ -28,61 +60,72 @@ enum event {
  *   nof   SMTPF_ENOTFOUND    likewise
  *   250   SMTPF_OK, and a verdict with this reply code
  *   ok    SMTPF_OK, no event, hence no new verdict
- * State F is G after a message: nothing may be left of it but what overrule may still undo.
+ * N new, C connected, X refused at CONNECT, G greeted, M a sender, T a sender and only refused recipients, R
+ * recipients, D in the message, E taken provisionally, F after the message (as G: nothing may be left of it), Q closed,
+ * A aborted.
  */
 static const struct row {
   const char *name;
   const char *cells[STATES];
 } rows[EVENTS] = {
-    /*                      N        C        X        G        M        R        D        E        F        Q      A */
-    [CONNECT_EV] = {"connect",
-                    {"220>C", "---", "---", "---", "---", "---", "---", "---", "---", "---", "---"}},
+    /* N, C, X, G, M, T, R, D, E, F, Q, A */
+    [CONNECT_EV] = {"connect", {"220>C", "---", "---", "---", "---", "---", "---", "---", "---", "---", "---", "---"}},
     [REBIND_EV] = {"rebind",
-                   {"---", "220>C", "220>C", "220>C", "220>C", "220>C", "503", "---", "220>C", "---", "---"}},
-    [EARLY_EV] = {"early talk", {"ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "---", "---"}},
-    [HELO_EV] = {"HELO", {"---", "250>G", "503", "250>G", "250>G", "250>G", "503", "---", "250>G", "---", "---"}},
-    [EHLO_EV] = {"EHLO", {"---", "250>G", "503", "250>G", "250>G", "250>G", "503", "---", "250>G", "---", "---"}},
-    [LHLO_EV] = {"LHLO", {"---", "500", "503", "500", "500", "500", "503", "---", "500", "---", "---"}},
+                   {"---", "220>C", "220>C", "220>C", "220>C", "220>C", "220>C", "---", "---", "220>C", "---", "---"}},
+    [EARLY_EV] = {"early talk", {"ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "---", "---"}},
+    [HELO_EV] = {"HELO",
+                 {"---", "250>G", "503", "250>G", "250>G", "250>G", "250>G", "503", "---", "250>G", "---", "---"}},
+    [EHLO_EV] = {"EHLO",
+                 {"---", "250>G", "503", "250>G", "250>G", "250>G", "250>G", "503", "---", "250>G", "---", "---"}},
+    [LHLO_EV] = {"LHLO", {"---", "500", "503", "500", "500", "500", "500", "503", "---", "500", "---", "---"}},
     [STARTTLS_EV] = {"starttls",
-                     {"---", "220>C", "503", "220>C", "220>C", "220>C", "503", "---", "220>C", "---", "---"}},
-    [AUTH_EV] = {"auth", {"---", "235", "503", "235", "503", "503", "503", "---", "235>G", "---", "---"}},
-    [MAIL_EV] = {"MAIL", {"---", "503", "503", "250>M", "503", "503", "503", "---", "250>M", "---", "---"}},
-    [NULL_EV] = {"MAIL <>", {"---", "503", "503", "250>M", "503", "503", "503", "---", "250>M", "---", "---"}},
-    [RCPT_EV] = {"RCPT", {"---", "503", "503", "503", "250>R", "250", "503", "---", "503>G", "---", "---"}},
-    [RELAY_EV] = {"RCPT elsewhere", {"---", "503", "503", "503", "550", "550", "503", "---", "503>G", "---", "---"}},
-    [DATA_EV] = {"DATA", {"---", "503", "503", "503", "503", "354>D", "503", "---", "503>G", "---", "---"}},
-    [BODY_EV] = {"body", {"---", "---", "---", "---", "---", "---", "ok", "---", "---", "---", "---"}},
-    [EOM_EV] = {"end of message", {"---", "---", "---", "---", "---", "---", "250>E", "---", "---", "---", "---"}},
+                     {"---", "220>C", "---", "220>C", "220>C", "220>C", "220>C", "---", "---", "220>C", "---", "---"}},
+    [AUTH_EV] = {"auth", {"---", "235", "---", "235", "503", "503", "503", "503", "---", "235>G", "---", "---"}},
+    [MAIL_EV] = {"MAIL", {"---", "503", "503", "250>M", "503", "503", "503", "503", "---", "250>M", "---", "---"}},
+    [NULL_EV] = {"MAIL <>", {"---", "503", "503", "250>M", "503", "503", "503", "503", "---", "250>M", "---", "---"}},
+    [RCPT_EV] = {"RCPT", {"---", "503", "503", "503", "250>R", "250>R", "250", "503", "---", "503>G", "---", "---"}},
+    [RELAY_EV] = {"RCPT elsewhere",
+                  {"---", "503", "503", "503", "550>T", "550", "550", "503", "---", "503>G", "---", "---"}},
+    [DATA_EV] = {"DATA", {"---", "503", "503", "503", "503", "554", "354>D", "503", "---", "503>G", "---", "---"}},
+    [BODY_EV] = {"body", {"---", "---", "---", "---", "---", "---", "---", "ok", "---", "---", "---", "---"}},
+    [EOM_EV] = {"end of message",
+                {"---", "---", "---", "---", "---", "---", "---", "250>E", "---", "---", "---", "---"}},
     [COMMIT_OK_EV] = {"commit all ok",
-                      {"---", "---", "---", "---", "---", "---", "---", "250>F", "---", "---", "---"}},
+                      {"---", "---", "---", "---", "---", "---", "---", "---", "250>F", "---", "---", "---"}},
     [COMMIT_FAILED_EV] = {"commit all failed",
-                          {"---", "---", "---", "---", "---", "---", "---", "451>G", "---", "---", "---"}},
+                          {"---", "---", "---", "---", "---", "---", "---", "---", "451>G", "---", "---", "---"}},
     [COMMIT_REFUSED_EV] = {"commit all refused",
-                           {"---", "---", "---", "---", "---", "---", "---", "554>G", "---", "---", "---"}},
-    [COMMIT_ONE_EV] = {"commit 0 ok", {"---", "---", "---", "---", "---", "---", "---", "250>F", "---", "---", "---"}},
-    [COMMIT_NONE_EV] = {"commit 7 ok", {"---", "---", "---", "---", "---", "---", "---", "nof", "---", "---", "---"}},
-    [RESET_EV] = {"RSET", {"---", "250", "503", "250", "250>G", "250>G", "250>G", "---", "250>G", "---", "---"}},
-    [NOOP_EV] = {"NOOP", {"---", "250", "503", "250", "250", "250", "250", "---", "250>G", "---", "---"}},
-    [UNKNOWN_EV] = {"XYZZY", {"---", "500", "503", "500", "500", "500", "500", "---", "500>G", "---", "---"}},
-    [VIOLATION_EV] = {"violation", {"---", "500", "500", "500", "500", "500", "500>G", "---", "500>G", "---", "---"}},
-    [QUIT_EV] = {"QUIT", {"---", "221>Q", "221>Q", "221>Q", "221>Q", "221>Q", "221>Q", "---", "221>Q", "---", "---"}},
-    [ABORT_EV] = {"abort", {"ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok"}},
+                           {"---", "---", "---", "---", "---", "---", "---", "---", "554>G", "---", "---", "---"}},
+    [COMMIT_ONE_EV] = {"commit 0 ok",
+                       {"---", "---", "---", "---", "---", "---", "---", "---", "250>F", "---", "---", "---"}},
+    [COMMIT_NONE_EV] = {"commit 7 ok",
+                        {"---", "---", "---", "---", "---", "---", "---", "---", "nof", "---", "---", "---"}},
+    [RESET_EV] = {"RSET",
+                  {"---", "250", "503", "250", "250>G", "250>G", "250>G", "250>G", "---", "250>G", "---", "---"}},
+    [NOOP_EV] = {"NOOP", {"---", "250", "503", "250", "250", "250", "250", "250", "---", "250>G", "---", "---"}},
+    [UNKNOWN_EV] = {"XYZZY", {"---", "500", "503", "500", "500", "500", "500", "500", "---", "500>G", "---", "---"}},
+    [VIOLATION_EV] = {"violation",
+                      {"---", "500", "500", "500", "500", "500", "500", "500>G", "---", "500>G", "---", "---"}},
+    [QUIT_EV] = {"QUIT",
+                 {"---", "221>Q", "221>Q", "221>Q", "221>Q", "221>Q", "221>Q", "221>Q", "---", "221>Q", "---", "---"}},
+    [ABORT_EV] = {"abort",
+                  {"ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok>A", "ok", "ok"}},
     [OVER_CONNECT_EV] = {"overrule connect",
-                         {"---", "ok>X", "---", "---", "---", "---", "---", "---", "---", "---", "---"}},
+                         {"---", "ok>X", "---", "---", "---", "---", "---", "---", "---", "---", "---", "---"}},
     [OVER_HELO_EV] = {"overrule helo",
-                      {"---", "---", "---", "ok>C", "---", "---", "---", "---", "---", "---", "---"}},
+                      {"---", "---", "---", "ok>C", "---", "---", "---", "---", "---", "---", "---", "---"}},
     [OVER_MAIL_EV] = {"overrule mail",
-                      {"---", "---", "---", "---", "ok>G", "---", "---", "---", "---", "---", "---"}},
+                      {"---", "---", "---", "---", "ok>G", "---", "---", "---", "---", "---", "---", "---"}},
     [OVER_RCPT_EV] = {"overrule rcpt",
-                      {"---", "---", "---", "---", "---", "ok>M", "---", "---", "---", "---", "---"}},
+                      {"---", "---", "---", "---", "---", "---", "ok>T", "---", "---", "---", "---", "---"}},
     [OVER_DATA_EV] = {"overrule data",
-                      {"---", "---", "---", "---", "---", "---", "ok>R", "---", "---", "---", "---"}},
+                      {"---", "---", "---", "---", "---", "---", "---", "ok>R", "---", "---", "---", "---"}},
     [OVER_EOM_EV] = {"overrule end of message",
-                     {"---", "---", "---", "---", "---", "---", "---", "ok>G", "---", "---", "---"}},
+                     {"---", "---", "---", "---", "---", "---", "---", "---", "ok>G", "---", "---", "---"}},
     [OVER_BAD_EV] = {"overrule with 250",
-                     {"inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv"}},
-    [QUEUE_ID_EV] = {"queue id", {"---", "---", "---", "---", "ok", "ok", "ok", "ok", "ok", "---", "---"}},
-    [WAIT_EV] = {"wait", {"---", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "---"}},
+                     {"inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv"}},
+    [QUEUE_ID_EV] = {"queue id", {"---", "---", "---", "---", "ok", "ok", "ok", "ok", "ok", "---", "---", "---"}},
+    [WAIT_EV] = {"wait", {"---", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "---"}},
 };
 
 /* ---- a driver on nothing but memory -------------------------------------------------------------------------- */
@@ -190,9 +233,8 @@ static void go(smtpf_session *s, int event)
 static smtpf_session *reach(int state)
 {
   static const int way[] = {CONNECT_EV, EHLO_EV, MAIL_EV, RCPT_EV, DATA_EV, EOM_EV, COMMIT_OK_EV};
-  static const size_t steps[STATES] = {[CONNECTED] = 1, [GREETED] = 2, [MAIL] = 3,  [RCPT] = 4,
-                                       [DATA] = 5,      [EOM] = 6,     [DONE] = 7,  [QUIT] = 2,
-                                       [ABORTED] = 4};
+  static const size_t steps[STATES] = {[CONNECTED] = 1, [GREETED] = 2, [MAIL] = 3, [TRIED] = 3, [RCPT] = 4,
+                                       [DATA] = 5,      [EOM] = 6,     [DONE] = 7, [QUIT] = 2,  [ABORTED] = 4};
   smtpf_session *s = NULL;
   smtpf_driver_set_engine(driver, state == REFUSED ? refusing : engine);
   ck_assert_int_eq(smtpf_session_new(&s, driver, NULL), SMTPF_OK);
@@ -202,6 +244,8 @@ static smtpf_session *reach(int state)
     const smtpf_peer bad = {.size = sizeof bad, .address = SMTPF_LIT("192.0.2.66")};
     ck_assert_int_eq(smtpf_session_connect(s, &bad), SMTPF_OK);
     ck_assert_int_eq(smtpf_verdict_code(smtpf_session_verdict(s)), 554);
+  } else if (state == TRIED) {
+    ck_assert_int_eq(call(s, RELAY_EV), SMTPF_OK);
   } else if (state == QUIT) {
     go(s, QUIT_EV);
   } else if (state == ABORTED) {
@@ -283,8 +327,8 @@ START_TEST(every_cell)
     if (probe >= 0 && (!after_overrule || event == ABORT_EV)) {
       describe(s, probe, got);
       ck_assert_msg(same_word(rows[probe].cells[to], got), "%s in state %c, then %s in %c: expected %s, got %s",
-                    rows[event].name, state_letters[state], rows[probe].name, state_letters[to],
-                    rows[probe].cells[to], got);
+                    rows[event].name, state_letters[state], rows[probe].name, state_letters[to], rows[probe].cells[to],
+                    got);
     }
     smtpf_session_free(s);
   }
@@ -331,11 +375,11 @@ START_TEST(while_pending)
   for (int event = 0; event < EVENTS; event++) {
     if (event == ABORT_EV)
       continue;
-    int expected = event == EARLY_EV || event == QUEUE_ID_EV                 ? SMTPF_OK
-                   : event == WAIT_EV                                        ? SMTPF_ETIMEOUT
-                   : event == OVER_BAD_EV                                    ? SMTPF_EINVAL
-                   : event >= OVER_CONNECT_EV && event <= OVER_EOM_EV        ? SMTPF_ESTATE
-                                                                             : SMTPF_EBUSY;
+    int expected = event == EARLY_EV || event == QUEUE_ID_EV          ? SMTPF_OK
+                   : event == WAIT_EV                                 ? SMTPF_ETIMEOUT
+                   : event == OVER_BAD_EV                             ? SMTPF_EINVAL
+                   : event >= OVER_CONNECT_EV && event <= OVER_EOM_EV ? SMTPF_ESTATE
+                                                                      : SMTPF_EBUSY;
     int got = call(s, event);
     ck_assert_msg(got == expected || (got == SMTPF_EBUSY && expected == SMTPF_ESTATE), "%s: expected %s, got %s",
                   rows[event].name, smtpf_strerror(expected), smtpf_strerror(got));
