@@ -93,7 +93,7 @@ struct replay_record {
   char *arg, *params;
   struct replay_reply reply;
   int64_t delay_ms;
-  int closes;
+  int closes, stage;
   char *rule;
   struct replay_finding *findings;
   size_t n_findings;

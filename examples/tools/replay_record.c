@@ -26,6 +26,7 @@ void replay_record_reply(struct replay_record *r, const smtpf_verdict *v)
   r->reply = (struct replay_reply){smtpf_verdict_code(v), copy(smtpf_verdict_enhanced(v)), copy(smtpf_verdict_text(v))};
   r->delay_ms = smtpf_verdict_delay(v);
   r->closes = smtpf_verdict_closes(v);
+  r->stage = smtpf_verdict_stage(v);
   r->rule = copy(smtpf_verdict_rule(v));
 }
 
@@ -117,11 +118,15 @@ static void write_reply(text *out, const struct replay_reply *r)
   }
 }
 
+/* What was found at this stage; the rest stands with the events before. */
 static void write_findings(text *out, const struct replay_record *r)
 {
+  int any = 0;
   for (size_t i = 0; i < r->n_findings; i++) {
     const struct replay_finding *f = &r->findings[i];
-    replay_format(out, "%s%s:", i ? " " : "    [", f->check);
+    if (f->stage != r->stage)
+      continue;
+    replay_format(out, "%s%s:", any++ ? " " : "    [", f->check);
     cstr(out, f->code);
     replay_format(out, "%s", f->kind == SMTPF_HIT ? "!" : f->kind == SMTPF_UNKNOWN ? "?" : "");
     if (f->score) {
@@ -129,7 +134,7 @@ static void write_findings(text *out, const struct replay_record *r)
       text_milli(out, f->score);
     }
   }
-  if (r->n_findings)
+  if (any)
     replay_format(out, "]\n");
 }
 
@@ -170,7 +175,7 @@ void replay_record_text(text *out, const struct replay_record *r)
   if (r->delay_ms)
     replay_format(out, " after %lld ms", (long long)r->delay_ms);
   replay_format(out, "%s\n", r->closes ? " and close" : "");
-  if (r->rule && *r->rule) {
+  if (r->rule && *r->rule && strcmp(r->rule, "accept") != 0) {
     replay_format(out, "    because ");
     cstr(out, r->rule);
     replay_format(out, "\n");

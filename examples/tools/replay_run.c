@@ -110,7 +110,7 @@ int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies)
   int n = smtpf_smtpd_answer(r->codec, v, room, cap);
   int result = n < 0    ? n == SMTPF_ENOMEM ? n : replay_fault(r, "answer", smtpf_strerror(n))
                   : n == 0 ? SMTPF_OK
-                        : read_back(r, room, (size_t)n, replies ? replies : 1, replies > 1 ? 0 : smtpf_verdict_code(v));
+                        : read_back(r, room, (size_t)n, replies ? replies : 1, v && replies <= 1 ? smtpf_verdict_code(v) : 0);
   free(room);
   return result;
 }

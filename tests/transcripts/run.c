@@ -84,9 +84,9 @@ static void check(const struct transcript *t)
 static void update(const struct transcript *t)
 {
   text out = {0}, error = {0};
-  if (!t->has_log)
+  if (!t->has_log && !t->has_json)
     return;
-  if (transcript_play(t, REPLAY_SYNC, 0, 0, &out, &error)) {
+  if (transcript_play(t, REPLAY_SYNC, 0, t->has_json, &out, &error)) {
     printf("%s\n", replay_cstr(&error));
     failed++;
   } else {

@@ -44,7 +44,7 @@ static int cut_blocks(struct transcript *t, text *error)
     size_t n = nl ? (size_t)(nl - p) : t->page.n - at;
     size_t next = at + n + (nl != NULL);
     if (in && n == 3 && memcmp(p, "```", 3) == 0) {
-      if (in->into == &t->log)
+      if (in->into == &t->log || in->into == &t->json)
         t->log_end = at;
       in = NULL;
     } else if (in) {
@@ -59,7 +59,7 @@ static int cut_blocks(struct transcript *t, text *error)
         return fail(error, t, "a block twice");
       if (in->has)
         *in->has = 1;
-      if (in->into == &t->log)
+      if (in->into == &t->log || in->into == &t->json)
         t->log_at = next;
       if (in->into == &t->script)
         text_add(&t->words, (smtpf_str){p + 9, n - 9});
@@ -68,6 +68,8 @@ static int cut_blocks(struct transcript *t, text *error)
   }
   if (in || !scripts)
     return fail(error, t, in ? "a block without an end" : "no script");
+  if (t->has_log && t->has_json)
+    return fail(error, t, "both log and json");
   return 0;
 }
 

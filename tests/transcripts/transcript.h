@@ -12,7 +12,7 @@
 struct transcript {
   char *path, *folder;
   text page, policy, dns, script, log, json, words;
-  size_t log_at, log_end; /* the log's place in the page */
+  size_t log_at, log_end; /* the place of the log, or of the JSON lines, in the page */
   int has_log, has_json;
   struct replay_host host;
   int64_t now;
