@@ -102,9 +102,10 @@ struct replay_record {
   int lmtp; /* each recipient has a reply of its own */
 };
 
-void replay_record_reply(struct replay_record *r, const smtpf_verdict *v);      /* reply, delay, rule; replaces */
-void replay_record_evidence(struct replay_record *r, const smtpf_verdict *v);   /* replaces */
-void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v); /* replaces */
+void replay_record_reply(struct replay_record *r, const smtpf_verdict *v);           /* reply, delay, rule; replaces */
+void replay_record_evidence(struct replay_record *r, const smtpf_verdict *v);        /* replaces */
+void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v);      /* replaces */
+void replay_record_overruled(struct replay_record *r, int code, const char *reason); /* the reply is the host's */
 void replay_record_clear(struct replay_record *r);
 
 /* One record as text for people, or as one line of JSON. */
@@ -236,9 +237,10 @@ int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, 
 void replay_error(text *out, const char *policy, int result, const smtpf_error *err);
 
 /* Between the runner's files. All return SMTPF_OK or an error that ends the run. */
-int replay_fault(struct replay *r, const char *where, const char *what);     /* keeps the first; SMTPF_EINVAL */
-int replay_settle(struct replay *r, int result, const char *event);          /* after an event: its verdict is there */
-int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies); /* through the codec, and read back */
+int replay_fault(struct replay *r, const char *where, const char *what); /* keeps the first; SMTPF_EINVAL */
+int replay_settle(struct replay *r, int result, const char *event);      /* after an event: its verdict is there */
+/* Through the codec, and read back: so many replies, the first with `code` (0: any). */
+int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies, int code);
 int replay_reply(struct replay *r, int code, const char *reason);       /* the same with a reply of the host's own */
 int replay_feed(struct replay *r, smtpf_str bytes);                     /* into the codec, in pieces */
 int replay_directive(struct replay *r, const struct replay_item *item); /* all but bytes */

@@ -36,9 +36,7 @@ int replay_overrule(struct replay *r, int stage, struct replay_record *rec)
   r->item++;
   replay_begin(r, rec, "overrule", "OVERRULE");
   rec->arg = replay_strdup(next->arg, strlen(next->arg));
-  rec->reply.code = code;
-  rec->reply.enhanced = replay_strdup("", 0);
-  rec->reply.text = replay_strdup("Refused by the host", 19);
+  replay_record_overruled(rec, code, "Refused by the host");
   return SMTPF_OK;
 }
 
@@ -154,7 +152,8 @@ static int conclude(struct replay *r, const struct replay_item *item, int result
   r->over |= rec.closes;
   result = replay_overrule(r, smtpf_verdict_stage(v), &overruled);
   if (result == SMTPF_OK && answer)
-    result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text) : replay_answer(r, v, 1);
+    result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
+                             : replay_answer(r, v, 1, rec.reply.code);
   replay_emit(r, &rec);
   if (overruled.event)
     replay_emit(r, &overruled);

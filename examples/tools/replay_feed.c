@@ -69,7 +69,8 @@ static int command(struct replay *r, smtpf_smtpd_event *ev)
   finish(r, &rec, v);
   result = replay_overrule(r, stage, &overruled);
   if (result == SMTPF_OK)
-    result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text) : replay_answer(r, v, 1);
+    result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
+                             : replay_answer(r, v, 1, rec.reply.code);
   r->in_message = ev->verb == SMTPF_VERB_DATA && rec.reply.code == 354 && !overruled.event;
   replay_emit(r, &rec);
   if (overruled.event)
@@ -88,7 +89,7 @@ static int violation(struct replay *r, smtpf_smtpd_event *ev)
     size_t n = r->in_message && r->options.host.protocol == SMTPF_LMTP
                    ? smtpf_verdict_recipient_count(smtpf_session_verdict(r->session))
                    : 1;
-    result = replay_answer(r, smtpf_session_verdict(r->session), n);
+    result = replay_answer(r, smtpf_session_verdict(r->session), n, rec.reply.code);
     r->in_message = 0;
     r->over |= fatal;
     rec.closes |= fatal;
@@ -113,15 +114,16 @@ static int end_of_message(struct replay *r, smtpf_smtpd_event *ev)
   replay_record_recipients(&rec, v);
   rec.lmtp = r->options.host.protocol == SMTPF_LMTP;
   result = replay_overrule(r, SMTPF_EOM, &overruled);
-  if (overruled.event)
+  if (overruled.event) {
     replay_record_recipients(&rec, smtpf_session_verdict(r->session));
-  else if (result == SMTPF_OK)
+    replay_record_overruled(&rec, overruled.reply.code, overruled.reply.text);
+  } else if (result == SMTPF_OK)
     result = replay_commit(r, &rec);
   if (result == SMTPF_OK) {
     v = smtpf_session_verdict(r->session);
     size_t replies = rec.lmtp && rec.n_recipients ? rec.n_recipients : 1;
-    result =
-        overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text) : replay_answer(r, v, replies);
+    result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
+                             : replay_answer(r, v, replies, rec.lmtp ? 0 : rec.reply.code);
   }
   replay_emit(r, &rec);
   if (overruled.event)
@@ -159,7 +161,7 @@ static int event(struct replay *r, smtpf_smtpd_event *ev)
       return end_of_message(r, ev);
     if (smtpf_smtpd_apply(r->codec, r->session, ev) != SMTPF_OK)
       return replay_fault(r, "BDAT", "the end of a chunk is no event");
-    return replay_answer(r, NULL, 1);
+    return replay_answer(r, NULL, 1, 0);
   default: return replay_fault(r, "codec", "an event that was not asked for");
   }
 }

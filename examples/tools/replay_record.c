@@ -30,6 +30,12 @@ void replay_record_reply(struct replay_record *r, const smtpf_verdict *v)
   r->rule = copy(smtpf_verdict_rule(v));
 }
 
+void replay_record_overruled(struct replay_record *r, int code, const char *reason)
+{
+  clear_reply(&r->reply);
+  r->reply = (struct replay_reply){code, replay_strdup("", 0), replay_strdup(reason, strlen(reason))};
+}
+
 static void clear_evidence(struct replay_record *r)
 {
   for (size_t i = 0; i < r->n_findings; i++) {
@@ -103,10 +109,6 @@ static void cstr(text *out, const char *s)
 
 static void write_reply(text *out, const struct replay_reply *r)
 {
-  if (!r->code) {
-    replay_format(out, "no reply");
-    return;
-  }
   replay_format(out, "%d", r->code);
   if (r->enhanced && *r->enhanced)
     replay_format(out, " %s", r->enhanced);
@@ -159,6 +161,16 @@ static void write_recipients(text *out, const struct replay_record *r)
   }
 }
 
+/* Whether a rule says more than the reply. */
+static int says_why(const char *rule)
+{
+  static const char *const plain[] = {"", "accept", "command", "committed", "violation"};
+  for (size_t i = 0; rule && i < sizeof plain / sizeof *plain; i++)
+    if (strcmp(rule, plain[i]) == 0)
+      return 0;
+  return rule != NULL;
+}
+
 void replay_record_text(text *out, const struct replay_record *r)
 {
   replay_format(out, "%s", r->label);
@@ -170,12 +182,14 @@ void replay_record_text(text *out, const struct replay_record *r)
     replay_format(out, " ");
     cstr(out, r->params);
   }
-  replay_format(out, " -> ");
-  write_reply(out, &r->reply);
+  if (r->reply.code) {
+    replay_format(out, " -> ");
+    write_reply(out, &r->reply);
+  }
   if (r->delay_ms)
     replay_format(out, " after %lld ms", (long long)r->delay_ms);
   replay_format(out, "%s\n", r->closes ? " and close" : "");
-  if (r->rule && *r->rule && strcmp(r->rule, "accept") != 0) {
+  if (says_why(r->rule)) {
     replay_format(out, "    because ");
     cstr(out, r->rule);
     replay_format(out, "\n");

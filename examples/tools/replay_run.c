@@ -103,14 +103,16 @@ static int read_back(struct replay *r, const char *p, size_t n, size_t replies, 
   return n ? replay_fault(r, "reply", "more than was asked for") : SMTPF_OK;
 }
 
-int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies)
+int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies, int code)
 {
-  size_t cap = SMTPF_REPLY_MAX * (replies ? replies : 1);
+  size_t cap = SMTPF_REPLY_MAX * replies;
   char *room = replay_alloc(cap);
   int n = smtpf_smtpd_answer(r->codec, v, room, cap);
-  int result = n < 0    ? n == SMTPF_ENOMEM ? n : replay_fault(r, "answer", smtpf_strerror(n))
-                  : n == 0 ? SMTPF_OK
-                        : read_back(r, room, (size_t)n, replies ? replies : 1, v && replies <= 1 ? smtpf_verdict_code(v) : 0);
+  int result = SMTPF_OK;
+  if (n < 0)
+    result = n == SMTPF_ENOMEM ? n : replay_fault(r, "answer", smtpf_strerror(n));
+  else if (n > 0)
+    result = read_back(r, room, (size_t)n, replies, code);
   free(room);
   return result;
 }

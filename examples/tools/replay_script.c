@@ -249,9 +249,19 @@ static int file_args(struct reader *r, struct replay_item *item)
   return bad;
 }
 
+/* Whether the client has just said DATA. */
+static int after_data(const struct replay_script *s)
+{
+  const struct replay_item *before = s->n > 1 ? &s->items[s->n - 2] : NULL;
+  smtpf_str b = before && before->kind == REPLAY_BYTES ? before->bytes : (smtpf_str){0};
+  return b.n >= 6 && smtpf_str_equal_nocase((smtpf_str){b.p + b.n - 6, 6}, SMTPF_LIT("DATA\r\n"));
+}
+
 static int raw_args(struct reader *r, struct replay_item *item)
 {
   text t = {0};
+  if (after_data(r->script))
+    item->kind = REPLAY_MESSAGE;
   int bad = unescape(r, item->arg, &t);
   give_bytes(item, &t);
   return bad;

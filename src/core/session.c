@@ -166,7 +166,7 @@ void smtpf_session_drop_connection(smtpf_session *s)
   s->facts = NULL;
   s->client_text = s->rdns = s->identity = (smtpf_str){NULL, 0};
   s->client = s->local = (smtpf_ip){0};
-  s->own = s->early_talk = 0;
+  s->own = 0;
 }
 
 /* ---- one event --------------------------------------------------------------------------------------------------- */
