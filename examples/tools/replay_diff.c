@@ -141,7 +141,7 @@ static void write_change(text *out, const struct replay_script *script, const st
     text_cstr(out, "}\n");
     return;
   }
-  replay_format(out, "%s:%d: %s ", script->name, any->line, any->name);
+  replay_format(out, "%s:%d: %s%s", script->name, any->line, any->name, any->arg.n ? " " : "");
   replay_escaped(out, text_str(&any->arg));
   text_cstr(out, "\n  old: ");
   text_add(out, old ? text_str(&old->reply) : SMTPF_LIT("does not come to it"));
