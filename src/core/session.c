@@ -287,18 +287,21 @@ int smtpf_session_wait(smtpf_session *s, int64_t timeout_ms)
   smtpf_driver *d = s->driver;
   if (d->ready_fn || d->processing || d->entered)
     return SMTPF_EBUSY;
-  if (!s->pending)
+  if (!s->pending) {
+    smtpf_list_remove(&s->in_queue); /* told here, not by smtpf_driver_next() */
     return s->verdict.action ? SMTPF_OK : SMTPF_ESTATE;
+  }
   int r = smtpf_driver_same_process(d);
   if (r == SMTPF_OK)
     r = smtpf_driver_enter(d);
   if (r != SMTPF_OK)
     return r;
   const uint64_t end = timeout_ms < 0 ? UINT64_MAX : smtpf_timer_at(d->now_ns, timeout_ms);
-  while (s->pending && d->now_ns < end && r == SMTPF_OK)
+  do
     r = smtpf_driver_turn(d, end == UINT64_MAX ? -1 : (int64_t)((end - d->now_ns + 999999) / 1000000));
+  while (s->pending && d->now_ns < end && r == SMTPF_OK);
   if (!s->pending)
-    smtpf_list_remove(&s->in_queue); /* told here, not by smtpf_driver_next() */
+    smtpf_list_remove(&s->in_queue);
   smtpf_driver_leave(d);
   return !s->pending ? SMTPF_OK : r == SMTPF_OK ? SMTPF_ETIMEOUT : r;
 }
