@@ -39,7 +39,7 @@ enum {
   ANSWER_CAP = 1024 * 1024,
   SERVERS_MAX = 1024, /* bytes of the list of servers */
   BURST = 128,        /* questions sent without an answer */
-  PAUSE = 2,          /* ms until the next burst goes out, answers or not */
+  PAUSE = 20,         /* ms until the next burst goes out, answers or not */
 };
 
 typedef struct resolver {
