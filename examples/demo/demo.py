@@ -54,12 +54,9 @@ ROWS = [
 ]
 
 
-def free_port(kind=socket.SOCK_STREAM, wish=0):
+def free_port(kind=socket.SOCK_STREAM):
     with socket.socket(socket.AF_INET, kind) as s:
-        try:
-            s.bind(("127.0.0.1", wish))
-        except OSError:
-            s.bind(("127.0.0.1", 0))
+        s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
@@ -73,11 +70,11 @@ def find(program):
 class Stage:
     """What runs: the three servers, their folder, their logs."""
 
-    def __init__(self, build, keep):
+    def __init__(self, build):
         self.folder = tempfile.mkdtemp(prefix="smtpf-demo.")
         os.chmod(self.folder, 0o755)  # rbldnsd drops its privileges
         self.started = []
-        self.hop, self.port, self.dns = free_port(), free_port(wish=2525 if keep else 0), free_port(socket.SOCK_DGRAM)
+        self.hop, self.port, self.dns = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
         self.build = os.path.abspath(build)
 
     def path(self, *parts):
@@ -193,7 +190,7 @@ def reason(entries):
     for entry in refused or [e for e in reversed(entries) if any(f["kind"] == "hit" for f in e.get("evidence", []))][:1]:
         hits = ["%s: %s%s" % (f["check"], f["code"], " (" + f["detail"] + ")" if f.get("detail") else "")
                 for f in entry.get("evidence", []) if f["kind"] == "hit"]
-        return "; ".join(dict.fromkeys(hits)) or "the protocol: " + entry.get("rule", "")
+        return "; ".join(dict.fromkeys(hits)) or entry.get("rule") or "the protocol"
     return "nothing against it"
 
 
@@ -231,7 +228,7 @@ def main():
     p.add_argument("--build", required=True)
     p.add_argument("--keep", action="store_true")
     args = p.parse_args()
-    stage = Stage(args.build, args.keep)
+    stage = Stage(args.build)
     bad = 0
     try:
         stage.open()

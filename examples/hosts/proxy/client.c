@@ -15,6 +15,7 @@
 #include "transaction.h"
 
 #define LINGER_MS 2000
+#define LINGER_DRAIN_MS 100
 #define OUT_KEEP 1024 /* room for unsent replies that an idle client may keep */
 
 /* ---- closing ------------------------------------------------------------------------------------ */
@@ -147,7 +148,7 @@ static void finish(client *c)
   smtpf_session_free(c->session);
   c->session = NULL;
   c->wait = WAIT_LINGER;
-  c->deadline = c->loop->now_ms + LINGER_MS;
+  c->deadline = c->loop->now_ms + (c->loop->drain_until ? LINGER_DRAIN_MS : LINGER_MS);
   c->readable = 1;
 }
 
@@ -239,16 +240,18 @@ static void body(client *c, smtpf_smtpd_event *ev)
 /* Deals with input until it is used up or something must be waited for. */
 static void take(client *c)
 {
-  const char *p = c->held + c->held_at;
+  const char *p = c->held ? c->held + c->held_at : "";
   size_t n = c->held_n;
   smtpf_smtpd_event ev;
   c->held_n = 0;
   while (!c->dead && !c->closing && c->wait == WAIT_NONE && c->out_at == c->out.n) {
-    if (!n && !fill(c, &p, &n))
+    if (!n && !c->unasked && !fill(c, &p, &n))
       break;
     const size_t before = n;
     int r = smtpf_smtpd_next(c->codec, &p, &n, &ev);
-    c->partial = r == SMTPF_PENDING && before > 0 && !c->in_message;
+    c->unasked = r == SMTPF_OK;
+    if (r == SMTPF_OK || before > 0)
+      c->partial = r == SMTPF_PENDING && !c->in_message;
     if (r == SMTPF_OK && ev.kind == SMTPF_SMTPD_BODY) {
       body(c, &ev);
       if (c->wait == WAIT_BODY) {
@@ -396,7 +399,7 @@ void client_dismiss(client *c, int now)
 {
   if (c->dead || c->closing || c->wait == WAIT_LINGER)
     return;
-  if (!now && (c->tx || c->offered || c->wait != WAIT_NONE || c->held_n || c->partial))
+  if (!now && ((c->tx && c->tx->n) || c->offered || c->wait != WAIT_NONE || c->held_n || c->partial))
     return;
   if (c->out_at == c->out.n)
     client_last_words(c, "421 4.3.2 is shutting down");

@@ -50,6 +50,7 @@ typedef struct client {
   unsigned hung_up : 1;                     /* the client sends no more */
   unsigned in_message : 1;                  /* between DATA and its end */
   unsigned partial : 1;                     /* a command line has begun */
+  unsigned unasked : 1;                     /* the codec may have another event without more input */
   unsigned fatal : 1;                       /* a violation after which the connection must be closed */
   unsigned closing : 1;                     /* after what is to be sent */
   unsigned dead : 1;

@@ -16,7 +16,7 @@
 #include "log.h"
 
 #define EVENTS 256
-#define SWEEP_MS 500
+#define SWEEP_MS 250
 
 int loop_watch(loop *l, item *it)
 {
@@ -135,7 +135,7 @@ static void dismiss_all(loop *l, int now)
   }
 }
 
-/* Timeouts, twice a second. */
+/* Timeouts, four times a second. */
 static void sweep(loop *l)
 {
   if (l->now_ms - l->swept_ms < SWEEP_MS)

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of smtpf-proxy stand on: a next hop that does as it is told, a client, the proxy as a process.
+
+Everything is on loopback and on ports the system chose. Only processes started here are ended, by their pid. Every
+wait is bounded.
+"""
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+PATIENCE = 20.0  # for anything that ought to happen at once
+
+
+class Skip(Exception):
+    """A case that cannot be run here, and why."""
+
+
+def eventually(what, condition, within=PATIENCE):
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("did not happen in time: " + what)
+
+
+# ---- the next hop ---------------------------------------------------------------------------------------------
+
+
+class Message:
+    def __init__(self, helo, sender, recipients, data, identity):
+        self.helo, self.sender, self.recipients, self.data, self.identity = helo, sender, recipients, data, identity
+
+
+class Sink:
+    """A next hop. `rules` maps a command's verb, `DOT` for the end of a message or `BANNER` to what is done instead of
+    saying yes: a reply (bytes), or a function (sink, connection, line) that returns one; None closes the connection."""
+
+    def __init__(self, extensions=("PIPELINING", "8BITMIME", "SIZE 10000000"), rules=None, port=0, receive_buffer=0):
+        self.extensions, self.rules, self.messages, self.connections = list(extensions), dict(rules or {}), [], 0
+        self.lines, self.lock, self.live, self.broken = [], threading.Lock(), set(), 0
+        self.slow = 0.0  # seconds between reads inside a message
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_buffer:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.listener.bind(("127.0.0.1", port))
+        self.listener.listen(200)
+        self.port = self.listener.getsockname()[1]
+        self.closed = False
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def accept(self):
+        while not self.closed:
+            ready, _, _ = select.select([self.listener], [], [], 0.1)
+            if not ready:
+                continue
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            connection.settimeout(60)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.connections += 1
+                self.live.add(connection)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        try:
+            self.converse(connection, connection.makefile("rb"))
+        except (OSError, ValueError):
+            pass
+        with self.lock:
+            self.live.discard(connection)
+        connection.close()
+
+    def rule(self, verb, connection, line):
+        rule = self.rules.get(verb, b"")
+        if callable(rule):
+            rule = rule(self, connection, line)
+        return rule
+
+    def read_message(self, reader):
+        data = []
+        while True:
+            line = reader.readline()
+            if self.slow:
+                time.sleep(self.slow)
+            if line == b".\r\n":
+                return b"".join(data)
+            if not line:
+                self.broken += 1
+                return None
+            if not line.endswith(b"\r\n"):
+                raise ValueError("a bare LF in a message")
+            data.append(line[1:] if line.startswith(b".") else line)
+
+    def converse(self, connection, reader):
+        helo = sender = None
+        recipients, identity = [], []
+        say = connection.sendall
+        banner = self.rule("BANNER", connection, b"")
+        if banner is None:
+            return
+        say(banner or b"220 sink.example ESMTP\r\n")
+        while True:
+            line = reader.readline()
+            if not line:
+                return
+            verb = line.split()[0].upper().decode("ascii", "replace") if line.split() else ""
+            with self.lock:
+                self.lines.append(line)
+            reply = self.rule(verb, connection, line)
+            if reply is None:
+                return
+            good = not reply
+            if verb in ("EHLO", "HELO"):
+                helo = line
+                words = ["sink.example"] + (self.extensions if verb == "EHLO" else [])
+                reply = reply or b"".join(
+                    b"250%s%s\r\n" % (b" " if i == len(words) - 1 else b"-", w.encode()) for i, w in enumerate(words))
+            elif verb == "MAIL":
+                sender, recipients = line, []
+            elif verb == "RCPT" and good:
+                recipients.append(line)
+            elif verb in ("XFORWARD", "XCLIENT"):
+                identity.append(line)
+                reply = reply or (b"220 sink.example ESMTP\r\n" if verb == "XCLIENT" else b"")
+            elif verb == "DATA" and good:
+                say(b"354 go ahead\r\n")
+                data = self.read_message(reader)
+                if data is None:
+                    return
+                end = self.rule("DOT", connection, b"")
+                if end is None:
+                    return
+                if not end or end.startswith(b"2"):
+                    with self.lock:
+                        self.messages.append(Message(helo, sender, recipients, data, list(identity)))
+                reply = end or b"250 2.0.0 kept as %d\r\n" % len(self.messages)
+                sender, recipients = None, []
+            elif verb == "QUIT":
+                say(reply or b"221 2.0.0 bye\r\n")
+                return
+            say(reply or b"250 2.0.0 yes\r\n")
+
+    def cut(self):
+        """Closes every open connection."""
+        with self.lock:
+            for connection in self.live:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.closed = True
+        self.thread.join(5)
+        self.listener.close()
+        self.cut()
+
+
+# ---- the proxy ------------------------------------------------------------------------------------------------
+
+
+class Proxy:
+    """smtpf-proxy with a policy for example.net. Options are paths: `{"limits.message": "1m"}`; a list of pairs where a
+    path comes twice."""
+
+    DEFAULTS = {"local_domains": "example.net", "hostnames": "mx.example.net", "check.disable": "iprev", "proxy.drain": "3s"}
+
+    def __init__(self, hop, options=None, arguments=(), policy=None, program=None):
+        program = program or os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
+        self.log_path = tempfile.NamedTemporaryFile(prefix="smtpf-proxy-log-", delete=False).name
+        pairs = list(self.DEFAULTS.items()) if policy is None else [("check.disable", "iprev"), ("proxy.drain", "3s")]
+        pairs += options.items() if isinstance(options, dict) else (options or [])
+        command = [program, "--listen", "127.0.0.1:0", "--hop", "127.0.0.1:%d" % hop]
+        for path, value in pairs:
+            command += ["--set", "%s=%s" % (path, value)]
+        if policy:
+            command += ["-c", policy]
+        ours, theirs = os.pipe()
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(command + ["--ready-fd", str(theirs), *arguments], stderr=log,
+                                            stdout=subprocess.DEVNULL, pass_fds=(theirs,))
+        os.close(theirs)
+        ready, _, _ = select.select([ours], [], [], 60)
+        line = os.read(ours, 200).decode() if ready else ""
+        os.close(ours)
+        if not line:
+            self.stop()
+            raise AssertionError("smtpf-proxy did not start: " + self.log())
+        self.port = int(line.split()[0].rsplit(":", 1)[1])
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def descriptors(self):
+        return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, within=30):
+        """Ends it. A sanitizer's finding, or a crash, is a failure."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            status = "did not stop"
+        text = self.log()
+        os.unlink(self.log_path)
+        if status != 0 or "Sanitizer" in text or "runtime error" in text:
+            raise AssertionError("smtpf-proxy ended with %s:\n%s" % (status, text[-6000:]))
+        return text
+
+
+# ---- the client -----------------------------------------------------------------------------------------------
+
+
+class Client:
+    def __init__(self, proxy, source="127.0.0.1", banner=True, hello=True, receive_buffer=0):
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(PATIENCE)
+        self.socket.bind((source, 0))
+        self.socket.connect(("127.0.0.1", proxy.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.reader = self.socket.makefile("rb")
+        self.banner = self.reply() if banner else None
+        self.extensions = self.say(b"EHLO client.example.org") if hello and banner else None
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def reply(self):
+        """One whole reply; b"" when the connection is closed."""
+        lines = []
+        while True:
+            line = self.reader.readline()
+            if not line:
+                return b"".join(lines)
+            if not re.fullmatch(rb"[2-5][0-9][0-9][ -][\x20-\x7e]*\r\n", line):
+                raise AssertionError("not a reply: %r" % line)
+            lines.append(line)
+            if line[3:4] == b" ":
+                return b"".join(lines)
+
+    def say(self, line):
+        self.send(line + b"\r\n")
+        return self.reply()
+
+    def expect(self, line, *starts):
+        reply = self.say(line)
+        if not reply.startswith(starts):
+            raise AssertionError("%r was answered %r instead of %r" % (line[:60], reply, starts))
+        return reply
+
+    def begin(self, *recipients, sender=b"<sender@example.org>", params=b""):
+        self.expect(b"MAIL FROM:" + sender + params, b"250")
+        for r in recipients or (b"<user@example.net>",):
+            self.expect(b"RCPT TO:" + r, b"250")
+        self.expect(b"DATA", b"354")
+
+    def message(self, data):
+        """The message's bytes (CRLF), stuffed and ended. Returns the final reply."""
+        self.send(stuffed(data))
+        return self.reply()
+
+    def deliver(self, data, *recipients, **rest):
+        self.begin(*recipients, **rest)
+        return self.message(data)
+
+    def close(self):
+        self.reader.close()
+        self.socket.close()
+
+
+def stuffed(data):
+    if data.startswith(b"."):
+        data = b"." + data
+    data = data.replace(b"\r\n.", b"\r\n..")
+    return data + (b".\r\n" if data.endswith(b"\r\n") or not data else b"\r\n.\r\n")
+
+
+HAM = b"From: <sender@example.org>\r\nTo: <user@example.net>\r\nSubject: ham\r\n\r\nHello,\r\n.\r\n..two dots\r\nbye\r\n"
+
+
+def without_trace(data):
+    """The message less the one Received field that the proxy puts first."""
+    if not data.startswith(b"Received: from "):
+        raise AssertionError("no Received field at the front: %r" % data[:80])
+    end = 0
+    while True:
+        end = data.index(b"\r\n", end) + 2
+        if data[end:end + 1] not in (b" ", b"\t"):
+            return data[end:]
+
+
+# ---- running cases ----------------------------------------------------------------------------------------------
+
+
+def run(cases, argv):
+    """Runs the functions whose names match the words in argv, or all. The last line counts them."""
+    passed = failed = skipped = 0
+    for case in cases:
+        if argv and not any(word in case.__name__ for word in argv):
+            continue
+        begun = time.monotonic()
+        try:
+            case()
+            passed += 1
+            print("ok   %s (%.2f s)" % (case.__name__, time.monotonic() - begun), flush=True)
+        except Skip as reason:
+            skipped += 1
+            print("SKIP %s: %s" % (case.__name__, reason), flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print("FAIL %s" % case.__name__, flush=True)
+            traceback.print_exc(file=sys.stdout)
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+    return 1 if failed else 0
