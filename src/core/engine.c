@@ -72,6 +72,9 @@ static int check_names(const smtpf_engine *e, const smtpf_config *cfg, smtpf_err
       k++;
     if (k == cfg->n_checks)
       return smtpf_section_fail(e->tree.root, "check.disable", err, SMTPF_ENOTFOUND, "no such check", name, NULL);
+    /* What mail must not be taken without cannot be switched off: this is how open relays are made. */
+    if (cfg->checks[k]->failure & SMTPF_FINDING_DEFER)
+      return smtpf_section_fail(e->tree.root, "check.disable", err, SMTPF_EINVAL, "cannot be switched off", name, NULL);
   }
   return SMTPF_OK;
 }

@@ -235,7 +235,7 @@ smtpf_str smtpf_option_expected(const smtpf_option *row, char *room, size_t cap)
                                      "a whole number",
                                      "a time such as 250ms, 3s, 5m, 24h, 36d",
                                      "a size such as 4096, 64k, 10m",
-                                     "a score such as 10, -2.5, off",
+                                     "a score such as 10 or 2.5",
                                      "text",
                                      "a list of texts",
                                      "one of ",
@@ -250,7 +250,10 @@ smtpf_str smtpf_option_expected(const smtpf_option *row, char *room, size_t cap)
     smtpf_out_cstr(&o, ", from ");
     (score ? smtpf_out_milli : smtpf_out_int)(&o, row->min);
     smtpf_out_cstr(&o, " to ");
-    (score ? smtpf_out_milli : smtpf_out_int)(&o, row->max);
+    if (score && row->max == SMTPF_SCORE_OFF)
+      smtpf_out_cstr(&o, "1000000, or off");
+    else
+      (score ? smtpf_out_milli : smtpf_out_int)(&o, row->max);
     smtpf_out_cstr(&o, row->type == SMTPF_OPTION_TIME ? " ms" : row->type == SMTPF_OPTION_SIZE ? " bytes" : "");
   }
   return smtpf_out_done(&o);

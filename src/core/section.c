@@ -134,6 +134,8 @@ static struct smtpf_section *add_element(struct smtpf_section *s, smtpf_value *l
   if (!e || grow(&s->tree->arena, &array, &list->cap, list->n, sizeof(struct smtpf_section *)) != SMTPF_OK ||
       smtpf_map_set(&list->by_key, e->key, e) != SMTPF_OK)
     return NULL;
+  e->parent = s;
+  e->list = list->name;
   list->sections = array;
   list->sections[list->n++] = e;
   return e;
@@ -222,8 +224,10 @@ static int walk(const smtpf_tree *t, smtpf_str path, int make, struct smtpf_sect
       list = new_value(s, name, row);
     if (list && !e) {
       e = add_element(s, list, last->key);
-      list->file = file;
-      list->line = line;
+      if (!e)
+        return SMTPF_ENOMEM;
+      e->file = list->file = file;
+      e->line = list->line = line;
     }
     if (!e)
       return SMTPF_ENOMEM;
@@ -328,6 +332,10 @@ static int copy_section(struct smtpf_section *to, const struct smtpf_section *fr
     v->line = old->line;
     for (size_t k = 0; k < old->n; k++) {
       struct smtpf_section *e = old->sections ? add_element(to, v, old->sections[k]->key) : NULL;
+      if (e)
+        e->line = old->sections[k]->line;
+      if (e && smtpf_arena_copy(&to->tree->arena, old->sections[k]->file, &e->file) != SMTPF_OK)
+        return SMTPF_ENOMEM;
       int r = e               ? copy_section(e, old->sections[k], depth + 1)
               : old->sections ? SMTPF_ENOMEM
                               : append_text(&to->tree->arena, v, old->texts[k]);
@@ -397,13 +405,29 @@ const smtpf_section *smtpf_section_at(const smtpf_section *s, const char *name, 
   return v && v->sections && i < v->n ? v->sections[i] : NULL;
 }
 
+/* `dnslists["zen.example"].codes["127.0.0.2"].` */
+static void write_path(smtpf_out *o, const smtpf_section *s)
+{
+  if (!s->parent)
+    return;
+  write_path(o, s->parent);
+  smtpf_out_str(o, s->list);
+  smtpf_out_cstr(o, "[\"");
+  smtpf_out_escaped(o, s->key);
+  smtpf_out_cstr(o, "\"].");
+}
+
 int smtpf_section_fail(const smtpf_section *s, const char *name, smtpf_error *err, int code, const char *what,
                        smtpf_str value, const char *expected)
 {
+  char room[256];
+  smtpf_out path;
   const smtpf_value *v = value_of(s, smtpf_str_of(name));
-  return SMTPF_ERROR(err, code, v ? v->file.p : NULL, v ? v->line : 0, s->prefix,
-                     s->prefix.n ? SMTPF_LIT(".") : SMTPF_LIT(""), smtpf_str_of(name), SMTPF_LIT(": "),
-                     smtpf_str_of(what), value.n ? SMTPF_LIT(": ") : SMTPF_LIT(""), value,
+  smtpf_out_init(&path, room, sizeof room);
+  write_path(&path, s);
+  smtpf_out_cstr(&path, name);
+  return SMTPF_ERROR(err, code, v ? v->file.p : s->file.p, v ? v->line : s->line, smtpf_out_done(&path),
+                     SMTPF_LIT(": "), smtpf_str_of(what), value.n ? SMTPF_LIT(": ") : SMTPF_LIT(""), value,
                      expected ? SMTPF_LIT(": expected ") : SMTPF_LIT(""), smtpf_str_of(expected));
 }
 

@@ -33,6 +33,10 @@ struct smtpf_section {
   smtpf_tree *tree;
   smtpf_str prefix; /* pattern: empty, `dnslists[zone]`, `dnslists[zone].codes[match]` */
   smtpf_str key;    /* this element's key */
+  const struct smtpf_section *parent;
+  smtpf_str list; /* the list's name in the parent */
+  smtpf_str file; /* where the element was begun; empty: by call */
+  int line;
   smtpf_value **v;
   size_t n, cap;
 };

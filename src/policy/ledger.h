@@ -47,7 +47,8 @@ int smtpf_ledger_open(smtpf_entry *const *entries, size_t n);
 
 /* The final reply when all are closed: any deferred -> DEFER, else any rejected -> REJECT, else ACCEPT.
  * Rejected beside taken copies is REJECT: the client then tells its sender, where a 2xx would tell nobody. With a
- * reply for `each` recipient a refusal is told there, and the final reply (PRDR) is ACCEPT as long as one copy is taken. */
+ * reply for `each` recipient a refusal is told there, and the final reply (PRDR) is ACCEPT as long as one copy is
+ * taken. */
 smtpf_decision smtpf_ledger_settle(smtpf_entry *const *entries, size_t n, int each);
 
 /* What one entry is answered where each recipient has a reply of its own. */
