@@ -127,12 +127,19 @@ int smtpf_driver_enter(smtpf_driver *d)
   return SMTPF_OK;
 }
 
-static uint64_t next_due(const smtpf_driver *d)
+/* When there is something to run. */
+static uint64_t next_run(const smtpf_driver *d)
 {
-  if (!smtpf_list_empty(&d->runnable) || !smtpf_list_empty(&d->ready))
+  if (!smtpf_list_empty(&d->runnable))
     return 0;
   const smtpf_heap_node *first = smtpf_heap_first(&d->timers);
   return first ? first->at : UINT64_MAX;
+}
+
+/* When the host should call: also to be told. */
+static uint64_t next_due(const smtpf_driver *d)
+{
+  return smtpf_list_empty(&d->ready) ? next_run(d) : 0;
 }
 
 static int64_t ms_until(const smtpf_driver *d, uint64_t at)
@@ -200,13 +207,14 @@ static void run_sessions(smtpf_driver *d)
 int smtpf_driver_turn(smtpf_driver *d, int64_t timeout_ms)
 {
   smtpf_pollfd ready[READY_MAX];
-  const int64_t due = ms_until(d, next_due(d));
+  const int64_t due = ms_until(d, next_run(d)); /* who is ready does not keep another from sleeping */
   if (due >= 0 && (timeout_ms < 0 || due < timeout_ms))
     timeout_ms = due;
   int n = d->ports.poller->wait(d->poller, timeout_ms, ready, READY_MAX);
   if (timeout_ms != 0)
     look_at_clock(d); /* time has passed while we slept: this is another entry */
   dispatch(d, ready, n);
+  run_sessions(d); /* before the timers: an answer that is here is not late, however late we look */
   smtpf_timers_fire(&d->timers, d->now_ns, TIMERS_MAX);
   run_sessions(d);
   return n < 0 ? n : SMTPF_OK;
@@ -324,7 +332,8 @@ static void fire(void *user)
   void *timer_user = slot->timer_user;
   smtpf_op_give(&d->ops, slot);
   const int entered = d->entered;
-  d->entered = 0; /* a host's timer may tell a session its next event */
+  if (d->processing)
+    d->entered = 0; /* a host's timer may tell a session its next event, or free it; not while another is waited for */
   fn(timer_user);
   d->entered = entered;
 }

@@ -166,7 +166,7 @@ void smtpf_session_drop_connection(smtpf_session *s)
   s->facts = NULL;
   s->client_text = s->rdns = s->identity = (smtpf_str){NULL, 0};
   s->client = s->local = (smtpf_ip){0};
-  s->own = s->early_talk = 0;
+  s->own = 0;
 }
 
 /* ---- one event --------------------------------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ int smtpf_session_begin(smtpf_session *s, int event)
     SMTPF_ANSWER(s, 503, "5.7.1", "refused at connection, only QUIT is served", "sequence");
   else if (s->state == SMTPF_STATE_CONNECTED)
     SMTPF_ANSWER(s, 503, "5.5.1", "HELO or EHLO first", "sequence");
-  else if (event == SMTPF_EV_DATA && s->failed_rcpts)
+  else if (event == SMTPF_EV_DATA && s->state == SMTPF_STATE_MAIL && s->failed_rcpts)
     SMTPF_ANSWER(s, 554, "5.5.1", "no valid recipients", "sequence");
   else
     SMTPF_ANSWER(s, 503, "5.5.1", "bad sequence of commands", "sequence");
@@ -287,18 +287,21 @@ int smtpf_session_wait(smtpf_session *s, int64_t timeout_ms)
   smtpf_driver *d = s->driver;
   if (d->ready_fn || d->processing || d->entered)
     return SMTPF_EBUSY;
-  if (!s->pending)
+  if (!s->pending) {
+    smtpf_list_remove(&s->in_queue); /* told here, not by smtpf_driver_next() */
     return s->verdict.action ? SMTPF_OK : SMTPF_ESTATE;
+  }
   int r = smtpf_driver_same_process(d);
   if (r == SMTPF_OK)
     r = smtpf_driver_enter(d);
   if (r != SMTPF_OK)
     return r;
   const uint64_t end = timeout_ms < 0 ? UINT64_MAX : smtpf_timer_at(d->now_ns, timeout_ms);
-  while (s->pending && d->now_ns < end && r == SMTPF_OK)
+  do
     r = smtpf_driver_turn(d, end == UINT64_MAX ? -1 : (int64_t)((end - d->now_ns + 999999) / 1000000));
+  while (s->pending && d->now_ns < end && r == SMTPF_OK);
   if (!s->pending)
-    smtpf_list_remove(&s->in_queue); /* told here, not by smtpf_driver_next() */
+    smtpf_list_remove(&s->in_queue);
   smtpf_driver_leave(d);
   return !s->pending ? SMTPF_OK : r == SMTPF_OK ? SMTPF_ETIMEOUT : r;
 }

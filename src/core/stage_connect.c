@@ -58,6 +58,8 @@ static int meet(smtpf_session *s, const smtpf_peer *peer, int event)
   if (r != SMTPF_GO)
     return r;
   smtpf_session_drop_connection(s);
+  if (event == SMTPF_EV_REBIND)
+    s->early_talk = 0; /* of somebody else; before CONNECT it was this client's */
   s->connected_ns = s->driver->now_ns;
   if (set_peer(s, peer) != SMTPF_OK)
     s->no_memory = 1;
@@ -84,7 +86,7 @@ void smtpf_connect_decide(smtpf_session *s)
 
 int smtpf_session_early_talk(smtpf_session *s)
 {
-  if (s->state == SMTPF_STATE_CLOSED || (s->state == SMTPF_STATE_NEW && !s->pending))
+  if (s->state == SMTPF_STATE_CLOSED)
     return SMTPF_ESTATE;
   s->early_talk = 1;
   return SMTPF_OK;

@@ -105,6 +105,7 @@ int smtpf_session_abort(smtpf_session *s)
   smtpf_list_remove(&s->in_queue);
   s->pending = 0;
   s->verdict.action = 0;
+  s->accepted = 0;
   s->state = SMTPF_STATE_CLOSED;
   return smtpf_session_end(s, SMTPF_OK);
 }
@@ -113,7 +114,7 @@ int smtpf_session_abort(smtpf_session *s)
 static void go_back(smtpf_session *s, int stage, int code)
 {
   switch (stage) {
-  case SMTPF_CONNECT: s->state = SMTPF_STATE_CLOSED; break;
+  case SMTPF_CONNECT: s->state = SMTPF_STATE_REFUSED; break;
   case SMTPF_HELO: s->state = SMTPF_STATE_CONNECTED; break;
   case SMTPF_MAIL:
     s->state = SMTPF_STATE_GREETED;

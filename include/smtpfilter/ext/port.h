@@ -73,7 +73,9 @@ SMTPF_API int smtpf_driver_watch(smtpf_driver *driver, int fd, unsigned events, 
 typedef void (*smtpf_timer_fn)(void *user);
 
 /**
- * Starts a timer on a driver, for ports and hosts. It fires once, inside smtpf_driver_process().
+ * Starts a timer on a driver, for ports and hosts. It fires once: inside smtpf_driver_process(), where it may tell
+ * events and free sessions, or inside smtpf_session_wait(), where session events get SMTPF_EBUSY and no session may be
+ * freed.
  * @param driver    the driver
  * @param in_ms     from now
  * @param fn,user   receiver

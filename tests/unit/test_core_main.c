@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#include "port_run.h"
+#include "test_core.h"
+
+int main(void)
+{
+  Suite *s = suite_create("core");
+  suite_add_tcase(s, driver_cases());
+  return port_run(s);
+}
