@@ -159,7 +159,8 @@ void smtpf_dns_leave(smtpf_driver *d, smtpf_op_slot *slot)
     return;
   const smtpf_op token = smtpf_op_token(f->slot);
   end_flight(d, f);
-  d->ports.resolver->cancel(d->resolver, token);
+  if (d->ports.resolver->cancel)
+    d->ports.resolver->cancel(d->resolver, token);
 }
 
 /* One block: the entry, its key, its records, their texts. */

@@ -22,7 +22,7 @@ static const smtpf_section *profile_section(const smtpf_engine *e, smtpf_str nam
 /* A threshold: the section's own, else what it inherits, else the default. */
 static int32_t threshold(const smtpf_engine *e, const smtpf_section *s, const char *name)
 {
-  for (int depth = 0; s && depth < INHERIT_MAX; depth++) {
+  for (int depth = 0; s && depth <= INHERIT_MAX; depth++) {
     if (smtpf_section_has(s, name) || !smtpf_section_has(s, "inherit"))
       return (int32_t)smtpf_section_number(s, name);
     s = profile_section(e, smtpf_section_string(s, "inherit"));

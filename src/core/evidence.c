@@ -37,6 +37,17 @@ void smtpf_session_add_evidence(smtpf_session *s, smtpf_evidence *e)
   scope->last = e;
 }
 
+void smtpf_session_drop_evidence(smtpf_scope *scope, int stage)
+{
+  smtpf_evidence **at = &scope->first;
+  scope->last = NULL;
+  while (*at && (*at)->stage != stage) {
+    scope->last = *at;
+    at = &(*at)->next;
+  }
+  *at = NULL;
+}
+
 void smtpf_session_event(smtpf_session *s, int stage, smtpf_event *out)
 {
   *out = (smtpf_event){
@@ -58,7 +69,7 @@ void smtpf_session_event(smtpf_session *s, int stage, smtpf_event *out)
       .recipient = s->rcpt ? &s->rcpt->path : NULL,
       .recipient_params = s->rcpt ? s->rcpt->params : (smtpf_str){NULL, 0},
       .recipients = s->n_rcpts,
-      .failed_recipients = s->failed_rcpts,
+      .failed_recipients = s->refused_rcpts,
       .message_size = smtpf_message_size(s->message),
       .now_ns = s->driver->now_ns,
       .wall_s = s->driver->wall_s,
@@ -146,12 +157,12 @@ static int64_t sum(const smtpf_evidence *e)
   return total;
 }
 
-/* Also what the cheaper tiers of the stage in progress have found. */
-int32_t smtpf_session_score_so_far(const smtpf_session *s)
+/* Also what the tiers cheaper than `tier` of the stage in progress have found: never by who was done first. */
+int32_t smtpf_session_score_so_far(const smtpf_session *s, int tier)
 {
   int64_t total = sum(s->of_connection.first) + sum(s->of_greeting.first) + sum(s->of_transaction.first);
   for (size_t i = 0; s->run && i < s->run->n; i++)
-    if (s->run->tasks[i].state == SMTPF_TASK_DONE)
+    if (s->run->tasks[i].opened->check->tier < tier)
       total += sum(s->run->tasks[i].first);
   if (total >= SMTPF_SCORE_OFF)
     return SMTPF_SCORE_OFF - 1;

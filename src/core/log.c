@@ -6,14 +6,15 @@
 #include "base/str.h"
 #include "session.h"
 
-enum { FIELDS_MAX = 16, VALUE_MAX = 512 };
+/* Each of six values that come from outside may quadruple, and the rest must still fit. */
+enum { FIELDS_MAX = 16, VALUE_MAX = 256, ROOM = 7 * 4 * VALUE_MAX };
 
 /* Collects fields; values are escaped into one room. */
 struct line {
   smtpf_log_field fields[FIELDS_MAX];
   size_t n;
   smtpf_out out;
-  char room[4096];
+  char room[ROOM];
 };
 
 static int wanted(const smtpf_session *s, int level)

@@ -28,6 +28,7 @@ typedef struct smtpf_op_slot {
   uint8_t use;
   uint8_t kind;                    /* TASK: smtpf_answer_kind */
   uint8_t answered;                /* TASK: in its session's queue */
+  uint8_t of_recipient;            /* DIRECTORY: about the recipient of the event */
   int store;                       /* STORE: smtpf_store_status */
   smtpf_task *task;                /* TASK */
   smtpf_link in_task;              /* the task's operations */

@@ -105,7 +105,7 @@ static void deadline(void *user)
 static void settle(smtpf_task *t, int result)
 {
   smtpf_driver *d = t->session->driver;
-  if (result == SMTPF_OK) {
+  if (result == SMTPF_OK && !t->unsound) {
     end(t);
   } else if (result != SMTPF_PENDING) {
     if (result == SMTPF_ENOMEM)

@@ -30,6 +30,7 @@ struct smtpf_task {
   smtpf_link ops;
   uint32_t n_ops;
   uint8_t state;
+  uint8_t unsound; /* it reported what makes no sense */
   uint64_t started_ns;
   smtpf_timer deadline;
   smtpf_evidence *first, **last;

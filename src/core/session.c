@@ -97,8 +97,7 @@ void smtpf_session_free(smtpf_session *s)
   smtpf_driver *d = s->driver;
   smtpf_run_cancel(s);
   smtpf_session_report_unclosed(s);
-  if (s->delayed)
-    d->delayed--;
+  smtpf_session_end_delay(s);
   smtpf_list_remove(&s->in_queue);
   smtpf_list_remove(&s->in_driver);
   smtpf_arena_clear(&s->connection);
@@ -174,10 +173,7 @@ void smtpf_session_drop_connection(smtpf_session *s)
 /* What belongs to the last event only. */
 static void forget_last_event(smtpf_session *s)
 {
-  if (s->delayed) {
-    s->delayed = 0;
-    s->driver->delayed--;
-  }
+  smtpf_session_end_delay(s);
   if (s->rcpt_refused) {
     s->transaction_facts = s->facts_before_rcpt;
     smtpf_arena_back(&s->transaction, s->before_rcpt);
@@ -209,6 +205,8 @@ static int out_of_bounds(smtpf_session *s, int event)
     SMTPF_ANSWER(s, 421, "4.7.0", "too many commands in this session (limits.commands)", "limits.commands");
   else if (age_ms > (uint64_t)l->session_time)
     SMTPF_ANSWER(s, 421, "4.4.2", "session took too long (limits.session_time)", "limits.session_time");
+  else if (s->errors >= l->errors) /* the last one was a message's answer, or the host's own */
+    SMTPF_ANSWER(s, 421, "4.7.0", "too many errors (limits.errors)", "limits.errors");
   else
     return 0;
   return 1;

@@ -129,13 +129,16 @@ struct smtpf_session {
   smtpf_path sender;
   smtpf_str sender_params, queue_id;
   smtpf_rcpt **rcpts, *rcpt; /* accepted ones; the one being judged */
-  size_t n_rcpts, cap_rcpts, failed_rcpts;
+  size_t n_rcpts, cap_rcpts;
+  size_t failed_rcpts;          /* of this transaction, whatever the reason */
+  size_t refused_rcpts;         /* of this session, for good */
   smtpf_arena_mark before_rcpt; /* where to go back when it is refused */
   smtpf_fact *facts_before_rcpt;
   uint8_t rcpt_refused;
   struct smtpf_message *message;
   uint32_t commands, errors, transactions;
   uint64_t connected_ns, stage_ns;
+  smtpf_timer delay_end;
   int64_t delay_asked;
   const smtpf_evidence **view;
   size_t n_view, cap_view;
@@ -185,7 +188,9 @@ void smtpf_session_event(smtpf_session *s, int stage, smtpf_event *out);
 void smtpf_session_add_evidence(smtpf_session *s, smtpf_evidence *e);
 int smtpf_session_fact_set(smtpf_session *s, const char *name, smtpf_str value, int connection);
 smtpf_str smtpf_session_fact(const smtpf_session *s, const char *name);
-int32_t smtpf_session_score_so_far(const smtpf_session *s);
+int32_t smtpf_session_score_so_far(const smtpf_session *s, int tier);
+/* Takes back what was found at `stage`, the latest of the scope: it is examined again. */
+void smtpf_session_drop_evidence(smtpf_scope *scope, int stage);
 void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer);
 
 /* Puts into view: connection, greeting, transaction, and one recipient's evidence, or with `rcpt` NULL every
@@ -193,6 +198,12 @@ void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer
 int smtpf_session_look(smtpf_session *s, const smtpf_rcpt *rcpt, int all, smtpf_view *out);
 
 /* ---- verdict.c ----------------------------------------------------------------------------------------------- */
+
+/* Whether a reply of this code would be the last that the error limit allows: it becomes 421. */
+int smtpf_session_ends_in_errors(const smtpf_session *s, int code);
+
+/* Not delayed any more. */
+void smtpf_session_end_delay(smtpf_session *s);
 
 /* The event's verdict. Counts errors, closes the session on 421 and 221, asks for the delay, logs. */
 void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule);

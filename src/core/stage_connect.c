@@ -148,8 +148,7 @@ int smtpf_session_helo(smtpf_session *s, int greeting, smtpf_str name)
     return smtpf_session_end(s, SMTPF_OK);
   }
   smtpf_session_drop_greeting(s);
-  if (s->state > SMTPF_STATE_GREETED)
-    s->state = SMTPF_STATE_GREETED;
+  s->state = SMTPF_STATE_CONNECTED; /* until it is accepted */
   s->greeting = (uint8_t)greeting;
   if (smtpf_arena_copy(&s->greeting_arena, name, &s->helo) != SMTPF_OK)
     s->no_memory = 1;
@@ -160,7 +159,6 @@ void smtpf_helo_decide(smtpf_session *s)
 {
   if (refused_early(s, 0)) {
     s->greeting = 0;
-    s->state = SMTPF_STATE_CONNECTED;
     return;
   }
   s->state = SMTPF_STATE_GREETED;

@@ -104,6 +104,7 @@ void smtpf_mail_decide(smtpf_session *s)
 static void refuse_rcpt(smtpf_session *s)
 {
   s->failed_rcpts++;
+  s->refused_rcpts += s->verdict.reply.code >= 500;
   s->rcpt_refused = 1;
 }
 
@@ -194,8 +195,8 @@ void smtpf_rcpt_decide(smtpf_session *s)
   smtpf_outcome *o = &s->rcpt->entry.outcome;
   *o = smtpf_judge(s->rcpt->profile, s->own, view);
   if (o->act == SMTPF_ACT_REJECT || o->act == SMTPF_ACT_DEFER) {
-    refuse_rcpt(s);
     smtpf_session_answer(s, smtpf_outcome_reply(o), smtpf_outcome_rule(o, &s->transaction));
+    refuse_rcpt(s);
   } else if (accept_rcpt(s) != SMTPF_OK) {
     refuse_rcpt(s);
     smtpf_session_answer_no_memory(s);

@@ -74,6 +74,7 @@ int smtpf_session_data(smtpf_session *s)
   } else {
     s->no_memory = 1;
   }
+  smtpf_session_drop_evidence(&s->of_transaction, SMTPF_DATA); /* of a DATA that was refused */
   return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_DATA));
 }
 
@@ -84,12 +85,17 @@ void smtpf_data_decide(smtpf_session *s)
     smtpf_session_answer_no_memory(s);
     return;
   }
-  const smtpf_outcome *first = &s->rcpts[0]->entry.outcome;
+  const smtpf_outcome *cause =
+      &s->rcpts[0]->entry.outcome; /* or the first that waits: none of them is refused for good */
   int nobody = 1;
-  for (size_t i = 0; i < s->n_rcpts; i++)
-    nobody &= s->rcpts[i]->entry.outcome.act == SMTPF_ACT_REJECT || s->rcpts[i]->entry.outcome.act == SMTPF_ACT_DEFER;
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    const smtpf_outcome *o = &s->rcpts[i]->entry.outcome;
+    nobody &= o->act == SMTPF_ACT_REJECT || o->act == SMTPF_ACT_DEFER;
+    if (o->act == SMTPF_ACT_DEFER && cause->act != SMTPF_ACT_DEFER)
+      cause = o;
+  }
   if (nobody) {
-    smtpf_session_answer(s, smtpf_outcome_reply(first), smtpf_outcome_rule(first, &s->transaction));
+    smtpf_session_answer(s, smtpf_outcome_reply(cause), smtpf_outcome_rule(cause, &s->transaction));
     return;
   }
   s->state = SMTPF_STATE_DATA;
@@ -162,7 +168,8 @@ void smtpf_message_refuse(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
 {
   for (size_t i = 0; i < s->n_rcpts; i++)
     s->rcpts[i]->reason = rule;
-  smtpf_session_close_message(s, reply.code >= 500 ? SMTPF_REJECTED : SMTPF_DEFERRED);
+  const int rejected = reply.code >= 500 && !smtpf_session_ends_in_errors(s, reply.code);
+  smtpf_session_close_message(s, rejected ? SMTPF_REJECTED : SMTPF_DEFERRED);
   smtpf_session_answer(s, reply, rule);
 }
 
@@ -222,9 +229,8 @@ static smtpf_str mark_value(smtpf_session *s, const smtpf_rcpt *rcpt)
 /* Foreign fields of our mark's name go; tagged copies get one of ours. */
 static int make_edits(smtpf_session *s)
 {
-  enum { MARKS_MAX = 1000 };
   const int each = (s->capabilities & SMTPF_CAN_EDIT_PER_RCPT) != 0;
-  const size_t foreign = s->message->marks < MARKS_MAX ? (size_t)s->message->marks : MARKS_MAX;
+  const size_t foreign = (size_t)s->message->marks;
   if (!(s->capabilities & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
     return SMTPF_OK;
   s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts) * sizeof *s->edits);
@@ -240,6 +246,8 @@ static int make_edits(smtpf_session *s)
     if (!each)
       break; /* one mark serves the whole message */
   }
+  if (s->no_memory)
+    s->n_edits = 0;
   return s->no_memory ? SMTPF_ENOMEM : SMTPF_OK;
 }
 

@@ -103,6 +103,7 @@ int smtpf_session_abort(smtpf_session *s)
   smtpf_run_cancel(s);
   smtpf_session_report_unclosed(s);
   smtpf_list_remove(&s->in_queue);
+  smtpf_session_end_delay(s);
   s->pending = 0;
   s->verdict.action = 0;
   s->accepted = 0;
@@ -122,6 +123,7 @@ static void go_back(smtpf_session *s, int stage, int code)
     break;
   case SMTPF_RCPT:
     s->failed_rcpts++;
+    s->refused_rcpts += code >= 500;
     if (--s->n_rcpts == 0)
       s->state = SMTPF_STATE_MAIL;
     break;
@@ -154,5 +156,8 @@ int smtpf_session_queue_id(smtpf_session *s, smtpf_str id)
 {
   if (s->state < SMTPF_STATE_MAIL || s->state > SMTPF_STATE_EOM)
     return SMTPF_ESTATE;
-  return smtpf_arena_copy(&s->transaction, id, &s->queue_id);
+  int r = smtpf_arena_copy(&s->transaction, id, &s->queue_id);
+  if (r == SMTPF_OK)
+    s->before_rcpt = smtpf_arena_here(&s->transaction); /* it outlives a recipient that is refused */
+  return r;
 }

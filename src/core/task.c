@@ -42,8 +42,10 @@ static int copy_text(smtpf_arena *a, smtpf_str text, smtpf_str *out)
 
 int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
 {
-  if (!sound(f))
+  if (!sound(f)) {
+    t->unsound = 1; /* what it found is lost, which must not read as nothing found (promise L4) */
     return SMTPF_EINVAL;
+  }
   smtpf_session *s = t->session;
   smtpf_arena *a = smtpf_session_arena(s, f->flags & SMTPF_FINDING_CONNECTION ? SMTPF_CONNECT : s->stage);
   smtpf_evidence *e = smtpf_arena_alloc(a, sizeof *e);
@@ -88,7 +90,7 @@ int smtpf_task_delay(smtpf_task *t, int64_t ms)
 
 int32_t smtpf_task_score(const smtpf_task *t)
 {
-  return smtpf_session_score_so_far(t->session);
+  return smtpf_session_score_so_far(t->session, t->opened->check->tier);
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------ */
@@ -138,6 +140,7 @@ static int open_op(smtpf_task *t, int kind, uint32_t tag, smtpf_op_slot **out)
   }
   slot->task = t;
   slot->kind = (uint8_t)kind;
+  slot->of_recipient = 0;
   slot->tag = tag;
   smtpf_list_append(&t->ops, &slot->in_task);
   t->n_ops++;
@@ -174,6 +177,8 @@ int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag)
   int r = open_op(t, SMTPF_ANSWER_DIRECTORY, tag, &slot);
   if (r != SMTPF_OK)
     return r;
+  const smtpf_rcpt *rcpt = t->session->rcpt;
+  slot->of_recipient = rcpt && smtpf_str_equal_nocase(address, rcpt->address);
   const smtpf_op token = smtpf_op_token(slot);
   r = d->ports.directory->lookup(d->directory, token, address);
   if (r != SMTPF_OK) {
@@ -271,7 +276,8 @@ int smtpf_op_directory(smtpf_driver *d, smtpf_op op, const smtpf_directory_answe
     slot->directory = (smtpf_directory_answer){.size = sizeof slot->directory, .status = SMTPF_DIRECTORY_UNKNOWN};
     s->no_memory = 1;
   }
-  smtpf_session_directory_says(s, &slot->directory);
+  if (slot->of_recipient)
+    smtpf_session_directory_says(s, &slot->directory);
   smtpf_driver_answered(d, slot);
   return SMTPF_OK;
 }

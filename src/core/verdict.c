@@ -22,6 +22,20 @@ static int may_be_delayed(const smtpf_session *s)
          s->driver->delayed < s->engine->limits.delay_sessions;
 }
 
+void smtpf_session_end_delay(smtpf_session *s)
+{
+  if (!s->delayed)
+    return;
+  s->delayed = 0;
+  s->driver->delayed--;
+  smtpf_timer_stop(&s->driver->timers, &s->delay_end);
+}
+
+static void delay_is_over(void *user)
+{
+  smtpf_session_end_delay(user);
+}
+
 /* Counted from the beginning of the stage: time a check took has already been waited. */
 static int64_t delay_left(smtpf_session *s)
 {
@@ -31,17 +45,30 @@ static int64_t delay_left(smtpf_session *s)
   wish -= (int64_t)((s->driver->now_ns - s->stage_ns) / 1000000);
   if (wish <= 0 || !may_be_delayed(s))
     return 0;
+  if (smtpf_timer_start(&s->driver->timers, &s->delay_end, smtpf_timer_at(s->driver->now_ns, wish), delay_is_over, s) !=
+      SMTPF_OK)
+    return 0;
   s->delayed = 1;
   s->driver->delayed++;
   s->driver->stats[SMTPF_STAT_DELAYS]++;
   return wish;
 }
 
+/* The answer to a message is never replaced: its client must learn what became of it. The next command meets 421. */
+int smtpf_session_ends_in_errors(const smtpf_session *s, int code)
+{
+  const int ev = s->event;
+  return code >= 500 && ev != SMTPF_EV_CONNECT && ev != SMTPF_EV_EOM && ev != SMTPF_EV_COMMIT &&
+         s->errors + 1 >= s->engine->limits.errors;
+}
+
 void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
 {
   static const int stat[] = {
       [SMTPF_ACCEPT] = SMTPF_STAT_ACCEPTED, [SMTPF_DEFER] = SMTPF_STAT_DEFERRED, [SMTPF_REJECT] = SMTPF_STAT_REJECTED};
-  if (reply.code >= 500 && s->event != SMTPF_EV_CONNECT && ++s->errors >= s->engine->limits.errors) {
+  const int last = smtpf_session_ends_in_errors(s, reply.code);
+  s->errors += reply.code >= 500 && s->event != SMTPF_EV_CONNECT;
+  if (last) {
     reply = (smtpf_reply){421, SMTPF_LIT("4.7.0"), SMTPF_LIT("too many errors (limits.errors)")};
     rule = SMTPF_LIT("limits.errors");
   }
@@ -212,6 +239,8 @@ static smtpf_reply own_reply(const smtpf_verdict *v, const smtpf_rcpt *r)
     return (smtpf_reply){250, SMTPF_LIT("2.0.0"), SMTPF_LIT("taken")};
   if (r->entry.outcome.act == act)
     return smtpf_outcome_reply(&r->entry.outcome);
+  if (action_of(v->reply.code) == (act == SMTPF_ACT_DEFER ? SMTPF_DEFER : SMTPF_REJECT))
+    return v->reply; /* refused with the whole message */
   if (act == SMTPF_ACT_DEFER)
     return (smtpf_reply){451, SMTPF_LIT("4.3.0"), r->reason.n ? r->reason : SMTPF_LIT("try again later")};
   return (smtpf_reply){554, SMTPF_LIT("5.0.0"), r->reason.n ? r->reason : SMTPF_LIT("refused")};

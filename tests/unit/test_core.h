@@ -8,5 +8,7 @@
 #include <check.h>
 
 TCase *driver_cases(void);
+TCase *session_cases(void);
+TCase *message_cases(void);
 
 #endif
