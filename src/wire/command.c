@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "wire/plain.h"
 
 /* ---- the verbs ---------------------------------------------------------------------------------- */
 
@@ -41,20 +42,6 @@ static const struct rule {
 };
 
 enum { N_RULES = sizeof rules / sizeof rules[0] };
-
-uint64_t smtpf_word(smtpf_str s)
-{
-  uint64_t w = 0;
-  if (s.n > 8)
-    return 0;
-  for (size_t i = 0; i < s.n; i++) {
-    char c = s.p[i];
-    if (!smtpf_is_alnum(c))
-      return 0;
-    w |= (uint64_t)(unsigned char)(c & (c >= 'A' ? ~0x20 : ~0)) << (8 * i);
-  }
-  return w;
-}
 
 static const struct rule *find_rule(smtpf_str name, const smtpf_announced *a)
 {
@@ -99,39 +86,13 @@ static void bad_argument(smtpf_smtpd_event *ev, smtpf_str text)
 
 /* ---- the bytes of a line ------------------------------------------------------------------------ */
 
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* A bit for each of eight bytes that is not printable ASCII. May name a good byte, never miss a bad one. */
-static inline uint64_t odd8(const char *p)
-{
-  uint64_t x;
-  memcpy(&x, p, sizeof x);
-  uint64_t below_space = x - EACH(0x20);
-  uint64_t del = (x ^ EACH(0x7f)) - EACH(0x01);
-  return (below_space | del | x) & EACH(0x80);
-}
-
-static int all_printable(smtpf_str s)
-{
-  size_t i = 0;
-  uint64_t odd = 0;
-  if (s.n >= 8) {
-    for (; i + 8 <= s.n; i += 8)
-      odd |= odd8(s.p + i);
-    return !(odd | odd8(s.p + s.n - 8));
-  }
-  for (; i < s.n; i++)
-    odd |= (uint64_t)(s.p[i] < ' ' || s.p[i] > '~');
-  return !odd;
-}
-
 int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev)
 {
   size_t n = line->n - 1;
   int proper = n && line->p[n - 1] == '\r';
   *line = (smtpf_str){line->p, proper ? n - 1 : n};
   *high = 0;
-  if (proper && all_printable(*line))
+  if (proper && smtpf_plain_printable(line->p, line->n))
     return 1;
   if (!proper) {
     bad_line(ev, SMTPF_LIT("Line must end in CRLF, not in a bare LF"));
@@ -157,14 +118,14 @@ static int is_blank(char c)
   return c == ' ' || c == '\t';
 }
 
-/* Where the path in front of `s` ends, brackets included; 0 when it does not end. Quoted strings may hold `>`. */
+/* Where the path in front of `s` ends, brackets included; 0 when it does not end. A quoted string may hold `>`; it can
+ * stand only in front or behind a source route. */
 static size_t path_end(smtpf_str s)
 {
-  const char *close = memchr(s.p, '>', s.n);
-  if (!close)
-    return 0;
-  if (!memchr(s.p, '"', (size_t)(close - s.p)))
-    return (size_t)(close + 1 - s.p);
+  if (s.n > 1 && s.p[1] != '"' && s.p[1] != '@') {
+    const char *close = memchr(s.p, '>', s.n);
+    return close ? (size_t)(close + 1 - s.p) : 0;
+  }
   int quoted = 0;
   for (size_t i = 0; i < s.n; i++) {
     char c = s.p[i];
@@ -178,13 +139,21 @@ static size_t path_end(smtpf_str s)
   return 0;
 }
 
+/* Length of `FROM:` or `TO:` in front of `s`, 0 when it is not there. */
+static size_t path_key(int verb, smtpf_str s)
+{
+  size_t n = verb == SMTPF_VERB_MAIL ? 4 : 2;
+  uint64_t want =
+      verb == SMTPF_VERB_MAIL ? SMTPF_WORD('F', 'R', 'O', 'M', 0, 0, 0, 0) : SMTPF_WORD('T', 'O', 0, 0, 0, 0, 0, 0);
+  return s.n > n && s.p[n] == ':' && smtpf_word((smtpf_str){s.p, n}) == want ? n + 1 : 0;
+}
+
 /* `FROM:` or `TO:`, at most one space, the path, its parameters. */
 static int split_path(smtpf_smtpd_event *ev, smtpf_str rest)
 {
-  smtpf_str key = ev->verb == SMTPF_VERB_MAIL ? SMTPF_LIT("FROM:") : SMTPF_LIT("TO:");
-  if (rest.n < key.n || !smtpf_str_equal_nocase((smtpf_str){rest.p, key.n}, key))
+  size_t at = path_key(ev->verb, rest);
+  if (!at)
     return 0;
-  size_t at = key.n;
   at += at < rest.n && rest.p[at] == ' ';
   smtpf_str s = {rest.p + at, rest.n - at};
   if (!s.n || is_blank(s.p[0]))
@@ -247,14 +216,19 @@ int smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtp
 {
   while (line.n && is_blank(line.p[line.n - 1]))
     line.n--;
-  size_t n = 0;
-  while (n < line.n && !is_blank(line.p[n]))
-    n++;
+  size_t n = 4; /* as nearly all have */
+  const struct rule *r = NULL;
+  if (line.n == n || (line.n > n && line.p[n] == ' '))
+    r = find_rule((smtpf_str){line.p, n}, a);
+  if (!r) {
+    for (n = 0; n < line.n && !is_blank(line.p[n]);)
+      n++;
+    r = find_rule((smtpf_str){line.p, n}, a);
+  }
   ev->name = (smtpf_str){line.p, n};
   while (n < line.n && is_blank(line.p[n]))
     n++;
   smtpf_str rest = {line.p + n, line.n - n};
-  const struct rule *r = find_rule(ev->name, a);
   ev->kind = SMTPF_SMTPD_COMMAND;
   ev->verb = r ? r->verb : SMTPF_VERB_UNKNOWN;
   ev->arg = rest;

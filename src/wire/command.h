@@ -10,6 +10,7 @@
 
 #include <smtpfilter/session.h>
 #include <smtpfilter/wire.h>
+#include <string.h>
 
 /* What a server has announced. */
 typedef struct smtpf_announced {
@@ -38,12 +39,30 @@ int smtpf_verb_is_last(int verb);
  * violation. *utf8 is 1 when SMTPUTF8 is among them. */
 int smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a, int *utf8);
 
-/* A word of up to eight letters and digits as a number, without regard to case; 0 for any other. */
-uint64_t smtpf_word(smtpf_str s);
+/* A word of up to eight bytes as a number, without regard to ASCII case; 0 for a longer one. Only letters and digits
+ * are told apart for certain, from each other and from all printable bytes. */
+static inline uint64_t smtpf_word(smtpf_str s)
+{
+  uint64_t w = 0;
+  if (s.n > 8)
+    return 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  if (s.n >= 4) { /* two halves that may overlap */
+    uint32_t first, last;
+    memcpy(&first, s.p, sizeof first);
+    memcpy(&last, s.p + s.n - 4, sizeof last);
+    return (first | (uint64_t)last << (8 * (s.n - 4))) & UINT64_C(0xdfdfdfdfdfdfdfdf);
+  }
+#endif
+  for (size_t i = 0; i < s.n; i++)
+    w |= (uint64_t)(s.p[i] & 0xdf) << (8 * i);
+  return w;
+}
 
-/* The same of a literal in capitals. */
+/* The same of a literal in capitals, padded with 0. */
+#define SMTPF_BYTE(c, i) ((uint64_t)((c)&0xdf) << (8 * (i)))
 #define SMTPF_WORD(a, b, c, d, e, f, g, h)                                                                             \
-  ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 | (uint64_t)(d) << 24 | (uint64_t)(e) << 32 |              \
-   (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
+  (SMTPF_BYTE(a, 0) | SMTPF_BYTE(b, 1) | SMTPF_BYTE(c, 2) | SMTPF_BYTE(d, 3) | SMTPF_BYTE(e, 4) | SMTPF_BYTE(f, 5) |   \
+   SMTPF_BYTE(g, 6) | SMTPF_BYTE(h, 7))
 
 #endif

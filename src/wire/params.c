@@ -35,7 +35,8 @@ static int is_size(smtpf_str v)
 
 static int is_body(smtpf_str v)
 {
-  return smtpf_str_equal_nocase(v, SMTPF_LIT("7BIT")) || smtpf_str_equal_nocase(v, SMTPF_LIT("8BITMIME"));
+  uint64_t w = smtpf_word(v);
+  return w == SMTPF_WORD('8', 'B', 'I', 'T', 'M', 'I', 'M', 'E') || w == SMTPF_WORD('7', 'B', 'I', 'T', 0, 0, 0, 0);
 }
 
 static int is_empty(smtpf_str v)
@@ -45,7 +46,8 @@ static int is_empty(smtpf_str v)
 
 static int is_ret(smtpf_str v)
 {
-  return smtpf_str_equal_nocase(v, SMTPF_LIT("FULL")) || smtpf_str_equal_nocase(v, SMTPF_LIT("HDRS"));
+  uint64_t w = smtpf_word(v);
+  return w == SMTPF_WORD('F', 'U', 'L', 'L', 0, 0, 0, 0) || w == SMTPF_WORD('H', 'D', 'R', 'S', 0, 0, 0, 0);
 }
 
 static int is_envid(smtpf_str v)
@@ -61,14 +63,14 @@ static int is_auth(smtpf_str v)
 /* NEVER alone, or a list of the others (RFC 3461 4.1). */
 static int is_notify(smtpf_str v)
 {
-  if (smtpf_str_equal_nocase(v, SMTPF_LIT("NEVER")))
+  if (smtpf_word(v) == SMTPF_WORD('N', 'E', 'V', 'E', 'R', 0, 0, 0))
     return 1;
   if (!v.n || v.p[v.n - 1] == ',')
     return 0;
   while (v.n) {
-    smtpf_str word = smtpf_str_cut(&v, ',');
-    if (!smtpf_str_equal_nocase(word, SMTPF_LIT("SUCCESS")) && !smtpf_str_equal_nocase(word, SMTPF_LIT("FAILURE")) &&
-        !smtpf_str_equal_nocase(word, SMTPF_LIT("DELAY")))
+    uint64_t w = smtpf_word(smtpf_str_cut(&v, ','));
+    if (w != SMTPF_WORD('S', 'U', 'C', 'C', 'E', 'S', 'S', 0) &&
+        w != SMTPF_WORD('F', 'A', 'I', 'L', 'U', 'R', 'E', 0) && w != SMTPF_WORD('D', 'E', 'L', 'A', 'Y', 0, 0, 0))
       return 0;
   }
   return 1;

@@ -55,6 +55,23 @@ size_t smtpf_plain_span_sse2(const char *p, size_t n)
   return before_cr(p, n);
 }
 
+/* As signed bytes, what is below a space is a control character or above 0x7f. */
+static inline __m128i unprintable16(const char *p)
+{
+  __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+  return _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f)));
+}
+
+int smtpf_plain_printable_sse2(const char *p, size_t n)
+{
+  if (n < 16)
+    return smtpf_plain_printable_bytes(p, n);
+  __m128i bad = unprintable16(p + n - 16);
+  for (size_t i = 0; i + 16 < n; i += 16)
+    bad = _mm_or_si128(bad, unprintable16(p + i));
+  return !_mm_movemask_epi8(bad);
+}
+
 #define AVX2 __attribute__((target("avx2")))
 
 AVX2 static inline __m256i odd32(const char *p)
