@@ -172,19 +172,13 @@ static int split_path(smtpf_smtpd_event *ev, smtpf_str rest)
   return 1;
 }
 
-static int parse_path(smtpf_smtpd_event *ev, smtpf_str rest, int high, const smtpf_announced *a)
+static void parse_path(smtpf_smtpd_event *ev, smtpf_str rest, const smtpf_announced *a)
 {
-  if (!split_path(ev, rest)) {
+  if (!split_path(ev, rest))
     bad_argument(ev, ev->verb == SMTPF_VERB_MAIL ? SMTPF_LIT("Syntax: MAIL FROM:<address> [parameters]")
                                                  : SMTPF_LIT("Syntax: RCPT TO:<address> [parameters]"));
-    return 0;
-  }
-  int utf8 = 0;
-  if (ev->params.n && !smtpf_params_check(ev, a, &utf8))
-    return 0;
-  if (ev->verb == SMTPF_VERB_MAIL && high && !utf8)
-    smtpf_event_violate(ev, 553, SMTPF_LIT("5.6.7"), SMTPF_LIT("Address beyond ASCII needs the parameter SMTPUTF8"));
-  return utf8;
+  else if (ev->params.n)
+    smtpf_params_check(ev, a);
 }
 
 /* BDAT SP 1*20DIGIT [SP LAST] (RFC 3030 section 2). A size that cannot be read leaves no way to find the next command.
@@ -212,7 +206,7 @@ static int may_be_high(int verb, const smtpf_announced *a)
          (verb == SMTPF_VERB_MAIL || verb == SMTPF_VERB_RCPT || verb == SMTPF_VERB_VRFY || verb == SMTPF_VERB_EXPN);
 }
 
-int smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtpf_smtpd_event *ev)
+void smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtpf_smtpd_event *ev)
 {
   while (line.n && is_blank(line.p[line.n - 1]))
     line.n--;
@@ -235,12 +229,11 @@ int smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtp
   if (high && !may_be_high(ev->verb, a))
     smtpf_event_violate(ev, r ? 501 : 500, SMTPF_LIT("5.5.2"), SMTPF_LIT("Command with bytes beyond ASCII"));
   else if (r && r->argument == PATH)
-    return parse_path(ev, rest, high, a);
+    parse_path(ev, rest, a);
   else if (r && r->argument == CHUNK)
     parse_chunk(ev, rest);
   else if (r && r->argument == NEEDED && !rest.n)
     bad_argument(ev, SMTPF_LIT("Command needs an argument"));
   else if (r && r->argument == NONE && rest.n)
     bad_argument(ev, SMTPF_LIT("Command takes no argument"));
-  return 0;
 }

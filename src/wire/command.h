@@ -30,14 +30,14 @@ int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev);
 /* Reads a line without its CRLF. The event becomes COMMAND or VIOLATION; all its strings point into the line. The path
  * of MAIL and RCPT is found, not judged, and may still lack its brackets. `high` is of smtpf_line_check(). 1 when
  * SMTPUTF8 is among the parameters of MAIL. */
-int smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtpf_smtpd_event *ev);
+void smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smtpf_smtpd_event *ev);
 
 /* 1 when nothing may be sent behind this command before its reply has come (RFC 2920 3.1, RFC 3207 4, RFC 4954 4). */
 int smtpf_verb_is_last(int verb);
 
-/* Judges the parameters of MAIL or RCPT by what was announced. 1 when they may pass; else 0, and the event is a
- * violation. *utf8 is 1 when SMTPUTF8 is among them. */
-int smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a, int *utf8);
+/* Judges the parameters of MAIL or RCPT by what was announced. The event becomes a violation where they may not pass.
+ */
+void smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a);
 
 /* A word of up to eight bytes as a number, without regard to ASCII case; 0 for a longer one. Only letters and digits
  * are told apart for certain, from each other and from all printable bytes. */

@@ -104,12 +104,6 @@ static const struct param {
 
 enum { N_PARAMS = sizeof params / sizeof params[0] };
 
-static int refuse(smtpf_smtpd_event *ev, int code, smtpf_str enhanced, smtpf_str text)
-{
-  smtpf_event_violate(ev, code, enhanced, text);
-  return 0;
-}
-
 static const struct param *find_param(int verb, smtpf_str key, const smtpf_announced *a)
 {
   uint64_t w = smtpf_word(key);
@@ -125,26 +119,41 @@ static int too_big(smtpf_str size, const smtpf_announced *a)
   return a->message_max && smtpf_str_uint(size, UINT64_MAX, &n) == SMTPF_OK && n > a->message_max;
 }
 
-int smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a, int *utf8)
+/* One parameter: 0, or what is wrong with it. */
+static const char *find_fault(const struct param *p, smtpf_str value, const smtpf_announced *a, int *code)
+{
+  *code = 555;
+  if (!p)
+    return "Parameter not announced";
+  if (p->good == is_body && !is_body(value))
+    return "Body type not announced";
+  *code = 501;
+  if (!p->good(value))
+    return "Parameter with a bad value";
+  *code = 552;
+  return p->good == is_size && too_big(value, a) ? "Message too big: limit message_max" : NULL;
+}
+
+void smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a)
 {
   smtpf_str rest = ev->params, key, value;
   unsigned seen = 0;
-  int r;
-  *utf8 = 0;
-  while ((r = smtpf_param_next(&rest, &key, &value)) == SMTPF_OK) {
+  int r, code = 501;
+  const char *fault = NULL;
+  while (!fault && (r = smtpf_param_next(&rest, &key, &value)) == SMTPF_OK) {
     const struct param *p = find_param(ev->verb, key, a);
-    if (!p)
-      return refuse(ev, 555, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter not announced"));
-    unsigned bit = 1u << (p - params);
-    if (seen & bit)
-      return refuse(ev, 501, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter given twice"));
+    fault = find_fault(p, value, a, &code);
+    unsigned bit = p ? 1u << (p - params) : 0;
+    if (!fault && seen & bit) {
+      code = 501;
+      fault = "Parameter given twice";
+    }
     seen |= bit;
-    if (!p->good(value))
-      return p->good == is_body ? refuse(ev, 555, SMTPF_LIT("5.5.4"), SMTPF_LIT("Body type not announced"))
-                                : refuse(ev, 501, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter with a bad value"));
-    if (p->good == is_size && too_big(value, a))
-      return refuse(ev, 552, SMTPF_LIT("5.3.4"), SMTPF_LIT("Message too big: limit message_max"));
-    *utf8 |= p->extension == SMTPF_EXT_SMTPUTF8;
   }
-  return r == SMTPF_EPARSE ? refuse(ev, 501, SMTPF_LIT("5.5.4"), SMTPF_LIT("Parameter with a bad syntax")) : 1;
+  if (!fault && r == SMTPF_EPARSE) {
+    code = 501;
+    fault = "Parameter with a bad syntax";
+  }
+  if (fault)
+    smtpf_event_violate(ev, code, code == 552 ? SMTPF_LIT("5.3.4") : SMTPF_LIT("5.5.4"), smtpf_str_of(fault));
 }

@@ -69,7 +69,6 @@ void smtpf_smtpd_forget(smtpf_smtpd *c)
 {
   c->bdat = SMTPF_BDAT_NONE;
   c->recipients = 0;
-  c->utf8 = 0;
 }
 
 void smtpf_smtpd_tls(smtpf_smtpd *c)
@@ -191,18 +190,14 @@ static int take_command(smtpf_smtpd *c, smtpf_str whole, const char **in, size_t
   int high;
   if (!smtpf_line_check(&line, &high, ev))
     return violated(c, ev, *n);
-  int utf8 = smtpf_command_parse(line, high, &a, ev);
+  smtpf_command_parse(line, high, &a, ev);
   if (whole.n > c->line_max && ev->verb != SMTPF_VERB_AUTH)
     return too_long(c, ev, *n);
-  if (ev->kind == SMTPF_SMTPD_COMMAND && ev->verb == SMTPF_VERB_RCPT && high && !c->utf8)
-    smtpf_event_violate(ev, 553, SMTPF_LIT("5.6.7"), SMTPF_LIT("Address beyond ASCII in mail without SMTPUTF8"));
   if (ev->kind != SMTPF_SMTPD_COMMAND || !in_sequence(c, ev))
     return violated(c, ev, *n);
   c->verb = (uint8_t)ev->verb;
   if (ev->verb == SMTPF_VERB_BDAT)
     return begin_chunk(c, ev);
-  if (ev->verb == SMTPF_VERB_MAIL)
-    c->utf8_next = utf8 != 0;
   if ((ev->verb == SMTPF_VERB_MAIL || ev->verb == SMTPF_VERB_RCPT) && ev->arg.p[0] != '<' &&
       add_brackets(c, whole, ev) != SMTPF_OK)
     return SMTPF_ENOMEM;

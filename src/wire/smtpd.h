@@ -78,9 +78,7 @@ struct smtpf_smtpd {
   unsigned early : 1;    /* but something did */
   unsigned fatal : 1;    /* close after the due answer */
   unsigned chunk_last : 1;
-  unsigned utf8 : 1;      /* the transaction is one of SMTPUTF8 */
-  unsigned utf8_next : 1; /* the transaction that the due MAIL would begin */
-  unsigned after_cr : 1;  /* SKIP: the last byte was CR */
+  unsigned after_cr : 1; /* SKIP: the last byte was CR */
 };
 
 enum { SMTPF_AUTH_LINE_MAX = 12288 }; /* RFC 4954 section 4 */

@@ -144,13 +144,8 @@ static void settle_command(smtpf_smtpd *c, int code)
     c->extended = c->verb != SMTPF_VERB_HELO;
     smtpf_smtpd_forget(c);
     break;
-  case SMTPF_VERB_MAIL:
-    if (!ok)
-      break;
-    smtpf_smtpd_forget(c);
-    c->utf8 = c->utf8_next;
-    break;
   case SMTPF_VERB_RCPT: c->recipients += ok ? 1u : 0u; break;
+  case SMTPF_VERB_MAIL:
   case SMTPF_VERB_RSET:
     if (ok)
       smtpf_smtpd_forget(c);
@@ -211,7 +206,7 @@ static int give(smtpf_smtpd *c, const smtpf_verdict *v, int code, smtpf_str enha
   if (c->due == SMTPF_DUE_CHUNK && c->refusal) {
     n = write_refusal(c, out, cap);
     code = c->refusal;
-  } else if (c->due == SMTPF_DUE_MESSAGE && c->lmtp) {
+  } else if (c->due == SMTPF_DUE_MESSAGE && c->lmtp && c->recipients) {
     n = write_each(c, v, code, enhanced, text, out, cap);
   } else {
     n = write_one(c, code, enhanced, text, out, cap);
