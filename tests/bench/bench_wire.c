@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * bench_wire: what the codec of the wire costs, in memory, against two limits written down here: a parser of one fixed
- * dialogue, and a scan of blocks of 64 bytes by masks that does the same four things to a message (unstuff, strict CRLF,
- * NUL, line length) and copies it. All interleaved in one process. Prints one JSON object of figures; run.py repeats
- * it and takes medians.
+ * dialogue, and a scan of blocks of 64 bytes by masks that does the same four things to a message (unstuff, strict
+ * CRLF, NUL, line length) and copies it. All interleaved in one process. Prints one JSON object of figures; run.py
+ * repeats it and takes medians.
  */
 #define _GNU_SOURCE
 #include <smtpfilter/ext/mail.h>
@@ -58,10 +58,10 @@ static const char dialogue[] = "EHLO mail-ej1-f45.google.example\r\n"
                                "QUIT\r\n";
 
 static const smtpf_smtpd_options options = {
-  .size = sizeof options,
-  .hostname = {"mx.example.net", 14},
-  .extensions = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_8BITMIME | SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_DSN |
-                SMTPF_EXT_CHUNKING,
+    .size = sizeof options,
+    .hostname = {"mx.example.net", 14},
+    .extensions = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_8BITMIME | SMTPF_EXT_ENHANCEDSTATUSCODES |
+                  SMTPF_EXT_DSN | SMTPF_EXT_CHUNKING,
 };
 
 /* Each line found, its bytes looked at, its verb, path and parameters read, the path parsed. */
@@ -113,8 +113,8 @@ static long with_replies(long times)
       if ((ev.verb == SMTPF_VERB_MAIL || ev.verb == SMTPF_VERB_RCPT) && smtpf_path_parse(ev.arg, &path) != SMTPF_OK)
         die("a path was refused");
       found += ev.verb;
-      if (smtpf_smtpd_reply(c, ev.verb == SMTPF_VERB_DATA ? 451 : 250, SMTPF_LIT("2.0.0"), SMTPF_LIT("OK"), out, sizeof out) <
-          0)
+      if (smtpf_smtpd_reply(c, ev.verb == SMTPF_VERB_DATA ? 451 : 250, SMTPF_LIT("2.0.0"), SMTPF_LIT("OK"), out,
+                            sizeof out) < 0)
         die("no reply");
     }
     smtpf_smtpd_free(c);
@@ -169,7 +169,7 @@ static int limit_line(const char *p, const char *lf)
     die("limit: a path");
   while (p < end) {
     const char *word_start = ++p;
-    while (p < end && *p > ' ')
+    while (p<end && * p> ' ')
       p++;
     if (p == word_start)
       die("limit: a parameter");
@@ -197,7 +197,8 @@ static void bench_commands(void)
   static const struct {
     const char *name;
     long (*run)(long);
-  } ways[] = {{"command_parse_ns", parse_only}, {"command_with_reply_ns", with_replies}, {"limit_parse_ns", limit_parse}};
+  } ways[] = {
+      {"command_parse_ns", parse_only}, {"command_with_reply_ns", with_replies}, {"limit_parse_ns", limit_parse}};
   enum { WAYS = sizeof ways / sizeof ways[0], TIMES = 100000 };
   double ns[WAYS][ROUNDS];
   long want = parse_only(1) * TIMES;
@@ -274,8 +275,8 @@ static uint64_t mask64(const char *p, char c)
   return m;
 }
 
-/* The limit: CR, LF, NUL and dots of a block as masks of 64 bits, paired by shifts. The message is known to be proper, so
- * that what the masks find wrong ends the run; the last bytes are copied unseen. */
+/* The limit: CR, LF, NUL and dots of a block as masks of 64 bits, paired by shifts. The message is known to be proper,
+ * so that what the masks find wrong ends the run; the last bytes are copied unseen. */
 static size_t limit_masks(const char *p, size_t n, char *out)
 {
   uint64_t cr_before = 0, lf_before = 0;

@@ -2,22 +2,11 @@
  *
  * The scan of a message, and the stretches found by blocks under it.
  */
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "wire/plain.h"
 #include "wire/scan.h"
+#include "wire_suites.h"
 
 enum { ROOM = 4096 };
-
-static uint64_t next_random(uint64_t *x)
-{
-  *x ^= *x >> 12;
-  *x ^= *x << 25;
-  *x ^= *x >> 27;
-  return *x * UINT64_C(2685821657736338717);
-}
 
 /* Letters with, now and then, what matters: the thinner, the longer the plain stretches. */
 static size_t nasty(char *p, size_t max, uint64_t *x, unsigned thin)
@@ -61,7 +50,7 @@ START_TEST(plain_is_what_it_says)
 {
   uint64_t x = 88172645463325252u;
   char room[ROOM];
-  for (int round = 0; round < 60000; round++) {
+  for (int round = 0; round < 20000; round++) {
     static const size_t sizes[] = {5, 20, 40, 70, 140, 300, 1000};
     room[0] = "a\n."[round % 3];
     size_t n = nasty(room + 1, sizes[round % 7], &x, 2 + (unsigned)(next_random(&x) % 200));
@@ -199,7 +188,7 @@ START_TEST(scan_agrees_with_a_slow_reader)
   static char message[ROOM + 8];
   static struct result want, got;
   uint64_t x = 4101842887655102017u;
-  for (int round = 0; round < 40000; round++) {
+  for (int round = 0; round < 12000; round++) {
     static const size_t sizes[] = {12, 60, 200, 900, ROOM}, pieces[] = {1, 7, 64, 5000};
     size_t n = nasty(message, sizes[round % 5], &x, 2 + (unsigned)(next_random(&x) % 300));
     memcpy(message + n, "\r\n.\r\n", 5);
@@ -260,22 +249,17 @@ START_TEST(bytes_behind_the_end_are_not_judged)
 }
 END_TEST
 
-int main(void)
+Suite *smtpf_suite_wire_scan(void)
 {
   Suite *suite = suite_create("wire scan");
-  TCase *c = tcase_create("scan");
-  tcase_set_timeout(c, 120);
-  tcase_add_test(c, plain_is_what_it_says);
-  tcase_add_test(c, plain_sees_every_place);
-  tcase_add_test(c, tail_counts_from_the_last_lf);
-  tcase_add_test(c, printable_sees_every_place);
-  tcase_add_test(c, scan_agrees_with_a_slow_reader);
-  tcase_add_test(c, line_limit_is_exact);
-  tcase_add_test(c, bytes_behind_the_end_are_not_judged);
-  suite_add_tcase(suite, c);
-  SRunner *r = srunner_create(suite);
-  srunner_run_all(r, CK_NORMAL);
-  int failed = srunner_ntests_failed(r);
-  srunner_free(r);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  const TTest *const tests[] = {plain_is_what_it_says,
+                                plain_sees_every_place,
+                                tail_counts_from_the_last_lf,
+                                printable_sees_every_place,
+                                scan_agrees_with_a_slow_reader,
+                                line_limit_is_exact,
+                                bytes_behind_the_end_are_not_judged,
+                                NULL};
+  add_case(suite, "scan", tests);
+  return suite;
 }

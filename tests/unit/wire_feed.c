@@ -10,7 +10,7 @@ static void *grow(void *p, size_t *cap, size_t want)
 {
   if (want <= *cap)
     return p;
-  *cap = want * 2;
+  *cap = want * 2 + 512;
   p = realloc(p, *cap);
   if (!p)
     abort();
@@ -34,17 +34,24 @@ static void say(struct feed *f, const char *format, ...)
 
 static void say_escaped(struct feed *f, const char *p, size_t n)
 {
+  static const char hex[] = "0123456789abcdef";
+  f->log = grow(f->log, &f->log_cap, f->log_n + 4 * n + 1);
+  char *to = f->log + f->log_n;
   for (size_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)p[i];
-    if (c == '\r')
-      say(f, "\\r");
-    else if (c == '\n')
-      say(f, "\\n");
-    else if (c < ' ' || c > '~' || c == '\\')
-      say(f, "\\x%02x", c);
-    else
-      say(f, "%c", c);
+    if (c >= ' ' && c <= '~' && c != '\\') {
+      *to++ = (char)c;
+      continue;
+    }
+    *to++ = '\\';
+    *to++ = c == '\r' ? 'r' : c == '\n' ? 'n' : 'x';
+    if (c != '\r' && c != '\n') {
+      *to++ = hex[c >> 4];
+      *to++ = hex[c & 15];
+    }
   }
+  *to = '\0';
+  f->log_n = (size_t)(to - f->log);
 }
 
 static uint64_t next_random(uint64_t *x)
@@ -58,19 +65,19 @@ static uint64_t next_random(uint64_t *x)
 smtpf_smtpd_options feed_options(void)
 {
   return (smtpf_smtpd_options){
-    .size = sizeof(smtpf_smtpd_options),
-    .hostname = SMTPF_LIT("mx.example.net"),
-    .auth = SMTPF_LIT("PLAIN LOGIN"),
-    .extensions = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 |
-                  SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_DSN | SMTPF_EXT_CHUNKING | SMTPF_EXT_AUTH,
+      .size = sizeof(smtpf_smtpd_options),
+      .hostname = SMTPF_LIT("mx.example.net"),
+      .auth = SMTPF_LIT("PLAIN LOGIN"),
+      .extensions = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 |
+                    SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_DSN | SMTPF_EXT_CHUNKING | SMTPF_EXT_AUTH,
   };
 }
 
 static void answer(struct feed *f, int code, const char *enhanced, const char *text)
 {
   char out[SMTPF_REPLY_MAX * 4];
-  int n = smtpf_smtpd_reply(f->codec, code, (smtpf_str){enhanced, strlen(enhanced)}, (smtpf_str){text, strlen(text)}, out,
-                            sizeof out);
+  int n = smtpf_smtpd_reply(f->codec, code, (smtpf_str){enhanced, strlen(enhanced)}, (smtpf_str){text, strlen(text)},
+                            out, sizeof out);
   if (n < 0)
     abort();
   if (!n)
@@ -103,15 +110,15 @@ static void answer_command(struct feed *f, const smtpf_smtpd_event *ev)
     int code;
     const char *enhanced, *text;
   } usual[SMTPF_VERB_UNKNOWN + 1] = {
-    [SMTPF_VERB_HELO] = {250, "", "hello"},         [SMTPF_VERB_EHLO] = {250, "", "hello"},
-    [SMTPF_VERB_LHLO] = {250, "", "hello"},         [SMTPF_VERB_MAIL] = {250, "2.1.0", "OK"},
-    [SMTPF_VERB_RCPT] = {250, "2.1.5", "OK"},       [SMTPF_VERB_DATA] = {354, "", "Go on"},
-    [SMTPF_VERB_BDAT] = {354, "", "Go on"},         [SMTPF_VERB_RSET] = {250, "2.0.0", "OK"},
-    [SMTPF_VERB_NOOP] = {250, "2.0.0", "OK"},       [SMTPF_VERB_QUIT] = {221, "2.0.0", "Bye"},
-    [SMTPF_VERB_VRFY] = {252, "2.5.2", "Perhaps"},  [SMTPF_VERB_EXPN] = {502, "5.5.1", "No"},
-    [SMTPF_VERB_HELP] = {214, "2.0.0", "RFC 5321"}, [SMTPF_VERB_AUTH] = {334, "", "VXNlcm5hbWU6"},
-    [SMTPF_VERB_STARTTLS] = {220, "2.0.0", "Go on"}, [SMTPF_VERB_XCLIENT] = {220, "", "mx.example.net ESMTP"},
-    [SMTPF_VERB_XFORWARD] = {250, "2.0.0", "OK"},   [SMTPF_VERB_UNKNOWN] = {500, "5.5.1", "Unknown command"},
+      [SMTPF_VERB_HELO] = {250, "", "hello"},          [SMTPF_VERB_EHLO] = {250, "", "hello"},
+      [SMTPF_VERB_LHLO] = {250, "", "hello"},          [SMTPF_VERB_MAIL] = {250, "2.1.0", "OK"},
+      [SMTPF_VERB_RCPT] = {250, "2.1.5", "OK"},        [SMTPF_VERB_DATA] = {354, "", "Go on"},
+      [SMTPF_VERB_BDAT] = {354, "", "Go on"},          [SMTPF_VERB_RSET] = {250, "2.0.0", "OK"},
+      [SMTPF_VERB_NOOP] = {250, "2.0.0", "OK"},        [SMTPF_VERB_QUIT] = {221, "2.0.0", "Bye"},
+      [SMTPF_VERB_VRFY] = {252, "2.5.2", "Perhaps"},   [SMTPF_VERB_EXPN] = {502, "5.5.1", "No"},
+      [SMTPF_VERB_HELP] = {214, "2.0.0", "RFC 5321"},  [SMTPF_VERB_AUTH] = {334, "", "VXNlcm5hbWU6"},
+      [SMTPF_VERB_STARTTLS] = {220, "2.0.0", "Go on"}, [SMTPF_VERB_XCLIENT] = {220, "", "mx.example.net ESMTP"},
+      [SMTPF_VERB_XFORWARD] = {250, "2.0.0", "OK"},    [SMTPF_VERB_UNKNOWN] = {500, "5.5.1", "Unknown command"},
   };
   int code = f->refuse[ev->verb];
   if (code)
@@ -122,6 +129,8 @@ static void answer_command(struct feed *f, const smtpf_smtpd_event *ev)
 
 static void flush_body(struct feed *f)
 {
+  if (f->keep_body)
+    return;
   if (f->body_n > 512) {
     uint64_t h = UINT64_C(14695981039346656037);
     for (size_t i = 0; i < f->body_n; i++)

@@ -21,6 +21,7 @@ struct feed {
   smtpf_smtpd *codec;
   int refuse[SMTPF_VERB_UNKNOWN + 1]; /* by verb: the code it is answered with, 0 for the usual one */
   int flags;                          /* 1: log `pipelined`, which depends on how the input is cut */
+  int keep_body;                      /* 1: `body` keeps all pieces, and the log has none */
   int bad_body;                       /* 1 when a BODY event held what it may not */
   size_t held_max;                    /* most memory the codec held while it waited for input */
   uint64_t seed;
