@@ -127,10 +127,10 @@ size_t smtpf_header_feed(smtpf_header *h, const char *p, size_t n)
     const uint64_t offset = h->bytes;
     h->bytes += len + (lf != NULL);
     at += len + (lf != NULL);
-    if (h->state == LINE_START && len > (line[0] == '\r' && !h->cr)) {
-      /* A CR held back from the piece before begins this line: it is text. */
+    /* A CR held back from the piece before begins this line; one alone in this piece may yet belong to its end. */
+    const size_t undecided = !h->cr && line[0] == '\r';
+    if (h->state == LINE_START && len > undecided)
       start_line(h, h->cr ? '\r' : line[0], h->cr ? offset - 1 : offset);
-    }
     if (h->state == LINE_START && lf) {
       /* Nothing, or a CR alone, before the LF: the empty line. */
       report(h, h->cr ? offset - 1 : offset);
