@@ -7,7 +7,7 @@
 
 /* Room comes in these sizes. The difference of any two neighbours is itself a size, so that the end an array no
  * longer needs can always be given back. */
-static const uint8_t sizes[SMTPF_POOL_CLASSES] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128};
+static const uint16_t sizes[SMTPF_POOL_CLASSES] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
 
 /* The smallest class that holds `count`. */
 static unsigned class_of(unsigned count)
@@ -34,13 +34,16 @@ static int enlarge(smtpf_pool *pool, const smtpf_mem *mem, uint32_t want)
   return SMTPF_OK;
 }
 
-int smtpf_pool_init(smtpf_pool *pool, const smtpf_mem *mem, size_t elem, uint32_t reserved)
+int smtpf_pool_init(smtpf_pool *pool, const smtpf_mem *mem, size_t elem, uint32_t reserved, uint32_t room)
 {
-  smtpf_pool p = {.elem = (uint32_t)elem};
-  if (enlarge(&p, mem, reserved) != SMTPF_OK)
+  smtpf_pool p = {.elem = (uint32_t)elem, .used = reserved, .live = reserved};
+  p.cap = room > reserved ? room : reserved;
+  if (p.cap > SIZE_MAX / elem)
+    return SMTPF_ENOMEM;
+  p.v = smtpf_mem_alloc(mem, p.cap * elem);
+  if (!p.v)
     return SMTPF_ENOMEM;
   memset(p.v, 0, reserved * elem);
-  p.used = reserved;
   *pool = p;
   return SMTPF_OK;
 }
@@ -56,6 +59,7 @@ static void give(smtpf_pool *pool, uint32_t base, unsigned class)
 {
   memcpy(smtpf_pool_at(pool, base), &pool->free[class], sizeof(uint32_t));
   pool->free[class] = base;
+  pool->live -= sizes[class];
 }
 
 /* An array of class `class`, 0 without memory. */
@@ -64,12 +68,14 @@ static uint32_t take(smtpf_pool *pool, const smtpf_mem *mem, unsigned class)
   uint32_t base = pool->free[class];
   if (base) {
     memcpy(&pool->free[class], smtpf_pool_at(pool, base), sizeof(uint32_t));
+    pool->live += sizes[class];
     return base;
   }
   if (pool->used > UINT32_MAX - sizes[class] || enlarge(pool, mem, pool->used + sizes[class]) != SMTPF_OK)
     return 0;
   base = pool->used;
   pool->used += sizes[class];
+  pool->live += sizes[class];
   return base;
 }
 
@@ -105,5 +111,23 @@ void smtpf_pool_remove(smtpf_pool *pool, uint32_t base, unsigned count, unsigned
   if (count == 1)
     give(pool, base, before);
   else if (before != after)
-    give(pool, base + sizes[after], class_of((unsigned)sizes[before] - sizes[after]));
+    give(pool, base + sizes[after], class_of((unsigned)(sizes[before] - sizes[after])));
+}
+
+void smtpf_pool_drop(smtpf_pool *pool, uint32_t base, unsigned count)
+{
+  if (count)
+    give(pool, base, class_of(count));
+}
+
+int smtpf_pool_copy(smtpf_pool *pool, const smtpf_mem *mem, const smtpf_pool *from, uint32_t *base, unsigned count)
+{
+  if (!count)
+    return SMTPF_OK;
+  uint32_t to = take(pool, mem, class_of(count));
+  if (!to)
+    return SMTPF_ENOMEM;
+  memcpy(smtpf_pool_at(pool, to), smtpf_pool_at(from, *base), (size_t)count * pool->elem);
+  *base = to;
+  return SMTPF_OK;
 }

@@ -3,16 +3,16 @@
  * trie: which of many prefixes is the longest that contains an address.
  *
  * A node stands for six bits of the address: sixty-four slots. Bitmaps say what a slot holds, and where it is in the
- * node's arrays is the number of set bits before its own:
+ * node's arrays follows from the number of set bits before its own:
  *
- *     child  a node below             leaf  the only prefix below, whole
+ *     child  a node below             leaf  the only one to four prefixes below, whole; how many more than one: more
  *     full   a prefix of six bits     part  prefixes of none to five bits, as a binary heap: bit (1 << n) + first n
  * bits
  *
- * A lone prefix costs a leaf and no node. Levels at which nothing branches are left out, four at most: the bits that
- * are skipped stand in the node below them. IPv4 addresses get four zero bits in front, so that their last level is
- * full. A prefix of n > 0 bits belongs to the level of its last bit; which nodes there are follows from the set alone,
- * save that chains of more than four skipped levels are cut where the first two prefixes met.
+ * Few prefixes cost leaves and no node, and lie side by side: a look-up in a large set misses the cache once or
+ * twice. Levels at which nothing branches are left out, four at most: the bits that are skipped stand in the node below
+ * them. IPv4 addresses get four zero bits in front, so that their last level is full. A prefix of n > 0 bits belongs to
+ * the level of its last bit.
  */
 #include <smtpfilter/ext/mail.h>
 #include <string.h>
@@ -21,10 +21,11 @@
 #include "base/str.h"
 #include "mail/pool.h"
 
-enum { STRIDE = 6, SLOTS = 1 << STRIDE, SKIP_MAX = 4, PAD4 = 4 };
+enum { STRIDE = 6, SLOTS = 1 << STRIDE, SKIP_MAX = 4, LEAVES_MAX = 4, PAD4 = 4 };
 
 struct node {
   uint64_t child, leaf, full, part;
+  uint64_t more[2];               /* leaves of a slot less one, as a binary number: its low and its high bit */
   uint32_t nodes, leaves, values; /* arrays in the pools; values: those of `full`, then those of `part` */
   uint32_t skip;                  /* levels left out above it << 24, and their bits */
 };
@@ -42,12 +43,13 @@ struct leaf6 {
   uint32_t bits[4], len, value;
 };
 
+/* The pools: nodes (0 is the root of IPv4, 1 of IPv6), values, leaf4, leaf6. */
+enum { NODES, VALUES, LEAVES, POOLS = LEAVES + 2 };
+
 struct smtpf_trie {
   smtpf_mem mem;
   size_t count;
-  smtpf_pool nodes; /* 0 is the root of IPv4, 1 of IPv6 */
-  smtpf_pool values;
-  smtpf_pool leaves[2]; /* leaf4, leaf6 */
+  smtpf_pool pool[POOLS];
 };
 
 /* ---- bits --------------------------------------------------------------------------------------- */
@@ -164,7 +166,7 @@ static smtpf_prefix prefix_of(struct key k, int family)
 
 static struct key leaf_key(const smtpf_trie *t, unsigned which, uint32_t index, uint32_t *value)
 {
-  const void *p = smtpf_pool_at(&t->leaves[which], index);
+  const void *p = smtpf_pool_at(&t->pool[LEAVES + which], index);
   if (which == 0) {
     const struct leaf4 *l = p;
     *value = l->value;
@@ -176,36 +178,86 @@ static struct key leaf_key(const smtpf_trie *t, unsigned which, uint32_t index, 
       .hi = (uint64_t)l->bits[0] << 32 | l->bits[1], .lo = (uint64_t)l->bits[2] << 32 | l->bits[3], .len = l->len};
 }
 
-static int leaf_insert(smtpf_trie *t, unsigned which, uint32_t *base, uint64_t set, unsigned slot, const struct key *k,
+/* How many leaves are in the slots of `slots`. */
+static inline unsigned leaves_in(const struct node *n, uint64_t slots)
+{
+  return ones(n->leaf & slots) + ones(n->more[0] & slots) + 2 * ones(n->more[1] & slots);
+}
+
+static inline unsigned leaves_of(const struct node *n, unsigned slot)
+{
+  return (unsigned)((n->leaf >> slot & 1) + (n->more[0] >> slot & 1) + 2 * (n->more[1] >> slot & 1));
+}
+
+/* Index of the slot's first leaf. */
+static inline uint32_t first_leaf(const struct node *n, unsigned slot)
+{
+  return n->leaves + leaves_in(n, bit(slot) - 1);
+}
+
+static void set_leaves_of(struct node *n, unsigned slot, unsigned count)
+{
+  const uint64_t values[] = {count > 0, (count - 1) & 1, (count - 1) >> 1 & 1};
+  uint64_t *const sets[] = {&n->leaf, &n->more[0], &n->more[1]};
+  for (int i = 0; i < 3; i++)
+    *sets[i] = (*sets[i] & ~bit(slot)) | (count ? values[i] : 0) << slot;
+}
+
+/* Adds a leaf to a slot that has fewer than LEAVES_MAX. */
+static int leaf_insert(smtpf_trie *t, unsigned which, struct node *n, unsigned slot, const struct key *k,
                        uint32_t value)
 {
   struct leaf4 l4 = {(uint32_t)(k->hi >> (32 - PAD4)), k->len, value};
   struct leaf6 l6 = {
       {(uint32_t)(k->hi >> 32), (uint32_t)k->hi, (uint32_t)(k->lo >> 32), (uint32_t)k->lo}, k->len, value};
   const void *leaf = which == 0 ? (const void *)&l4 : (const void *)&l6;
-  return smtpf_pool_insert(&t->leaves[which], &t->mem, base, ones(set), rank(set, slot), leaf);
+  const unsigned at = leaves_in(n, bit(slot) - 1);
+  int r = smtpf_pool_insert(&t->pool[LEAVES + which], &t->mem, &n->leaves, leaves_in(n, UINT64_MAX), at, leaf);
+  if (r == SMTPF_OK)
+    set_leaves_of(n, slot, leaves_of(n, slot) + 1);
+  return r;
 }
 
-/* Gives the leaf a new value if it is k's. 1 when it is. */
-static int leaf_replace(smtpf_trie *t, unsigned which, uint32_t index, const struct key *k, uint32_t value)
+/* Gives k's leaf a new value if the slot has one. 1 when it has. */
+static int leaf_replace(smtpf_trie *t, unsigned which, const struct node *n, unsigned slot, const struct key *k,
+                        uint32_t value)
 {
-  uint32_t before;
-  const struct key old = leaf_key(t, which, index, &before);
-  if (old.len != k->len || old.hi != k->hi || old.lo != k->lo)
-    return 0;
-  void *p = smtpf_pool_at(&t->leaves[which], index);
-  if (which == 0)
-    ((struct leaf4 *)p)->value = value;
-  else
-    ((struct leaf6 *)p)->value = value;
-  return 1;
+  uint32_t before, at = first_leaf(n, slot), end = at + leaves_of(n, slot);
+  for (; at < end; at++) {
+    const struct key old = leaf_key(t, which, at, &before);
+    if (old.len != k->len || old.hi != k->hi || old.lo != k->lo)
+      continue;
+    void *p = smtpf_pool_at(&t->pool[LEAVES + which], at);
+    if (which == 0)
+      ((struct leaf4 *)p)->value = value;
+    else
+      ((struct leaf6 *)p)->value = value;
+    return 1;
+  }
+  return 0;
+}
+
+/* The longest of a slot's leaves that contains the address. Its length, 0 when there is none. */
+static unsigned leaf_find(const smtpf_trie *t, unsigned which, const struct node *n, unsigned slot, const struct key *k,
+                          uint32_t *value)
+{
+  uint32_t at = first_leaf(n, slot), end = at + leaves_of(n, slot), v;
+  unsigned best = 0;
+  for (; at < end; at++) {
+    const struct key leaf = leaf_key(t, which, at, &v);
+    if (leaf.len > best && shared(&leaf, k) >= leaf.len) {
+      best = leaf.len;
+      *value = v;
+    }
+  }
+  return best;
 }
 
 /* ---- growing ------------------------------------------------------------------------------------ */
 
 static struct node *node_at(const smtpf_trie *t, uint32_t index)
 {
-  return (struct node *)t->nodes.v + index;
+  return (struct node *)t->pool[NODES].v + index;
 }
 
 /* Puts into node n, at level `pos`, a prefix that belongs there. 1 when it is new, 0 when it replaced a value. */
@@ -216,53 +268,62 @@ static int put_value(smtpf_trie *t, struct node *n, unsigned pos, const struct k
   uint64_t *set = len == STRIDE ? &n->full : &n->part;
   const unsigned at = (len == STRIDE ? 0 : fulls) + rank(*set, place);
   if (*set & bit(place)) {
-    *(uint32_t *)smtpf_pool_at(&t->values, n->values + at) = value;
+    *(uint32_t *)smtpf_pool_at(&t->pool[VALUES], n->values + at) = value;
     return 0;
   }
-  int r = smtpf_pool_insert(&t->values, &t->mem, &n->values, fulls + ones(n->part), at, &value);
+  int r = smtpf_pool_insert(&t->pool[VALUES], &t->mem, &n->values, fulls + ones(n->part), at, &value);
   if (r != SMTPF_OK)
     return r;
   *set |= bit(place);
   return 1;
 }
 
-/* Two prefixes meet in a slot of node `index`: the leaf there gives way to a node that holds it, at the level where
- * they part or one of them belongs, or on the way to it. SMTPF_OK, or SMTPF_ENOMEM with nothing changed. */
-static int split_leaf(smtpf_trie *t, unsigned which, uint32_t index, unsigned pos, const struct key *k)
+/* Where a node for the leaves of a slot and k must be: at the level at which two of them part, or one belongs. */
+static unsigned split_level(const struct key *old, unsigned count, const struct key *k)
+{
+  unsigned level = home(k);
+  for (unsigned i = 0; i < count; i++) {
+    const unsigned part = shared(&old[i], k) / STRIDE * STRIDE;
+    level = part < level ? part : level;
+    level = home(&old[i]) < level ? home(&old[i]) : level;
+  }
+  return level;
+}
+
+/* A slot of node `index` has all the leaves it can have, and k comes: they give way to a node that holds them, at
+ * the level where they part or on the way to it. SMTPF_OK, or SMTPF_ENOMEM with nothing changed. */
+static int split_leaves(smtpf_trie *t, unsigned which, uint32_t index, unsigned pos, const struct key *k)
 {
   struct node *n = node_at(t, index);
   const unsigned slot = slot_at(k, pos);
-  uint32_t value;
-  const struct key old = leaf_key(t, which, n->leaves + rank(n->leaf, slot), &value);
-  unsigned level = shared(&old, k) / STRIDE * STRIDE;
-  level = level < home(k) ? level : home(k);
-  level = level < home(&old) ? level : home(&old);
-  unsigned skip = (level - pos) / STRIDE - 1;
+  struct key old[LEAVES_MAX];
+  uint32_t value[LEAVES_MAX];
+  for (unsigned i = 0; i < LEAVES_MAX; i++)
+    old[i] = leaf_key(t, which, first_leaf(n, slot) + i, &value[i]);
+  unsigned skip = (split_level(old, LEAVES_MAX, k) - pos) / STRIDE - 1;
   skip = skip < SKIP_MAX ? skip : SKIP_MAX;
-  level = pos + (1 + skip) * STRIDE;
+  const unsigned level = pos + (1 + skip) * STRIDE;
 
-  struct node below = {.skip = skip ? skip << 24 | bits_at(&old, pos + STRIDE, skip * STRIDE) : 0};
-  const int is_value = home(&old) == level;
-  int r;
-  if (is_value) {
-    r = put_value(t, &below, level, &old, value);
-  } else {
-    r = leaf_insert(t, which, &below.leaves, 0, slot_at(&old, level), &old, value);
-    below.leaf = bit(slot_at(&old, level));
-  }
-  if (r < 0)
-    return r;
+  struct node below = {.skip = skip ? skip << 24 | bits_at(k, pos + STRIDE, skip * STRIDE) : 0};
+  int r = SMTPF_OK;
+  for (unsigned i = 0; i < LEAVES_MAX && r >= 0; i++)
+    r = home(&old[i]) == level ? put_value(t, &below, level, &old[i], value[i])
+                               : leaf_insert(t, which, &below, slot_at(&old[i], level), &old[i], value[i]);
   uint32_t base = n->nodes;
-  r = smtpf_pool_insert(&t->nodes, &t->mem, &base, ones(n->child), rank(n->child, slot), &below);
-  if (r != SMTPF_OK) {
-    smtpf_pool_remove(is_value ? &t->values : &t->leaves[which], is_value ? below.values : below.leaves, 1, 0);
+  if (r >= 0)
+    r = smtpf_pool_insert(&t->pool[NODES], &t->mem, &base, ones(n->child), rank(n->child, slot), &below);
+  if (r < 0) {
+    smtpf_pool_drop(&t->pool[VALUES], below.values, ones(below.full) + ones(below.part));
+    smtpf_pool_drop(&t->pool[LEAVES + which], below.leaves, leaves_in(&below, UINT64_MAX));
     return r;
   }
   n = node_at(t, index);
   n->nodes = base;
   n->child |= bit(slot);
-  smtpf_pool_remove(&t->leaves[which], n->leaves, ones(n->leaf), rank(n->leaf, slot));
-  n->leaf &= ~bit(slot);
+  for (unsigned left = LEAVES_MAX; left > 0; left--) {
+    smtpf_pool_remove(&t->pool[LEAVES + which], n->leaves, leaves_in(n, UINT64_MAX), leaves_in(n, bit(slot) - 1));
+    set_leaves_of(n, slot, left - 1);
+  }
   return SMTPF_OK;
 }
 
@@ -275,7 +336,7 @@ static int split_skip(smtpf_trie *t, uint32_t index, unsigned keep)
   old.skip = rest ? rest << 24 | (bits & ((1u << rest * STRIDE) - 1)) : 0;
   struct node front = {.child = bit(bits >> rest * STRIDE & (SLOTS - 1)),
                        .skip = keep ? keep << 24 | bits >> (rest + 1) * STRIDE : 0};
-  int r = smtpf_pool_insert(&t->nodes, &t->mem, &front.nodes, 0, 0, &old);
+  int r = smtpf_pool_insert(&t->pool[NODES], &t->mem, &front.nodes, 0, 0, &old);
   if (r == SMTPF_OK)
     *node_at(t, index) = front;
   return r;
@@ -312,15 +373,11 @@ static int add(smtpf_trie *t, unsigned which, const struct key *k, uint32_t valu
       pos += follow * STRIDE;
       continue;
     }
-    if (!(n->leaf & bit(slot))) {
-      if (leaf_insert(t, which, &n->leaves, n->leaf, slot, k, value) != SMTPF_OK)
-        return SMTPF_ENOMEM;
-      n->leaf |= bit(slot);
-      return 1;
-    }
-    if (leaf_replace(t, which, n->leaves + rank(n->leaf, slot), k, value))
+    if (leaf_replace(t, which, n, slot, k, value))
       return 0;
-    if (split_leaf(t, which, index, pos, k) != SMTPF_OK)
+    if (leaves_of(n, slot) < LEAVES_MAX)
+      return leaf_insert(t, which, n, slot, k, value) == SMTPF_OK ? 1 : SMTPF_ENOMEM;
+    if (split_leaves(t, which, index, pos, k) != SMTPF_OK)
       return SMTPF_ENOMEM;
   }
 }
@@ -338,13 +395,13 @@ static uint32_t node_value(const smtpf_trie *t, const struct node *n, unsigned p
     len = highest(place);
   }
   k->len = pos + len;
-  return *(const uint32_t *)smtpf_pool_at(&t->values, n->values + at);
+  return *(const uint32_t *)smtpf_pool_at(&t->pool[VALUES], n->values + at);
 }
 
 /* Writes the value, and into k->len how long the prefix is. 1 when there is one. */
 static int find(const smtpf_trie *t, unsigned which, struct key *k, uint32_t *value)
 {
-  const struct node *nodes = t->nodes.v, *n = nodes + which, *best = NULL;
+  const struct node *nodes = t->pool[NODES].v, *n = nodes + which, *best = NULL;
   unsigned pos = 0, best_pos = 0;
   for (;;) {
     const unsigned slot = slot_at(k, pos);
@@ -353,12 +410,10 @@ static int find(const smtpf_trie *t, unsigned which, struct key *k, uint32_t *va
       best_pos = pos;
     }
     if (!(n->child & bit(slot))) {
-      if (!(n->leaf & bit(slot)))
+      const unsigned len = n->leaf & bit(slot) ? leaf_find(t, which, n, slot, k, value) : 0;
+      if (!len)
         break;
-      const struct key leaf = leaf_key(t, which, n->leaves + rank(n->leaf, slot), value);
-      if (shared(&leaf, k) < leaf.len)
-        break;
-      k->len = leaf.len;
+      k->len = len;
       return 1;
     }
     n = nodes + n->nodes + rank(n->child, slot);
@@ -375,6 +430,62 @@ static int find(const smtpf_trie *t, unsigned which, struct key *k, uint32_t *va
   return best != NULL;
 }
 
+/* ---- packing ------------------------------------------------------------------------------------ */
+
+static void free_pools(smtpf_trie *t)
+{
+  for (int i = 0; i < POOLS; i++)
+    smtpf_pool_free(&t->pool[i], &t->mem);
+}
+
+/* Makes the pools of `t`, with room for what is in use in those of `like`. */
+static int make_pools(smtpf_trie *t, const smtpf_trie *like)
+{
+  const size_t elem[POOLS] = {sizeof(struct node), sizeof(uint32_t), sizeof(struct leaf4), sizeof(struct leaf6)};
+  for (int i = 0; i < POOLS; i++)
+    if (smtpf_pool_init(&t->pool[i], &t->mem, elem[i], i == NODES ? 2 : 1, like ? like->pool[i].live : 0) != SMTPF_OK) {
+      free_pools(t);
+      return SMTPF_ENOMEM;
+    }
+  return SMTPF_OK;
+}
+
+/* Node `index` of `to` is a copy whose arrays are still those of `from`: copies them, and all below. */
+static int pack_below(smtpf_trie *to, const smtpf_trie *from, unsigned which, uint32_t index)
+{
+  struct node n = *node_at(to, index);
+  const unsigned nodes = ones(n.child), values = ones(n.full) + ones(n.part), leaves = leaves_in(&n, UINT64_MAX);
+  const smtpf_pool *old = from->pool;
+  if (smtpf_pool_copy(&to->pool[NODES], &to->mem, &old[NODES], &n.nodes, nodes) != SMTPF_OK ||
+      smtpf_pool_copy(&to->pool[VALUES], &to->mem, &old[VALUES], &n.values, values) != SMTPF_OK ||
+      smtpf_pool_copy(&to->pool[LEAVES + which], &to->mem, &old[LEAVES + which], &n.leaves, leaves) != SMTPF_OK)
+    return SMTPF_ENOMEM;
+  *node_at(to, index) = n;
+  for (unsigned i = 0; i < nodes; i++)
+    if (pack_below(to, from, which, n.nodes + i) != SMTPF_OK)
+      return SMTPF_ENOMEM;
+  return SMTPF_OK;
+}
+
+/* Arrays that grew have left gaps of sizes nobody asks for any more. When an eighth of the memory is not in use, copies
+ * what is in use to where it is needed next. Without memory everything stays as it is. */
+static void pack(smtpf_trie *t)
+{
+  size_t live = 0;
+  for (int i = 0; i < POOLS; i++)
+    live += (size_t)t->pool[i].live * t->pool[i].elem;
+  smtpf_trie packed = {.mem = t->mem, .count = t->count};
+  if (live >= smtpf_trie_memory(t) / 8 * 7 || make_pools(&packed, t) != SMTPF_OK)
+    return;
+  memcpy(packed.pool[NODES].v, t->pool[NODES].v, 2 * sizeof(struct node));
+  if (pack_below(&packed, t, 0, 0) != SMTPF_OK || pack_below(&packed, t, 1, 1) != SMTPF_OK) {
+    free_pools(&packed);
+    return;
+  }
+  free_pools(t);
+  *t = packed;
+}
+
 /* ---- the public face ---------------------------------------------------------------------------- */
 
 int smtpf_trie_new(smtpf_trie **out, const smtpf_mem *mem)
@@ -384,11 +495,8 @@ int smtpf_trie_new(smtpf_trie **out, const smtpf_mem *mem)
   if (!t)
     return SMTPF_ENOMEM;
   t->mem = m;
-  if (smtpf_pool_init(&t->nodes, &t->mem, sizeof(struct node), 2) != SMTPF_OK ||
-      smtpf_pool_init(&t->values, &t->mem, sizeof(uint32_t), 1) != SMTPF_OK ||
-      smtpf_pool_init(&t->leaves[0], &t->mem, sizeof(struct leaf4), 1) != SMTPF_OK ||
-      smtpf_pool_init(&t->leaves[1], &t->mem, sizeof(struct leaf6), 1) != SMTPF_OK) {
-    smtpf_trie_free(t);
+  if (make_pools(t, NULL) != SMTPF_OK) {
+    smtpf_mem_free(&m, t);
     return SMTPF_ENOMEM;
   }
   *out = t;
@@ -400,10 +508,7 @@ void smtpf_trie_free(smtpf_trie *t)
   if (!t)
     return;
   const smtpf_mem mem = t->mem;
-  smtpf_pool_free(&t->nodes, &mem);
-  smtpf_pool_free(&t->values, &mem);
-  smtpf_pool_free(&t->leaves[0], &mem);
-  smtpf_pool_free(&t->leaves[1], &mem);
+  free_pools(t);
   smtpf_mem_free(&mem, t);
 }
 
@@ -444,10 +549,9 @@ size_t smtpf_trie_count(const smtpf_trie *t)
 
 size_t smtpf_trie_memory(const smtpf_trie *t)
 {
-  const smtpf_pool *pools[] = {&t->nodes, &t->values, &t->leaves[0], &t->leaves[1]};
   size_t n = sizeof *t;
-  for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
-    n += (size_t)pools[i]->cap * pools[i]->elem;
+  for (int i = 0; i < POOLS; i++)
+    n += (size_t)t->pool[i].cap * t->pool[i].elem;
   return n;
 }
 
@@ -470,5 +574,6 @@ int smtpf_trie_add_text(smtpf_trie *t, smtpf_str text, uint32_t value, size_t *l
       return r;
     }
   }
+  pack(t);
   return SMTPF_OK;
 }

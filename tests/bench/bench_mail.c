@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * How long a path takes to parse, and what the prefix trie costs: one line of JSON. Each figure is the best of several
- * short runs, so that what else the machine does is left out as far as can be.
+ * runs and processor time, so that what else the machine does is left out as far as can be.
  *
  *     bench_mail [PREFIXES]      default 100000, 1000000 at most
  */
@@ -17,7 +17,7 @@ enum { RUNS = 200, PATHS = 20000, LOOKUPS = 1000000 };
 static double now(void)
 {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -53,7 +53,7 @@ static double path_ns(void)
 /* A random prefix: IPv4 as in a routing table or a list of addresses, IPv6 from 2000::/3. */
 static smtpf_prefix any_prefix(int family, int hosts)
 {
-  const uint8_t len4[] = {24, 24, 24, 24, 22, 22, 23, 20, 19, 16}, len6[] = {48, 48, 48, 48, 48, 32, 32, 64, 40, 128};
+  const uint8_t len4[] = {24, 24, 24, 24, 22, 23, 20, 16}, len6[] = {48, 48, 48, 48, 32, 40, 64, 128};
   smtpf_prefix p = {.ip.family = (uint8_t)family};
   uint64_t a = next_random(), b = next_random();
   memcpy(p.ip.bytes, &a, family == 4 ? 4 : 8);
@@ -96,6 +96,8 @@ static void trie(const char *name, int family, int hosts, size_t n)
   for (size_t i = 0; i < n; i++)
     if (smtpf_trie_add(t, &made[i], (uint32_t)i) != SMTPF_OK)
       exit(1);
+  if (smtpf_trie_add_text(t, SMTPF_LIT("0.0.0.0/32"), 1, NULL) != SMTPF_OK) /* a text's end packs */
+    exit(1);
   double added = (now() - begin) / (double)n * 1e9;
   size_t hits, found;
   for (size_t i = 0; i < LOOKUPS; i++)

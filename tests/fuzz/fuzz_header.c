@@ -43,23 +43,25 @@ static void note(void *user, const smtpf_header_field *f)
   mix(d, &f->size, sizeof f->size);
 }
 
-/* Reads `n` bytes, each piece in memory of its own. `piece` 0 for the whole. */
+/* Reads `n` bytes in pieces, which end where their memory ends. `piece` 0 for the whole. */
 static smtpf_header read_all(const uint8_t *p, size_t n, size_t piece, size_t cap, struct digest *d)
 {
   static char room[256];
   smtpf_header h;
+  const size_t most = piece && piece < n ? piece : n;
+  char *exact = malloc(most ? most : 1);
+  MUST(exact);
   *d = (struct digest){0};
   smtpf_header_init(&h, room, cap, note, d);
   for (size_t at = 0, step; at < n && !h.ended; at += step) {
-    step = piece == 0 || n - at < piece ? n - at : piece;
-    char *exact = malloc(step);
-    MUST(exact);
-    memcpy(exact, p + at, step);
-    size_t used = smtpf_header_feed(&h, exact, step);
-    free(exact);
+    step = n - at < most ? n - at : most;
+    char *begin = exact + (most - step);
+    memcpy(begin, p + at, step);
+    size_t used = smtpf_header_feed(&h, begin, step);
     MUST(used == step || h.ended);
     MUST(used <= step && h.bytes == at + used);
   }
+  free(exact);
   smtpf_header_finish(&h);
   MUST(h.bytes <= n && h.bytes - d->size <= 2);
   return h;

@@ -246,6 +246,66 @@ START_TEST(texts)
 }
 END_TEST
 
+/* Some of the prefixes made, as a text. */
+static smtpf_str text_of(size_t from, size_t to)
+{
+  static char text[MANY * SMTPF_IP_TEXT];
+  size_t n = 0;
+  for (size_t i = from; i < to; i++) {
+    n += smtpf_prefix_format(&made[i], text + n);
+    text[n++] = '\n';
+  }
+  return (smtpf_str){text, n};
+}
+
+/* The end of a text packs the trie: what it says stays the same, it takes less, and it can grow again. */
+START_TEST(packing)
+{
+  uint64_t seed = 31;
+  smtpf_trie *t, *loose;
+  ck_assert_int_eq(smtpf_trie_new(&loose, NULL), SMTPF_OK);
+  fill(loose, MANY, &seed);
+  ck_assert_int_eq(smtpf_trie_new(&t, NULL), SMTPF_OK);
+  for (size_t i = 0; i < MANY; i++)
+    values[i] = 7;
+  const size_t half = MANY / 2;
+  ck_assert_int_eq(smtpf_trie_add_text(t, text_of(0, half), 7, NULL), SMTPF_OK);
+  n_made = half;
+  for (size_t i = 0; i < half; i += 3)
+    check_edges(t, &made[i], &seed);
+  ck_assert_int_eq(smtpf_trie_add_text(t, text_of(half, MANY), 7, NULL), SMTPF_OK);
+  n_made = MANY;
+  ck_assert_uint_eq(smtpf_trie_count(t), MANY);
+  for (size_t i = 0; i < MANY; i += 3)
+    check_edges(t, &made[i], &seed);
+  ck_assert_uint_lt(smtpf_trie_memory(t), smtpf_trie_memory(loose));
+  smtpf_trie_free(t);
+  smtpf_trie_free(loose);
+}
+END_TEST
+
+/* Packing that fails at its i-th request leaves the trie as it was. */
+START_TEST(packing_without_memory)
+{
+  uint64_t seed = 32;
+  for (long left = 0; left < 8; left++) {
+    struct miser m = {.left = 1000000};
+    const smtpf_mem mem = miser_mem(&m);
+    smtpf_trie *t;
+    ck_assert_int_eq(smtpf_trie_new(&t, &mem), SMTPF_OK);
+    fill(t, 500, &seed);
+    const size_t before = smtpf_trie_memory(t);
+    m.left = left;
+    ck_assert_int_eq(smtpf_trie_add_text(t, S("# nothing new\n"), 7, NULL), SMTPF_OK);
+    ck_assert(left < 4 ? smtpf_trie_memory(t) == before : smtpf_trie_memory(t) < before);
+    for (size_t i = 0; i < n_made; i++)
+      check_edges(t, &made[i], &seed);
+    smtpf_trie_free(t);
+    ck_assert_int_eq(m.blocks, 0);
+  }
+}
+END_TEST
+
 /* Real lists, from the folder that SMTPF_SHARED names: each entry is found, and its neighbours as the text says. */
 START_TEST(real_lists)
 {
@@ -303,7 +363,7 @@ Suite *smtpf_suite_mail_trie(void)
 {
   Suite *s = suite_create("mail trie");
   const TTest *model[] = {agrees_with_a_linear_scan, every_prefix_of_a_range, empty_whole_and_illegal, NULL};
-  const TTest *others[] = {without_memory, texts, real_lists, NULL};
+  const TTest *others[] = {without_memory, texts, packing, packing_without_memory, real_lists, NULL};
   add_case(s, "model", model);
   add_case(s, "memory, texts", others);
   return s;
