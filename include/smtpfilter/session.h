@@ -41,12 +41,12 @@ enum smtpf_protocol {
 
 /** Who is at the other end. Addresses are text: `192.0.2.1`, `2001:db8::1`, `IPv6:2001:db8::1`. */
 typedef struct smtpf_peer {
-  size_t size;              /**< sizeof(smtpf_peer) */
-  smtpf_str address;        /**< client address; empty when the host does not know it (a local pipe) */
-  uint16_t port;            /**< client port, 0 when unknown */
-  smtpf_str local_address;  /**< our address, empty when unknown */
-  uint16_t local_port;      /**< our port, 0 when unknown */
-  smtpf_str rdns;           /**< verified client name when the host has one already, else empty */
+  size_t size;             /**< sizeof(smtpf_peer) */
+  smtpf_str address;       /**< client address; empty when the host does not know it (a local pipe) */
+  uint16_t port;           /**< client port, 0 when unknown */
+  smtpf_str local_address; /**< our address, empty when unknown */
+  uint16_t local_port;     /**< our port, 0 when unknown */
+  smtpf_str rdns;          /**< verified client name when the host has one already, else empty */
 } smtpf_peer;
 
 /** How the client greeted. */
@@ -54,8 +54,8 @@ enum smtpf_greeting { SMTPF_GREET_HELO = 1, SMTPF_GREET_EHLO = 2, SMTPF_GREET_LH
 
 /** What a host reports for a copy it took. */
 enum smtpf_commit_result {
-  SMTPF_COMMIT_OK = 1,     /**< durable: on disk, or accepted by the next hop */
-  SMTPF_COMMIT_FAILED = 2, /**< not durable: the client is answered 4xx for it */
+  SMTPF_COMMIT_OK = 1,      /**< durable: on disk, or accepted by the next hop */
+  SMTPF_COMMIT_FAILED = 2,  /**< not durable: the client is answered 4xx for it */
   SMTPF_COMMIT_REFUSED = 3, /**< the next hop refused it for good: the client is answered 5xx for it */
 };
 
@@ -69,7 +69,8 @@ enum smtpf_commit_result {
  * @param options   copied; NULL for an SMTP host that sees the body, edits it and commits
  * @return SMTPF_OK, SMTPF_ENOMEM or SMTPF_EFORK. Since 0.1.
  */
-SMTPF_API SMTPF_USE_RESULT int smtpf_session_new(smtpf_session **out, smtpf_driver *driver, const smtpf_session_options *options);
+SMTPF_API SMTPF_USE_RESULT int smtpf_session_new(smtpf_session **out, smtpf_driver *driver,
+                                                 const smtpf_session_options *options);
 
 /** Frees a session, at any moment, also in the ready callback. Open operations are cancelled; what was promised and
  *  not committed is logged as `unclosed`. NULL is accepted. Since 0.1. */
@@ -94,7 +95,8 @@ SMTPF_API int smtpf_session_rebind(smtpf_session *s, const smtpf_peer *peer);
  */
 SMTPF_API int smtpf_session_early_talk(smtpf_session *s);
 
-/** Event: HELO, EHLO or LHLO (smtpf_greeting) with its argument (RFC 5321 4.1.1.1). Drops an open transaction. Since 0.1. */
+/** Event: HELO, EHLO or LHLO (smtpf_greeting) with its argument (RFC 5321 4.1.1.1). Drops an open transaction. Since
+ * 0.1. */
 SMTPF_API int smtpf_session_helo(smtpf_session *s, int greeting, smtpf_str name);
 
 /**
@@ -157,7 +159,8 @@ SMTPF_API int smtpf_session_commit(smtpf_session *s, size_t recipient, int resul
 /** Event: RSET (RFC 5321 4.1.1.5): the transaction is forgotten. Since 0.1. */
 SMTPF_API int smtpf_session_reset(smtpf_session *s);
 
-/** Event: any other command (NOOP, VRFY, HELP, unknown ones): counted, limited, answered. `verb` is what the client wrote. Since 0.1. */
+/** Event: any other command (NOOP, VRFY, HELP, unknown ones): counted, limited, answered. `verb` is what the client
+ * wrote. Since 0.1. */
 SMTPF_API int smtpf_session_command(smtpf_session *s, smtpf_str verb);
 
 /**
@@ -191,7 +194,11 @@ SMTPF_API int smtpf_session_abort(smtpf_session *s);
  */
 SMTPF_API int smtpf_session_overrule(smtpf_session *s, int stage, int code);
 
-/** Tells the host's queue id of the message, for the log; at any time in a transaction. Since 0.1. */
+/**
+ * Tells the host's queue id of the message, for the log. Legal at any time between connect and the end, also while an
+ * event is pending; forgotten with the transaction. Before MAIL it is the coming message's.
+ * @return SMTPF_OK, SMTPF_ELIMIT (64 bytes or more) or SMTPF_ESTATE. Since 0.1.
+ */
 SMTPF_API int smtpf_session_queue_id(smtpf_session *s, smtpf_str id);
 
 /**

@@ -81,7 +81,7 @@ void smtpf_session_log_verdict(smtpf_session *s)
   if (!wanted(s, level))
     return;
   begin(&l, s);
-  add(&l, "queue_id", s->queue_id);
+  add(&l, "queue_id", smtpf_str_of(s->queue_id));
   add(&l, "helo", s->helo);
   if (s->sender.form)
     add(&l, "from", s->sender.form == SMTPF_PATH_NULL ? SMTPF_LIT("<>") : s->sender.address);

@@ -127,7 +127,8 @@ struct smtpf_session {
   smtpf_ip client, local;
   smtpf_str client_text, rdns, identity, helo;
   smtpf_path sender;
-  smtpf_str sender_params, queue_id;
+  smtpf_str sender_params;
+  char queue_id[64];         /* the host's; empty */
   smtpf_rcpt **rcpts, *rcpt; /* accepted ones; the one being judged */
   size_t n_rcpts, cap_rcpts;
   size_t failed_rcpts;          /* of this transaction, whatever the reason */

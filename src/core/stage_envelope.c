@@ -66,7 +66,6 @@ int smtpf_session_mail(smtpf_session *s, smtpf_str path, smtpf_str params)
   int r = smtpf_session_begin(s, SMTPF_EV_MAIL);
   if (r != SMTPF_GO)
     return r;
-  smtpf_session_drop_transaction(s);
   smtpf_str written;
   r = take_path(&s->transaction, path, &written, &s->sender);
   if (mail_is_wrong(s, r, params)) {

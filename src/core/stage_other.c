@@ -2,6 +2,8 @@
  *
  * What is no stage: reset, other commands, violations, quit; and what is no event: abort, overrule, queue id.
  */
+#include <string.h>
+
 #include "base/str.h"
 #include "driver.h"
 #include "session.h"
@@ -154,10 +156,12 @@ int smtpf_session_overrule(smtpf_session *s, int stage, int code)
 
 int smtpf_session_queue_id(smtpf_session *s, smtpf_str id)
 {
-  if (s->state < SMTPF_STATE_MAIL || s->state > SMTPF_STATE_EOM)
+  if (s->state == SMTPF_STATE_NEW || s->state == SMTPF_STATE_CLOSED)
     return SMTPF_ESTATE;
-  int r = smtpf_arena_copy(&s->transaction, id, &s->queue_id);
-  if (r == SMTPF_OK)
-    s->before_rcpt = smtpf_arena_here(&s->transaction); /* it outlives a recipient that is refused */
-  return r;
+  if (id.n >= sizeof s->queue_id)
+    return SMTPF_ELIMIT;
+  if (id.n)
+    memcpy(s->queue_id, id.p, id.n);
+  s->queue_id[id.n] = '\0';
+  return SMTPF_OK;
 }

@@ -306,12 +306,14 @@ START_TEST(a_queue_id_outlives_a_refused_recipient)
   world_set(&W, "memory.chunk", "0");
   world_start(&W);
   smtpf_session *s = world_greeted(&W, USUAL);
-  ck_assert_int_eq(smtpf_session_queue_id(s, SMTPF_LIT("none")), SMTPF_ESTATE);
+  ck_assert_int_eq(smtpf_session_queue_id(s, SMTPF_LIT("early")), SMTPF_OK);
   ck_assert_int_eq(world_mail(s, "<a@b.example>"), SMTPF_OK);
   c->run = script_report;
   c->finding = finding_fact(550);
   ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_OK);
   EXPECT_CODE(s, 550);
+  ck_assert_ptr_nonnull(strstr(world_last_log(&W, "rcpt"), "queue_id=early"));
+  ck_assert_int_eq(smtpf_session_queue_id(s, (smtpf_str){world_last_log(&W, "rcpt"), 64}), SMTPF_ELIMIT);
   ck_assert_int_eq(smtpf_session_queue_id(s, SMTPF_LIT("4bXyZ")), SMTPF_OK);
   c->run = NULL;
   ck_assert_int_eq(world_rcpt(s, "<b@x.example>"), SMTPF_OK);
@@ -460,7 +462,7 @@ START_TEST(the_log_is_escaped_and_says_the_code_whatever_the_client_sends)
   memcpy(path + 61, "@x.example>", 11);
   ck_assert_int_eq(smtpf_session_mail(s, smtpf_str_of(path), SMTPF_LIT("SMTPUTF8")), SMTPF_OK);
   EXPECT_CODE(s, 250);
-  ck_assert_int_eq(smtpf_session_queue_id(s, smtpf_str_of(helo)), SMTPF_OK);
+  ck_assert_int_eq(smtpf_session_queue_id(s, (smtpf_str){helo, 63}), SMTPF_OK);
   ck_assert_int_eq(world_rcpt(s, path), SMTPF_OK);
   EXPECT_CODE(s, 250);
   const char *line = world_last_log(&W, "rcpt");
