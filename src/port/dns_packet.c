@@ -42,22 +42,32 @@ static unsigned read_bytes(reader *r, size_t n)
   return v;
 }
 
+/* Every name of every answer passes here: a byte costs a store, not a call. */
+static void put(smtpf_out *o, char c)
+{
+  if (o->n < o->cap)
+    o->p[o->n++] = c;
+  else
+    o->full = 1;
+}
+
 static void put_label(smtpf_out *o, const unsigned char *p, size_t n)
 {
   if (o->n)
-    smtpf_out_char(o, '.');
+    put(o, '.');
   for (size_t i = 0; i < n; i++) {
     unsigned char c = p[i];
+    if (c > ' ' && c < 0x7f && c != '.' && c != '\\') {
+      put(o, (char)c);
+      continue;
+    }
+    put(o, '\\');
     if (c == '.' || c == '\\') {
-      smtpf_out_char(o, '\\');
-      smtpf_out_char(o, (char)c);
-    } else if (c > ' ' && c < 0x7f) {
-      smtpf_out_char(o, (char)c);
+      put(o, (char)c);
     } else {
-      smtpf_out_char(o, '\\');
-      smtpf_out_char(o, (char)('0' + c / 100));
-      smtpf_out_char(o, (char)('0' + c / 10 % 10));
-      smtpf_out_char(o, (char)('0' + c % 10));
+      put(o, (char)('0' + c / 100));
+      put(o, (char)('0' + c / 10 % 10));
+      put(o, (char)('0' + c % 10));
     }
   }
 }

@@ -3,10 +3,13 @@
  * The zone text and the static resolver over it.
  */
 #include <check.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "port/port.h"
+#include "port/zone.h"
 #include "port_fake.h"
 #include "port_run.h"
 
@@ -281,6 +284,34 @@ START_TEST(an_empty_text_is_an_empty_zone)
 }
 END_TEST
 
+static void *ask_often(void *user)
+{
+  for (int i = 0; i < 2000; i++) {
+    smtpf_dns_answer a = {.size = 0};
+    smtpf_zone_ask(user, SMTPF_DNS_A, SMTPF_LIT("alias.example"), &a);
+    if (a.status != SMTPF_DNS_OK || a.count != 2)
+      return user;
+    smtpf_zone_ask(user, SMTPF_DNS_A, SMTPF_LIT("x.y.wild.example"), &a);
+    if (a.status != SMTPF_DNS_OK || a.count != 1)
+      return user;
+  }
+  return NULL;
+}
+
+START_TEST(threads_share_a_zone)
+{
+  enum { N = 4 };
+  pthread_t threads[N];
+  void *bad;
+  for (int i = 0; i < N; i++)
+    ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_often, zone), 0);
+  for (int i = 0; i < N; i++) {
+    ck_assert_int_eq(pthread_join(threads[i], &bad), 0);
+    ck_assert_ptr_null(bad);
+  }
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail)
 {
   size_t line = 0, failures = 0;
@@ -315,6 +346,7 @@ int main(void)
   tcase_add_test(t, illegal_names_are_not_asked);
   tcase_add_loop_test(t, faults_name_their_line, 0, (int)(sizeof faults / sizeof *faults));
   tcase_add_test(t, an_empty_text_is_an_empty_zone);
+  tcase_add_test(t, threads_share_a_zone);
   tcase_add_test(t, every_allocation_may_fail);
   suite_add_tcase(s, t);
   return port_run(s);
