@@ -136,26 +136,29 @@ int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *ta
 /* ---- end of message
  * -------------------------------------------------------------------------------------------------------------- */
 
-static void count_dispositions(smtpf_session *s)
+/* Into the statistics, or with `by` -1 out of them again: the host's own refusal replaces what was counted. */
+static void count_dispositions(smtpf_session *s, int by)
 {
   static const int stat[] = {[SMTPF_DELIVERED] = SMTPF_STAT_DELIVERED,     [SMTPF_TAGGED] = SMTPF_STAT_TAGGED,
                              [SMTPF_QUARANTINED] = SMTPF_STAT_QUARANTINED, [SMTPF_DISCARDED] = SMTPF_STAT_DISCARDED,
                              [SMTPF_REJECTED] = SMTPF_STAT_REFUSED,        [SMTPF_DEFERRED] = SMTPF_STAT_POSTPONED,
                              [SMTPF_HANDED_OVER] = SMTPF_STAT_HANDED_OVER};
   for (size_t i = 0; i < s->n_rcpts; i++)
-    s->driver->stats[stat[s->rcpts[i]->entry.disposition]]++;
+    s->driver->stats[stat[s->rcpts[i]->entry.disposition]] += (uint64_t)(int64_t)by;
 }
 
 /* The message's last answer has been given. */
 static void close_message(smtpf_session *s)
 {
-  count_dispositions(s);
+  count_dispositions(s, 1);
   s->state = SMTPF_STATE_GREETED;
   s->over = 1;
 }
 
 void smtpf_session_close_message(smtpf_session *s, int disposition)
 {
+  if (s->over)
+    count_dispositions(s, -1);
   for (size_t i = 0; i < s->n_rcpts; i++) {
     smtpf_entry *e = &s->rcpts[i]->entry;
     e->final = 0;
