@@ -54,9 +54,12 @@ ROWS = [
 ]
 
 
-def free_port(kind=socket.SOCK_STREAM):
+def free_port(kind=socket.SOCK_STREAM, wish=0):
     with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
+        try:
+            s.bind(("127.0.0.1", wish))
+        except OSError:
+            s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
@@ -70,11 +73,11 @@ def find(program):
 class Stage:
     """What runs: the three servers, their folder, their logs."""
 
-    def __init__(self, build):
+    def __init__(self, build, keep):
         self.folder = tempfile.mkdtemp(prefix="smtpf-demo.")
         os.chmod(self.folder, 0o755)  # rbldnsd drops its privileges
         self.started = []
-        self.hop, self.port, self.dns = free_port(), free_port(), free_port(socket.SOCK_DGRAM)
+        self.hop, self.port, self.dns = free_port(), free_port(wish=2525 if keep else 0), free_port(socket.SOCK_DGRAM)
         self.build = os.path.abspath(build)
 
     def path(self, *parts):
@@ -190,7 +193,7 @@ def reason(entries):
     for entry in refused or [e for e in reversed(entries) if any(f["kind"] == "hit" for f in e.get("evidence", []))][:1]:
         hits = ["%s: %s%s" % (f["check"], f["code"], " (" + f["detail"] + ")" if f.get("detail") else "")
                 for f in entry.get("evidence", []) if f["kind"] == "hit"]
-        return "; ".join(dict.fromkeys(hits)) or entry.get("rule") or "the protocol"
+        return "; ".join(dict.fromkeys(hits)) or "the protocol: " + entry.get("rule", "")
     return "nothing against it"
 
 
@@ -228,7 +231,7 @@ def main():
     p.add_argument("--build", required=True)
     p.add_argument("--keep", action="store_true")
     args = p.parse_args()
-    stage = Stage(args.build)
+    stage = Stage(args.build, args.keep)
     bad = 0
     try:
         stage.open()

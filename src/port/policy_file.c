@@ -134,14 +134,12 @@ static int set_scalar(walker *w, config_setting_t *s, int append)
 }
 
 /* The first value replaces what was there, by default or from an earlier file. There is no way to say `nothing`. */
-static int set_scalars(walker *w, config_setting_t *array)
+static int set_scalars(walker *w, config_setting_t *array, const smtpf_option *row, const smtpf_value *old)
 {
-  const smtpf_option *row;
-  const smtpf_value *old = smtpf_tree_find(&w->cfg->tree, smtpf_str_of(path_text(w)), &row);
   int n = config_setting_length(array), code = SMTPF_OK;
   if (!row)
     return fail(w, array, SMTPF_ENOTFOUND, "no such option", SMTPF_LIT(""));
-  if (n == 0 && (row->type != SMTPF_OPTION_STRINGS || row->deflt || (old && old->n)))
+  if (n == 0 && row->type != SMTPF_OPTION_LIST && (row->type != SMTPF_OPTION_STRINGS || row->deflt || (old && old->n)))
     return fail(w, array, SMTPF_EINVAL, "expected at least one value: an empty list does not undo what was set before",
                 SMTPF_LIT(""));
   for (int i = 0; i < n && code == SMTPF_OK; i++)
@@ -238,13 +236,15 @@ static int check_empty(walker *w, config_setting_t *group)
   return p.found ? SMTPF_OK : fail(w, group, SMTPF_ENOTFOUND, "no such option", SMTPF_LIT(""));
 }
 
+/* A group may have the name of a list's element (`recipient`, `recipients`): the row decides, by the whole name. */
 static int walk_member(walker *w, config_setting_t *s)
 {
-  smtpf_str key;
-  const int list = smtpf_config_list_key(w->cfg, path_text(w), &key) == SMTPF_OK;
+  const smtpf_option *row;
+  const smtpf_value *old = smtpf_tree_find(&w->cfg->tree, smtpf_str_of(path_text(w)), &row);
+  const int list = row && row->type == SMTPF_OPTION_LIST;
   switch (config_setting_type(s)) {
-  case CONFIG_TYPE_LIST: return list ? walk_list(w, s, key) : set_scalars(w, s);
-  case CONFIG_TYPE_ARRAY: return list && config_setting_length(s) == 0 ? SMTPF_OK : set_scalars(w, s);
+  case CONFIG_TYPE_LIST: return list ? walk_list(w, s, smtpf_option_key(row)) : set_scalars(w, s, row, old);
+  case CONFIG_TYPE_ARRAY: return set_scalars(w, s, row, old);
   case CONFIG_TYPE_GROUP:
     if (list)
       return fail(w, s, SMTPF_EPARSE, "expected a list of groups: ( { ... }, { ... } )", SMTPF_LIT(""));

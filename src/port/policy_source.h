@@ -3,7 +3,7 @@
  * policy_source: the text of a policy file with its includes in place, and where each line of it comes from.
  *
  * libconfig gets text and never a file: its scanner ends the process when it is made to read a folder, looks for
- * includes in one folder only, and takes integers beyond 32 bits modulo 2^32 (docs/decisions/0003-libconfig.md). What
+ * includes in one folder only, and takes integers beyond 32 bits modulo 2^32 (docs/decisions/0005-libconfig.md). What
  * it would misread is found here and refused with its place.
  */
 #ifndef SMTPF_PORT_POLICY_SOURCE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The resolver for production: a c-ares channel for each driver (docs/decisions/0002-c-ares.md).
+ * The resolver for production: a c-ares channel for each driver (docs/decisions/0004-c-ares.md).
  *
  * c-ares sends, retries, changes servers, checks that an answer belongs to its question, and falls back to TCP; it
  * tells us which sockets to watch and when it wants to be called. What comes back is read by dns_packet.c, in every
@@ -28,8 +28,8 @@
 #include "dns_packet.h"
 #include "port.h"
 
-#define WITH_DNSREC (ARES_VERSION >= 0x011c00)          /* 1.28: ares_query() is deprecated */
-#define TIMEOUT_WALKS_QUERIES (ARES_VERSION < 0x011600) /* 1.22: ares_timeout() no longer looks at every query */
+/* From 1.28 on ares_query() is deprecated, and ares_timeout() does not look at every query. */
+#define WITH_DNSREC (ARES_VERSION >= 0x011c00)
 
 enum {
   DEFAULT_TIMEOUT = 3000, /* ms, one try */
@@ -39,7 +39,7 @@ enum {
   ANSWER_CAP = 1024 * 1024,
   SERVERS_MAX = 1024, /* bytes of the list of servers */
   BURST = 128,        /* questions sent without an answer */
-  PAUSE = 2,          /* ms until the next burst goes out, answers or not */
+  PAUSE = 20,         /* ms until the next burst goes out, answers or not */
 };
 
 typedef struct resolver {
@@ -197,7 +197,7 @@ static int query(void *self, smtpf_op op, int type, const char *name)
   send_waiting(r);
   /* A new query is due after the timeout of one try; an earlier timer serves it too. */
   uint64_t latest = smtpf_driver_now(r->driver) + (uint64_t)r->timeout_ms * 1000000u;
-  if (!TIMEOUT_WALKS_QUERIES || !smtpf_list_empty(&r->waiting) || !r->timer || r->due > latest)
+  if (WITH_DNSREC || !smtpf_list_empty(&r->waiting) || !r->timer || r->due > latest)
     arm(r);
   return SMTPF_OK;
 }

@@ -229,8 +229,8 @@ int smtpf_section_fail(const smtpf_section *s, const char *name, smtpf_error *er
                        smtpf_str value, const char *expected)
 {
   if (err)
-    snprintf(err->text, sizeof err->text, "%s: %s: %.*s: expected %s", path_in(s, name), what, (int)value.n,
-             value.n ? value.p : "", expected);
+    snprintf(err->text, sizeof err->text, "%.150s: %.100s: %.*s: expected %.100s", path_in(s, name), what,
+             value.n < 100 ? (int)value.n : 100, value.n ? value.p : "", expected);
   return code;
 }
 

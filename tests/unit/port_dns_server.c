@@ -197,6 +197,27 @@ static int write_files(const char *folder)
   return ok;
 }
 
+/* Asks until something comes back, five seconds at most. */
+static int answers(unsigned port)
+{
+  static const unsigned char q[] = {0,   1,   1, 0,   0,   1,   0,   0,   0,   0,   0, 0, 4,  'z', 'o',
+                                    'n', 'e', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 15, 0,   1};
+  struct sockaddr_in a = loopback(port);
+  unsigned char room[ROOM];
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), up = 0;
+  if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+    for (int i = 0; i < 100 && !up; i++) {
+      struct pollfd p = {fd, POLLIN, 0};
+      (void)!send(fd, q, sizeof q, 0);
+      up = poll(&p, 1, 50) == 1 && recv(fd, room, sizeof room, 0) > 0;
+      if (!up)
+        (void)poll(NULL, 0, 50); /* refused at once: nobody there yet */
+    }
+  if (fd >= 0)
+    close(fd);
+  return up;
+}
+
 dns_server dns_server_rbldnsd(void)
 {
   dns_server s = {0, dns_server_free_port(), "", "rbldnsd is not installed"};
@@ -225,6 +246,8 @@ dns_server dns_server_rbldnsd(void)
       execl(program, program, "-n", "-q", "-b", address, "-w", s.folder, zones[0], zones[1], (char *)NULL);
     _exit(127);
   }
+  if (s.pid > 0 && !answers(s.port))
+    dns_server_stop(&s);
   return s;
 }
 
@@ -241,5 +264,5 @@ void dns_server_stop(dns_server *s)
   }
   if (s->folder[0])
     rmdir(s->folder);
-  *s = (dns_server){0, 0, "", "stopped"};
+  *s = (dns_server){0, 0, "", "it does not answer"};
 }

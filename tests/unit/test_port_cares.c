@@ -72,22 +72,15 @@ static void expect_ip(const fake_result *a, size_t i, const char *ip)
 
 /* ---- rbldnsd -------------------------------------------------------------------------------------------- */
 
-/* Opens a resolver on rbldnsd once it answers; 0 when there is none. */
+/* Opens a resolver on rbldnsd; 0 when there is none. */
 static int open_rbldnsd(const char *test)
 {
   if (rbldnsd.pid <= 0) {
     printf("SKIP %s: %s\n", test, rbldnsd.why);
     return 0;
   }
-  open_on(rbldnsd.port, 500, 3);
-  for (int i = 0; i < 50; i++) {
-    if (ask(SMTPF_DNS_A, "host.zone.example")->status == SMTPF_DNS_OK)
-      return 1;
-    fake_forget(driver);
-    (void)fake_run(driver, 1, 100); /* not up yet */
-  }
-  ck_abort_msg("rbldnsd does not answer");
-  return 0;
+  open_on(rbldnsd.port, 1000, 4);
+  return 1;
 }
 
 START_TEST(a_real_list)

@@ -25,6 +25,7 @@ static const smtpf_option rows[] = {
     {"t.text", SMTPF_OPTION_STRING, "", 0, 0, NULL, "A text."},
     {"t.texts", SMTPF_OPTION_STRINGS, NULL, 0, 4, NULL, "Texts."},
     {"t.full", SMTPF_OPTION_STRINGS, "a", 0, 4, NULL, "Texts with a default."},
+    {"thing.max", SMTPF_OPTION_INT, "1", 0, 9, NULL, "A group with the name of one thing."},
     {"things[name]", SMTPF_OPTION_LIST, NULL, 0, 10, NULL, "Things."},
     {"things[name].score", SMTPF_OPTION_SCORE, "0", -1000000, 1000000000, NULL, "A thing's score."},
     {"things[name].parts[match]", SMTPF_OPTION_LIST, NULL, 0, 10, NULL, "A thing's parts."},
@@ -196,7 +197,9 @@ START_TEST(lists_of_groups)
   expect("things[\"a\"].parts[\"5\"].as", "behind");
   ck_assert_int_eq(value("things[\"b\"].score")->line, 4);
   ck_assert_uint_eq(value("things")->n, 3);
-  ck_assert_int_eq(load("things = ( { name = \"b\"; score = 3; } );"), SMTPF_OK); /* a later file adds */
+  ck_assert_int_eq(load("things = ( { name = \"b\"; score = 3; } );\nthing = { max = 2; };"),
+                   SMTPF_OK); /* a later file adds */
+  ck_assert_int_eq(value("thing.max")->number, 2);
   ck_assert_int_eq(value("things[\"b\"].score")->number, 3000);
   ck_assert_uint_eq(value("things")->n, 3);
 }

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * replay: the library without a network. A script plays the client's side of SMTP conversations; what the library
+ * decides comes out as records. Holds the script reader, the ports that make a run repeatable (virtual clock,
+ * fixed random, virtual poller), the runner, and the two writers. Calls the public headers alone; never reads the
+ * system's clock, never opens a socket. smtpf-replay(1), the transcripts, the allocation-failure test and the
+ * session fuzzer are made of it.
+ */
+#ifndef SMTPF_TOOLS_REPLAY_H
+#define SMTPF_TOOLS_REPLAY_H
+
+#include <smtpfilter/ext/port.h>
+#include <smtpfilter/smtpfilter.h>
+#include <stdio.h>
+
+#include "../common/text.h"
+
+/* ---- replay_text.c: more of examples/common/text.h ------------------------------------------------------ */
+
+void replay_format(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void replay_escaped(text *t, smtpf_str s);  /* printable ASCII; the rest as \xHH */
+const char *replay_cstr(text *t);           /* NUL-terminated, until the text changes */
+int replay_read(text *t, const char *path); /* adds a whole file, `-` is stdin; 0, or -1 and errno */
+void *replay_alloc(size_t n);               /* zeroed; ends the program without memory */
+char *replay_strdup(const char *s, size_t n);
+
+/* ---- replay_script.c: what the client does ------------------------------------------------------------ */
+
+enum replay_kind {
+  REPLAY_BYTES = 1, /* a command line with its CRLF, or @raw */
+  REPLAY_MESSAGE,   /* what follows an accepted DATA, with its final dot */
+  REPLAY_BDAT,      /* a message for BDAT; number: size of a chunk, 0 for one chunk */
+  REPLAY_CONNECT,   /* words: address [rdns] */
+  REPLAY_REBIND,    /* words: address [rdns] */
+  REPLAY_EARLY_TALK,
+  REPLAY_STARTTLS, /* words: [protocol [cipher]] */
+  REPLAY_AUTH,     /* words: mechanism identity */
+  REPLAY_OVERRULE, /* words: stage code; number: code */
+  REPLAY_QUEUE_ID, /* words: id */
+  REPLAY_COMMIT,   /* words: [address] result; number: smtpf_commit_result */
+  REPLAY_ABORT,
+  REPLAY_ADVANCE,   /* number: milliseconds */
+  REPLAY_DIRECTORY, /* words: address status [profile]; number: smtpf_directory_status */
+  REPLAY_CHUNK,     /* number: bytes fed at a time, 0 for all at once */
+};
+
+struct replay_item {
+  int kind;
+  int line;        /* in the script, from 1 */
+  int64_t number;  /* see replay_kind */
+  char *words[3];  /* arguments; NULL when there are no more */
+  char *arg;       /* the arguments as they were written */
+  smtpf_str bytes; /* BYTES, MESSAGE, BDAT */
+};
+
+struct replay_script {
+  char *name; /* for errors */
+  struct replay_item *items;
+  size_t n, cap;
+};
+
+/* Reads a script out of `source`. `folder` is where @file and @bdat look for files; NULL for the current one.
+ * Returns 0, or -1 with `error` (name:line: what). The script must be freed either way. */
+int replay_script_read(struct replay_script *s, const char *name, const char *folder, smtpf_str source, text *error);
+void replay_script_free(struct replay_script *s);
+
+/* ---- replay_record.c: what came of it ------------------------------------------------------------------ */
+
+struct replay_reply {
+  int code; /* 0: no reply */
+  char *enhanced, *text;
+};
+
+struct replay_finding {
+  const char *check;
+  int stage, kind;
+  int32_t score;
+  char *code, *detail;
+};
+
+struct replay_recipient {
+  char *address;
+  int disposition, dsn, overridden;
+  char *reason;
+  struct replay_reply reply; /* LMTP */
+};
+
+struct replay_record {
+  const char *event; /* `connect`, `rcpt` ...: the name in JSON */
+  const char *label; /* `CONNECT`, `EHLO` ...: the name in text */
+  int item;          /* index of the script's item */
+  int line;          /* its line */
+  char *arg, *params;
+  struct replay_reply reply;
+  int64_t delay_ms;
+  int closes, stage;
+  char *rule;
+  struct replay_finding *findings;
+  size_t n_findings;
+  struct replay_recipient *recipients; /* at end of message */
+  size_t n_recipients;
+  int lmtp; /* each recipient has a reply of its own */
+};
+
+void replay_record_reply(struct replay_record *r, const smtpf_verdict *v);           /* reply, delay, rule; replaces */
+void replay_record_evidence(struct replay_record *r, const smtpf_verdict *v);        /* replaces */
+void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v);      /* replaces */
+void replay_record_overruled(struct replay_record *r, int code, const char *reason); /* the reply is the host's */
+void replay_record_clear(struct replay_record *r);
+
+/* One record as text for people, or as one line of JSON. */
+void replay_record_text(text *out, const struct replay_record *r);
+void replay_record_json(text *out, const struct replay_record *r);
+
+/* ---- replay_hosts.c: capability sets --------------------------------------------------------------------- */
+
+struct replay_host {
+  unsigned capabilities;
+  int protocol; /* smtpf_protocol */
+};
+
+/* Names of capabilities and presets, comma separated. 0, or -1 with the bad word in `error`. */
+int replay_host_parse(struct replay_host *out, const char *names, text *error);
+
+/* ---- replay_ports.c, replay_defer.c, replay_store.c: the outside, made repeatable -------------------------- */
+
+struct replay_clock {
+  uint64_t mono_ns;
+  int64_t wall_start;
+};
+
+struct replay_poller {
+  struct replay_clock *clock;
+  int64_t armed_at_ns; /* -1: not armed */
+  int woken;
+  unsigned idle_waits; /* waits in a row that nothing could end */
+};
+
+/* A port that answers later, inside smtpf_driver_process(), by asking another port then. */
+struct replay_defer {
+  smtpf_driver *driver;
+  int later;               /* 0: pass on at once */
+  struct replay_ask *asks; /* open questions */
+  const void *inner;       /* smtpf_resolver or smtpf_directory */
+  void *inner_shared, *inner_self;
+  struct replay_fact *facts; /* directory: what @directory said */
+};
+
+struct replay_random {
+  uint64_t state;
+};
+
+void replay_ports_clock(smtpf_clock *out, struct replay_clock *clock);
+void replay_ports_random(smtpf_random *out, struct replay_random *random);
+extern const smtpf_poller replay_poller;       /* shared: struct replay_poller */
+extern const smtpf_resolver replay_resolver;   /* shared: struct replay_defer */
+extern const smtpf_directory replay_directory; /* shared: struct replay_defer */
+void replay_directory_fact(struct replay_defer *d, const char *address, int status, const char *profile);
+void replay_defer_free(struct replay_defer *d);
+
+/* A store kept in one text file, `DIR/records`. */
+struct replay_store;
+extern const smtpf_store replay_store_port;                                         /* shared: struct replay_store */
+struct replay_store *replay_store_open(const char *dir, text *error);               /* reads it; NULL and `error` */
+struct replay_store *replay_store_again(const struct replay_store *s, text *error); /* the same file, as it is now */
+int replay_store_save(struct replay_store *s);                                      /* 0, or -1 and errno */
+void replay_store_close(struct replay_store *s);
+
+/* ---- replay_run.c: the runner ------------------------------------------------------------------------------ */
+
+/* How a pending verdict is waited for. */
+enum replay_wait {
+  REPLAY_SYNC = 1,  /* ports answer at once; smtpf_session_wait() */
+  REPLAY_LATER = 2, /* ports answer later; smtpf_session_wait() */
+  REPLAY_READY = 3, /* ports answer later; ready callback inside smtpf_driver_process() */
+};
+
+typedef void (*replay_sink)(void *user, const struct replay_record *r);
+
+struct replay_options {
+  const char *policy;         /* a file; NULL for the defaults */
+  const smtpf_zone *zone;     /* NULL: every question times out */
+  struct replay_store *store; /* NULL for the memory store */
+  int64_t now;                /* wall clock at the start */
+  struct replay_host host;
+  int wait;                    /* replay_wait */
+  size_t feed;                 /* bytes fed at a time; 0: as the script says */
+  const smtpf_mem *mem;        /* the library's allocator; NULL for malloc(3) */
+  const char *const *settings; /* option, value, option, value ... NULL; `+` before an option appends to its list */
+  int single;                  /* every arena request is an allocation of its own */
+  replay_sink sink;
+  void *user;
+};
+
+struct replay {
+  struct replay_options options;
+  smtpf_config *config;
+  smtpf_engine *engine;
+  smtpf_driver *driver;
+  smtpf_session *session;
+  smtpf_smtpd *codec;
+  smtpf_smtpc *client; /* reads what the codec answers */
+  struct replay_clock clock;
+  struct replay_random random;
+  struct replay_poller poller;
+  struct replay_defer resolver, directory;
+  smtpf_clock clock_port;
+  smtpf_random random_port;
+  const struct replay_script *script;
+  size_t item;             /* being played */
+  size_t feed;             /* bytes at a time, now */
+  int in_message;          /* DATA was answered 354 */
+  int early;               /* @early-talk before @connect */
+  int over;                /* no session, or a closed one: nothing but @connect goes on */
+  int ready;               /* the ready callback was called */
+  int code;                /* of the last reply */
+  size_t events, verdicts; /* so far */
+  text fault;              /* a broken promise of the library; empty when all is well */
+};
+
+/* The clock's default, 2026-01-01 00:00:00 UTC: the same input gives the same bytes. */
+#define REPLAY_NOW 1767225600
+
+/* Loads the policy and starts a driver. SMTPF_OK, or an error with `err` for people. */
+int replay_open(struct replay *r, const struct replay_options *options, smtpf_error *err);
+
+/* Plays a script. SMTPF_OK, SMTPF_ENOMEM, or SMTPF_EINVAL when r->fault says what went wrong. */
+int replay_play(struct replay *r, const struct replay_script *script);
+
+/* Also after a failed replay_open(). */
+void replay_close(struct replay *r);
+
+/* Makes a configuration with the rows of all programs, and loads the policy. The caller frees *out. */
+int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, smtpf_error *err);
+
+/* file:line: what, from whichever of them is known. */
+void replay_error(text *out, const char *policy, int result, const smtpf_error *err);
+
+/* Between the runner's files. All return SMTPF_OK or an error that ends the run. */
+int replay_fault(struct replay *r, const char *where, const char *what); /* keeps the first; SMTPF_EINVAL */
+int replay_settle(struct replay *r, int result, const char *event);      /* after an event: its verdict is there */
+/* Through the codec, and read back: so many replies, the first with `code` (0: any). */
+int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies, int code);
+int replay_reply(struct replay *r, int code, const char *reason);       /* the same with a reply of the host's own */
+int replay_feed(struct replay *r, smtpf_str bytes);                     /* into the codec, in pieces */
+int replay_directive(struct replay *r, const struct replay_item *item); /* all but bytes */
+int replay_commit(struct replay *r, struct replay_record *eom);         /* after an accepted end of message */
+void replay_end(struct replay *r);                                      /* of the session */
+void replay_begin(const struct replay *r, struct replay_record *rec, const char *event, const char *label);
+void replay_emit(struct replay *r, struct replay_record *rec); /* hands on and clears */
+
+/* When the next item overrules `stage`, and the verdict was accepting: does so, and fills `rec`. */
+int replay_overrule(struct replay *r, int stage, struct replay_record *rec);
+
+/* ---- replay_diff.c, replay_lint.c -------------------------------------------------------------------------- */
+
+/* Plays `script` under both policies, writes what changes. The number of changes, or a negative result. */
+int replay_diff(text *out, const struct replay_options *options, const char *other, const struct replay_script *script,
+                int json, smtpf_error *err);
+
+/* Loads a policy and looks for what cannot be meant. The number of problems, written to `out`. */
+int replay_lint(text *out, const char *policy);
+
+#endif

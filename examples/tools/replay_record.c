@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Records: verdicts copied out, because a verdict lives only until its session's next event. And as text for people.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "replay.h"
+
+static char *copy(smtpf_str s)
+{
+  return replay_strdup(s.p, s.n);
+}
+
+static void clear_reply(struct replay_reply *r)
+{
+  free(r->enhanced);
+  free(r->text);
+  *r = (struct replay_reply){0};
+}
+
+void replay_record_reply(struct replay_record *r, const smtpf_verdict *v)
+{
+  clear_reply(&r->reply);
+  free(r->rule);
+  r->reply = (struct replay_reply){smtpf_verdict_code(v), copy(smtpf_verdict_enhanced(v)), copy(smtpf_verdict_text(v))};
+  r->delay_ms = smtpf_verdict_delay(v);
+  r->closes = smtpf_verdict_closes(v);
+  r->stage = smtpf_verdict_stage(v);
+  r->rule = copy(smtpf_verdict_rule(v));
+}
+
+void replay_record_overruled(struct replay_record *r, int code, const char *reason)
+{
+  clear_reply(&r->reply);
+  r->reply = (struct replay_reply){code, replay_strdup("", 0), replay_strdup(reason, strlen(reason))};
+}
+
+static void clear_evidence(struct replay_record *r)
+{
+  for (size_t i = 0; i < r->n_findings; i++) {
+    free(r->findings[i].code);
+    free(r->findings[i].detail);
+  }
+  free(r->findings);
+  r->findings = NULL;
+  r->n_findings = 0;
+}
+
+void replay_record_evidence(struct replay_record *r, const smtpf_verdict *v)
+{
+  clear_evidence(r);
+  size_t n = smtpf_verdict_evidence_count(v);
+  r->findings = replay_alloc(n * sizeof *r->findings);
+  for (size_t i = 0; i < n; i++) {
+    smtpf_evidence_info e = {.size = sizeof e};
+    if (smtpf_verdict_evidence(v, i, &e) != SMTPF_OK)
+      break;
+    r->findings[r->n_findings++] =
+        (struct replay_finding){e.check, e.stage, e.kind, e.score, copy(e.code), copy(e.detail)};
+  }
+}
+
+static void clear_recipients(struct replay_record *r)
+{
+  for (size_t i = 0; i < r->n_recipients; i++) {
+    free(r->recipients[i].address);
+    free(r->recipients[i].reason);
+    clear_reply(&r->recipients[i].reply);
+  }
+  free(r->recipients);
+  r->recipients = NULL;
+  r->n_recipients = 0;
+}
+
+void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v)
+{
+  clear_recipients(r);
+  size_t n = smtpf_verdict_recipient_count(v);
+  r->recipients = replay_alloc(n * sizeof *r->recipients);
+  for (size_t i = 0; i < n; i++) {
+    smtpf_recipient_info in = {.size = sizeof in};
+    if (smtpf_verdict_recipient(v, i, &in) != SMTPF_OK)
+      break;
+    r->recipients[r->n_recipients++] =
+        (struct replay_recipient){copy(in.address), in.disposition,  in.dsn,
+                                  in.overridden,    copy(in.reason), {in.reply_code, copy(in.enhanced), copy(in.text)}};
+  }
+}
+
+void replay_record_clear(struct replay_record *r)
+{
+  clear_reply(&r->reply);
+  clear_evidence(r);
+  clear_recipients(r);
+  free(r->rule);
+  free(r->arg);
+  free(r->params);
+  *r = (struct replay_record){0};
+}
+
+/* ---- text -----------------------------------------------------------------------------------------------------------
+ */
+
+static void cstr(text *out, const char *s)
+{
+  replay_escaped(out, smtpf_str_of(s));
+}
+
+static void write_reply(text *out, const struct replay_reply *r)
+{
+  replay_format(out, "%d", r->code);
+  if (r->enhanced && *r->enhanced)
+    replay_format(out, " %s", r->enhanced);
+  for (const char *p = r->text ? r->text : ""; *p;) {
+    size_t n = strcspn(p, "\n");
+    replay_format(out, p == r->text ? " " : " / ");
+    replay_escaped(out, (smtpf_str){p, n});
+    p += n + (p[n] == '\n');
+  }
+}
+
+/* What was found at this stage; the rest stands with the events before. */
+static void write_findings(text *out, const struct replay_record *r)
+{
+  int any = 0;
+  for (size_t i = 0; i < r->n_findings; i++) {
+    const struct replay_finding *f = &r->findings[i];
+    if (f->stage != r->stage)
+      continue;
+    replay_format(out, "%s%s:", any++ ? " " : "    [", f->check);
+    cstr(out, f->code);
+    replay_format(out, "%s", f->kind == SMTPF_HIT ? "!" : f->kind == SMTPF_UNKNOWN ? "?" : "");
+    if (f->score) {
+      replay_format(out, f->score > 0 ? "+" : "");
+      text_milli(out, f->score);
+    }
+  }
+  if (any)
+    replay_format(out, "]\n");
+}
+
+static void write_recipients(text *out, const struct replay_record *r)
+{
+  for (size_t i = 0; i < r->n_recipients; i++) {
+    const struct replay_recipient *to = &r->recipients[i];
+    replay_format(out, "    ");
+    cstr(out, to->address);
+    replay_format(out, " %s, dsn %s%s", smtpf_disposition_name(to->disposition), smtpf_dsn_name(to->dsn),
+                  to->overridden ? ", overridden" : "");
+    if (r->lmtp) {
+      replay_format(out, " -> ");
+      write_reply(out, &to->reply);
+    }
+    if (*to->reason) {
+      replay_format(out, " (");
+      cstr(out, to->reason);
+      replay_format(out, ")");
+    }
+    replay_format(out, "\n");
+  }
+}
+
+/* Whether a rule says more than the reply. */
+static int says_why(const char *rule)
+{
+  static const char *const plain[] = {"", "accept", "command", "committed", "violation"};
+  for (size_t i = 0; rule && i < sizeof plain / sizeof *plain; i++)
+    if (strcmp(rule, plain[i]) == 0)
+      return 0;
+  return rule != NULL;
+}
+
+void replay_record_text(text *out, const struct replay_record *r)
+{
+  replay_format(out, "%s", r->label);
+  if (r->arg && *r->arg) {
+    replay_format(out, " ");
+    cstr(out, r->arg);
+  }
+  if (r->params && *r->params) {
+    replay_format(out, " ");
+    cstr(out, r->params);
+  }
+  if (r->reply.code) {
+    replay_format(out, " -> ");
+    write_reply(out, &r->reply);
+  }
+  if (r->delay_ms)
+    replay_format(out, " after %lld ms", (long long)r->delay_ms);
+  replay_format(out, "%s\n", r->closes ? " and close" : "");
+  if (says_why(r->rule)) {
+    replay_format(out, "    because ");
+    cstr(out, r->rule);
+    replay_format(out, "\n");
+  }
+  write_findings(out, r);
+  write_recipients(out, r);
+}

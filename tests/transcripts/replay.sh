@@ -1,0 +1,140 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# smtpf-replay's command line: options, standard input, --diff, --lint, --store, exit codes, and the same bytes each time.
+set -u
+replay=./smtpf-replay
+dir=$(mktemp -d replay-XXXXXX) || exit 1
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0
+
+# check NAME STATUS COMMAND...: exit status, and, when "$dir/expected" is there, standard output and error together.
+check() {
+  name=$1 want=$2
+  shift 2
+  "$@" >"$dir/got" 2>&1
+  status=$?
+  if [ $status = "$want" ] && { [ ! -f "$dir/expected" ] || cmp -s "$dir/expected" "$dir/got"; }; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAIL $name: exit $status, expected $want"
+    if [ -f "$dir/expected" ]; then diff "$dir/expected" "$dir/got"; else cat "$dir/got"; fi
+  fi
+  rm -f "$dir/expected"
+}
+
+# has NAME TEXT: in what the last command printed
+has() {
+  if grep -qF -- "$2" "$dir/got"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAIL $1: not found: $2"
+    cat "$dir/got"
+  fi
+}
+
+cat >"$dir/a.conf" <<'E'
+local_domains = [ "example.net" ];
+early_talk = { score = 7.0; };
+E
+cat >"$dir/b.conf" <<'E'
+local_domains = [ "example.net" ];
+early_talk = { score = 7.0; };
+profiles = ( { name = "default"; reject = 6.0; tag = 4.0; } );
+E
+cat >"$dir/bad.conf" <<'E'
+local_domains = [ "example.net" ];
+no_such_option = 3;
+E
+cat >"$dir/order.conf" <<'E'
+profiles = ( { name = "default"; reject = 6.0;
+               tag = 8.0; },
+             { name = "late"; inherit = "default";
+               quarantine = 9.0; } );
+quarantine = { directory = "/nonexistent"; };
+E
+cat >"$dir/zone" <<'E'
+25.2.0.192.in-addr.arpa PTR mail.example.org
+mail.example.org A 192.0.2.25
+E
+cat >"$dir/script" <<'E'
+# a comment
+@early-talk
+@connect 192.0.2.25
+EHLO mail.example.org
+MAIL FROM:<a@example.org>
+RCPT TO:<b@example.net>
+DATA
+@file message.eml   # beside the script
+QUIT
+E
+printf 'Subject: x\n\n.\n' >"$dir/message.eml"
+
+check 'a script' 0 $replay -c "$dir/a.conf" --dns "$dir/zone" "$dir/script"
+has 'text form' 'MESSAGE -> 250 2.0.0 taken'
+has 'disposition' 'b@example.net tagged, dsn never'
+cp "$dir/got" "$dir/expected"
+check 'the same bytes again' 0 $replay -c "$dir/a.conf" --dns "$dir/zone" --now 1767225600 --host proxy "$dir/script"
+
+check 'standard input' 0 sh -c "grep -v @file '$dir/script' | $replay -c '$dir/a.conf' -"
+has 'standard input' 'RCPT <b@example.net> -> 250'
+
+check 'json' 0 $replay -c "$dir/a.conf" --dns "$dir/zone" --json "$dir/script"
+has 'json' '{"event":"rcpt","arg":"<b@example.net>","reply":{"code":250,"enhanced":"2.1.5","text":"recipient ok"},"delay_ms":0,'
+has 'json' '"recipients":[{"address":"b@example.net","disposition":"tagged","dsn":"never","reason":'
+
+grep -v early-talk "$dir/script" >"$dir/quiet"
+check 'capabilities' 0 $replay -c "$dir/a.conf" --host milter "$dir/quiet"
+has 'capabilities' 'b@example.net handed-over'
+check 'a capability that is none' 2 $replay --host fly "$dir/script"
+
+cat >"$dir/expected" <<E
+$dir/script:6: rcpt <b@example.net>
+  old: 250 2.1.5 recipient ok
+  new: 550 5.7.1 your client does not wait for our replies
+  why: reject: early_talk early; score 7 >= 6, profile default
+$dir/script:7: data
+  old: 354 end data with <CR><LF>.<CR><LF>
+  new: 554 5.5.1 no valid recipients
+  why: sequence
+$dir/script:8: end-of-message
+  old: 250 2.0.0 taken; b@example.net tagged
+  new: does not come to it
+E
+check 'a policy that refuses more' 1 $replay -c "$dir/a.conf" --dns "$dir/zone" --diff "$dir/b.conf" "$dir/script"
+check 'the same as JSON' 1 $replay -c "$dir/a.conf" --dns "$dir/zone" --json --diff "$dir/b.conf" "$dir/script"
+has 'diff as JSON' '{"event":"rcpt","arg":"<b@example.net>","line":6,"old":{"code":250,'
+: >"$dir/expected"
+check 'nothing changes' 0 $replay -c "$dir/a.conf" --diff "$dir/a.conf" "$dir/script"
+
+: >"$dir/expected"
+check 'a policy without fault' 0 $replay --lint "$dir/a.conf" "$dir/b.conf"
+check 'a policy with a fault' 1 $replay --lint -c "$dir/bad.conf"
+has 'file and line' "$dir/bad.conf:2:"
+check 'thresholds out of order' 1 $replay --lint "$dir/order.conf"
+has 'tag above reject' "$dir/order.conf:2: profile default: tag is not below reject"
+has 'quarantine above reject' "$dir/order.conf:4: profile late: quarantine is not below reject"
+check 'a broken policy starts nothing' 1 $replay -c "$dir/bad.conf" "$dir/script"
+
+mkdir "$dir/store"
+check 'a store' 0 $replay -c "$dir/a.conf" --store "$dir/store" "$dir/script"
+echo 'nonsense' >"$dir/store/records"
+check 'a broken store' 2 $replay -c "$dir/a.conf" --store "$dir/store" "$dir/script"
+has 'a broken store' "$dir/store/records:1:"
+
+check 'no script' 2 $replay
+check 'a script that is not there' 2 $replay "$dir/nowhere"
+echo '@fly' >"$dir/broken"
+check 'a directive that is none' 2 $replay "$dir/broken"
+has 'file and line' "$dir/broken:1: no such directive: @fly"
+echo '@advance soon' >"$dir/broken"
+check 'a time that is none' 2 $replay "$dir/broken"
+echo '25.2.0.192 NONSENSE x' >"$dir/badzone"
+check 'a broken zone' 2 $replay --dns "$dir/badzone" "$dir/script"
+has 'file and line' "$dir/badzone:1:"
+check 'version' 0 $replay --version
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
