@@ -41,6 +41,7 @@ enum replay_kind {
   REPLAY_ABORT,
   REPLAY_ADVANCE,   /* number: milliseconds */
   REPLAY_DIRECTORY, /* words: address status [profile]; number: smtpf_directory_status */
+  REPLAY_LOCAL,     /* words: address, ours */
   REPLAY_CHUNK,     /* number: bytes fed at a time, 0 for all at once */
 };
 
@@ -207,6 +208,7 @@ struct replay {
   smtpf_clock clock_port;
   smtpf_random random_port;
   const struct replay_script *script;
+  const char *local;       /* our address, of @local */
   size_t item;             /* being played */
   size_t feed;             /* bytes at a time, now */
   int in_message;          /* DATA was answered 354 */

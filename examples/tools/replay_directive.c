@@ -12,9 +12,10 @@ static smtpf_str word(const struct replay_item *item, int i)
   return smtpf_str_of(item->words[i]);
 }
 
-static smtpf_peer peer_of(const struct replay_item *item)
+static smtpf_peer peer_of(const struct replay *r, const struct replay_item *item)
 {
-  smtpf_peer peer = {.size = sizeof peer, .address = word(item, 0), .rdns = word(item, 1)};
+  smtpf_peer peer = {
+      .size = sizeof peer, .address = word(item, 0), .local_address = smtpf_str_of(r->local), .rdns = word(item, 1)};
   if (strcmp(item->words[0], "-") == 0)
     peer.address = (smtpf_str){0};
   return peer;
@@ -174,7 +175,7 @@ static int connect_client(struct replay *r, const struct replay_item *item)
   if (r->early && smtpf_session_early_talk(r->session) != SMTPF_OK)
     return replay_fault(r, "early-talk", "is refused before CONNECT");
   r->early = 0;
-  smtpf_peer peer = peer_of(item);
+  smtpf_peer peer = peer_of(r, item);
   return conclude(r, item, smtpf_session_connect(r->session, &peer), "connect", "CONNECT", 1);
 }
 
@@ -205,7 +206,7 @@ static int in_session(struct replay *r, const struct replay_item *item)
   smtpf_peer peer;
   switch (item->kind) {
   case REPLAY_REBIND:
-    peer = peer_of(item);
+    peer = peer_of(r, item);
     return conclude(r, item, smtpf_session_rebind(r->session, &peer), "rebind", "REBIND", 0);
   case REPLAY_STARTTLS: return start_tls(r, item);
   case REPLAY_AUTH:
@@ -228,6 +229,7 @@ int replay_directive(struct replay *r, const struct replay_item *item)
   case REPLAY_DIRECTORY:
     replay_directory_fact(&r->directory, item->words[0], (int)item->number, item->words[2]);
     return SMTPF_OK;
+  case REPLAY_LOCAL: r->local = item->words[0]; return SMTPF_OK;
   case REPLAY_CHUNK:
     if (!r->options.feed)
       r->feed = (size_t)item->number;

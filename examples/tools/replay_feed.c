@@ -123,7 +123,7 @@ static int end_of_message(struct replay *r, smtpf_smtpd_event *ev)
     v = smtpf_session_verdict(r->session);
     size_t replies = rec.lmtp && rec.n_recipients ? rec.n_recipients : 1;
     result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
-                             : replay_answer(r, v, replies, rec.lmtp ? 0 : rec.reply.code);
+                             : replay_answer(r, v, replies, rec.lmtp && replies > 1 ? 0 : rec.reply.code);
   }
   replay_emit(r, &rec);
   if (overruled.event)

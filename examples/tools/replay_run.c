@@ -173,6 +173,7 @@ int replay_play(struct replay *r, const struct replay_script *script)
 {
   int result = SMTPF_OK;
   r->script = script;
+  r->local = NULL;
   r->over = 1;
   r->feed = r->options.feed;
   for (r->item = 0; result == SMTPF_OK && r->item < script->n; r->item++)

@@ -304,7 +304,7 @@ static const struct directive {
     {"rebind", REPLAY_REBIND, 1, 2, NULL},        {"overrule", REPLAY_OVERRULE, 2, 2, overrule_args},
     {"queue-id", REPLAY_QUEUE_ID, 1, 1, NULL},    {"abort", REPLAY_ABORT, 0, 0, NULL},
     {"raw", REPLAY_BYTES, 1, 0, raw_args},        {"directory", REPLAY_DIRECTORY, 2, 3, directory_args},
-    {"chunk", REPLAY_CHUNK, 1, 1, chunk_args},
+    {"local", REPLAY_LOCAL, 1, 1, NULL},          {"chunk", REPLAY_CHUNK, 1, 1, chunk_args},
 };
 
 /* Cuts the arguments into words; what follows ` #` is a comment. How many there are. */
