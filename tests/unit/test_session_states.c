@@ -124,7 +124,7 @@ static const struct row {
                      {"---", "---", "---", "---", "---", "---", "---", "---", "ok>G", "---", "---", "---"}},
     [OVER_BAD_EV] = {"overrule with 250",
                      {"inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv", "inv"}},
-    [QUEUE_ID_EV] = {"queue id", {"---", "---", "---", "---", "ok", "ok", "ok", "ok", "ok", "---", "---", "---"}},
+    [QUEUE_ID_EV] = {"queue id", {"---", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "---", "---"}},
     [WAIT_EV] = {"wait", {"---", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "---"}},
 };
 
