@@ -10,5 +10,9 @@
 TCase *driver_cases(void);
 TCase *session_cases(void);
 TCase *message_cases(void);
+TCase *option_cases(void);
+TCase *engine_cases(void);
+TCase *op_cases(void);
+TCase *oom_cases(void);
 
 #endif

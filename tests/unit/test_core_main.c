@@ -8,5 +8,9 @@ int main(void)
   suite_add_tcase(s, driver_cases());
   suite_add_tcase(s, session_cases());
   suite_add_tcase(s, message_cases());
+  suite_add_tcase(s, option_cases());
+  suite_add_tcase(s, engine_cases());
+  suite_add_tcase(s, op_cases());
+  suite_add_tcase(s, oom_cases());
   return port_run(s);
 }
