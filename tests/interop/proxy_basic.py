@@ -175,6 +175,19 @@ def xclient_is_preferred_and_renewed_for_each_client():
         check(count(sink, b"XFORWARD") == 0, "both were used")
 
 
+def a_hop_that_takes_xclient_once_serves_one_client():
+    def once(sink, connection, line):
+        sink.extensions = ["PIPELINING"]
+        return b"220 sink.example ESMTP\r\n"
+
+    with stage(Sink(["PIPELINING", "XCLIENT NAME ADDR PROTO HELO"], {"XCLIENT": once})) as (sink, proxy):
+        for source in ("127.0.0.7", "127.0.0.8"):
+            sink.extensions = ["PIPELINING", "XCLIENT NAME ADDR PROTO HELO"]
+            check(Client(proxy, source=source).deliver(HAM).startswith(b"250"), "refused")
+            m = sink.messages[-1]
+            check(len(m.identity) == 1 and b"ADDR=%s " % source.encode() in m.identity[0], m.identity)
+
+
 def a_hop_that_refuses_xclient_gets_no_mail():
     with stage(Sink(["XCLIENT NAME ADDR"], {"XCLIENT": b"550 5.7.0 not you\r\n"})) as (sink, proxy):
         c = Client(proxy)

@@ -80,6 +80,8 @@ static int send_or_keep(hop *h, const char *p, size_t n)
     n -= (size_t)w;
   }
   text_add(&h->out, (smtpf_str){p, n});
+  if (h->out.failed) /* a gap must not be sent: the connection ends here, and its owner hears of it */
+    shutdown(h->item.fd, SHUT_RDWR);
   return !n;
 }
 
@@ -150,30 +152,41 @@ static void learn(hop *h, smtpf_str ehlo)
   h->extensions = smtpf_smtpc_extensions(ehlo, &size);
   atomic_store_explicit(&h->settings->hop_extensions, h->extensions, memory_order_relaxed);
   atomic_store_explicit(&h->settings->hop_size, size, memory_order_relaxed);
+  /* Who it was told of cannot be told anew: it must not serve another client. */
+  if (h->identified && !(h->extensions & SMTPF_EXT_XCLIENT))
+    h->soiled = 1;
   unsigned want = wants(h);
   h->attributes = want ? identity_attributes(ehlo, want == SMTPF_EXT_XCLIENT ? "XCLIENT" : "XFORWARD") : 0;
+}
+
+/* What we call ourselves; after XCLIENT, what the client called itself, if a server can be expected to bear it. */
+static smtpf_str greeting_name(const hop *h)
+{
+  identity_of who = {0};
+  if (h->identified && h->owner)
+    transaction_identity(h->owner, &who);
+  for (size_t i = 0; i < who.helo.n; i++)
+    if (who.helo.p[i] <= ' ' || who.helo.p[i] > '~')
+      return h->settings->smtpd.hostname;
+  return who.helo.n && who.helo.n < 256 ? who.helo : h->settings->smtpd.hostname;
 }
 
 /* A reply before the connection is ready. */
 static void greeted(hop *h, const smtpf_smtpc_reply *r)
 {
   const int good = r->code / 100 == 2;
-  identity_of who = {.helo = h->settings->smtpd.hostname};
-  if (h->identified && h->owner)
-    transaction_identity(h->owner, &who);
-  if (!who.helo.n)
-    who.helo = h->settings->smtpd.hostname;
+  const smtpf_str name = greeting_name(h);
   switch (h->state) {
   case HOP_GREETING:
   case HOP_XCLIENT:
     if (good)
-      say(h, HOP_EHLO, "EHLO", who.helo);
+      say(h, HOP_EHLO, "EHLO", name);
     else
       lost(h, h->state == HOP_XCLIENT ? "refused XCLIENT" : "refused the connection");
     return;
   case HOP_EHLO:
     if (!good) {
-      say(h, HOP_HELO, "HELO", who.helo);
+      say(h, HOP_HELO, "HELO", name);
       return;
     }
     learn(h, r->text);
@@ -184,7 +197,7 @@ static void greeted(hop *h, const smtpf_smtpc_reply *r)
       return;
     }
   }
-  if (wants(h) & ~h->extensions)
+  if (!h->identified && wants(h) & ~h->extensions)
     lost(h, "does not offer the XCLIENT or XFORWARD that proxy.identity insists on");
   else
     identify(h);
@@ -299,14 +312,13 @@ static hop *connect_new(loop *l, settings *s)
 
 hop *hop_acquire(loop *l, struct transaction *owner, int fresh)
 {
-  hop *h;
-  if (fresh || ring_empty(&l->pool) || owner->settings != l->settings) {
+  hop *h = ring_empty(&l->pool) ? NULL : RING_OF(l->pool.prev, hop, link);
+  if (fresh || !h || h->settings != owner->settings) {
     h = connect_new(l, owner->settings);
     if (h)
       h->owner = owner;
     return h;
   }
-  h = RING_OF(l->pool.prev, hop, link);
   l->pool_count--;
   ring_remove(&h->link);
   ring_append(&l->hops, &h->link);
