@@ -7,6 +7,7 @@ int main(void)
   Suite *s = suite_create("core");
   suite_add_tcase(s, driver_cases());
   suite_add_tcase(s, session_cases());
+  suite_add_tcase(s, stage_cases());
   suite_add_tcase(s, message_cases());
   suite_add_tcase(s, option_cases());
   suite_add_tcase(s, engine_cases());
