@@ -95,15 +95,15 @@ int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev)
   if (proper && smtpf_plain_printable(line->p, line->n))
     return 1;
   if (!proper) {
-    bad_line(ev, SMTPF_LIT("Line must end in CRLF, not in a bare LF"));
+    bad_line(ev, SMTPF_LIT("line must end in CRLF, not in a bare LF"));
     return 0;
   }
   for (size_t i = 0; i < line->n; i++) {
     unsigned char c = (unsigned char)line->p[i];
     if (c == '\0' || c == '\r' || c == 0x7f || (c < ' ' && c != '\t')) {
-      bad_line(ev, c == '\0'   ? SMTPF_LIT("Line with a NUL")
-                   : c == '\r' ? SMTPF_LIT("Line with a bare CR")
-                               : SMTPF_LIT("Line with a control character"));
+      bad_line(ev, c == '\0'   ? SMTPF_LIT("line with a NUL")
+                   : c == '\r' ? SMTPF_LIT("line with a bare CR")
+                               : SMTPF_LIT("line with a control character"));
       return 0;
     }
     *high |= c > 0x7f;
@@ -175,8 +175,8 @@ static int split_path(smtpf_smtpd_event *ev, smtpf_str rest)
 static void parse_path(smtpf_smtpd_event *ev, smtpf_str rest, const smtpf_announced *a)
 {
   if (!split_path(ev, rest))
-    bad_argument(ev, ev->verb == SMTPF_VERB_MAIL ? SMTPF_LIT("Syntax: MAIL FROM:<address> [parameters]")
-                                                 : SMTPF_LIT("Syntax: RCPT TO:<address> [parameters]"));
+    bad_argument(ev, ev->verb == SMTPF_VERB_MAIL ? SMTPF_LIT("syntax: MAIL FROM:<address> [parameters]")
+                                                 : SMTPF_LIT("syntax: RCPT TO:<address> [parameters]"));
   else if (ev->params.n)
     smtpf_params_check(ev, a);
 }
@@ -187,12 +187,12 @@ static void parse_chunk(smtpf_smtpd_event *ev, smtpf_str rest)
 {
   smtpf_str size = smtpf_str_cut(&rest, ' ');
   if (!size.n) {
-    bad_argument(ev, SMTPF_LIT("Syntax: BDAT size [LAST]"));
+    bad_argument(ev, SMTPF_LIT("syntax: BDAT size [LAST]"));
     return;
   }
   if (smtpf_str_uint(size, UINT64_MAX, &ev->chunk) != SMTPF_OK ||
       (rest.n && !smtpf_str_equal_nocase(rest, SMTPF_LIT("LAST")))) {
-    bad_argument(ev, SMTPF_LIT("Syntax: BDAT size [LAST]"));
+    bad_argument(ev, SMTPF_LIT("syntax: BDAT size [LAST]"));
     ev->fatal = 1;
     return;
   }
@@ -227,13 +227,13 @@ void smtpf_command_parse(smtpf_str line, int high, const smtpf_announced *a, smt
   ev->verb = r ? r->verb : SMTPF_VERB_UNKNOWN;
   ev->arg = rest;
   if (high && !may_be_high(ev->verb, a))
-    smtpf_event_violate(ev, r ? 501 : 500, SMTPF_LIT("5.5.2"), SMTPF_LIT("Command with bytes beyond ASCII"));
+    smtpf_event_violate(ev, r ? 501 : 500, SMTPF_LIT("5.5.2"), SMTPF_LIT("command with bytes beyond ASCII"));
   else if (r && r->argument == PATH)
     parse_path(ev, rest, a);
   else if (r && r->argument == CHUNK)
     parse_chunk(ev, rest);
   else if (r && r->argument == NEEDED && !rest.n)
-    bad_argument(ev, SMTPF_LIT("Command needs an argument"));
+    bad_argument(ev, SMTPF_LIT("command needs an argument"));
   else if (r && r->argument == NONE && rest.n)
-    bad_argument(ev, SMTPF_LIT("Command takes no argument"));
+    bad_argument(ev, SMTPF_LIT("command takes no argument"));
 }

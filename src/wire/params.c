@@ -124,14 +124,14 @@ static const char *find_fault(const struct param *p, smtpf_str value, const smtp
 {
   *code = 555;
   if (!p)
-    return "Parameter not announced";
+    return "parameter not announced";
   if (p->good == is_body && !is_body(value))
-    return "Body type not announced";
+    return "body type not announced";
   *code = 501;
   if (!p->good(value))
-    return "Parameter with a bad value";
+    return "parameter with a bad value";
   *code = 552;
-  return p->good == is_size && too_big(value, a) ? "Message too big: limit message_max" : NULL;
+  return p->good == is_size && too_big(value, a) ? "message is larger than we take (limits.message)" : NULL;
 }
 
 void smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a)
@@ -146,13 +146,13 @@ void smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a)
     unsigned bit = p ? 1u << (p - params) : 0;
     if (!fault && seen & bit) {
       code = 501;
-      fault = "Parameter given twice";
+      fault = "parameter given twice";
     }
     seen |= bit;
   }
   if (!fault && r == SMTPF_EPARSE) {
     code = 501;
-    fault = "Parameter with a bad syntax";
+    fault = "parameter with a bad syntax";
   }
   if (fault)
     smtpf_event_violate(ev, code, code == 552 ? SMTPF_LIT("5.3.4") : SMTPF_LIT("5.5.4"), smtpf_str_of(fault));

@@ -111,7 +111,7 @@ static int violated(smtpf_smtpd *c, smtpf_smtpd_event *ev, size_t more)
 static int too_long(smtpf_smtpd *c, smtpf_smtpd_event *ev, size_t more)
 {
   c->state = SMTPF_READ_COMMAND;
-  smtpf_event_violate(ev, 500, SMTPF_LIT("5.5.2"), SMTPF_LIT("Line too long: limit line_max"));
+  smtpf_event_violate(ev, 500, SMTPF_LIT("5.5.2"), SMTPF_LIT("line too long (limits.line)"));
   return violated(c, ev, more);
 }
 
@@ -161,7 +161,7 @@ static int in_sequence(const smtpf_smtpd *c, smtpf_smtpd_event *ev)
   case SMTPF_VERB_DATA:
   case SMTPF_VERB_AUTH:
   case SMTPF_VERB_STARTTLS:
-    smtpf_event_violate(ev, 503, SMTPF_LIT("5.5.1"), SMTPF_LIT("Message begun by BDAT is not complete"));
+    smtpf_event_violate(ev, 503, SMTPF_LIT("5.5.1"), SMTPF_LIT("message begun by BDAT is not complete"));
     return 0;
   default: return 1;
   }
@@ -272,12 +272,12 @@ static void blame(const smtpf_smtpd *c, smtpf_smtpd_event *ev)
     int code;
     const char *enhanced, *text;
   } words[] = {
-      [SMTPF_BAD_NUL] = {554, "5.6.0", "Message with a NUL byte"},
-      [SMTPF_BAD_CR] = {554, "5.6.0", "Message with a bare CR: lines must end in CRLF"},
-      [SMTPF_BAD_LF] = {554, "5.6.0", "Message with a bare LF: lines must end in CRLF"},
-      [SMTPF_BAD_LINE] = {554, "5.6.0", "Message with a line too long: limit text_line_max"},
-      [SMTPF_BAD_SIZE] = {552, "5.3.4", "Message too big: limit message_max"},
-      [SMTPF_BAD_CHUNKS] = {552, "5.3.4", "Message in too many chunks: limit 65535"},
+      [SMTPF_BAD_NUL] = {554, "5.6.0", "message with a NUL byte"},
+      [SMTPF_BAD_CR] = {554, "5.6.0", "message with a bare CR: lines must end in CRLF"},
+      [SMTPF_BAD_LF] = {554, "5.6.0", "message with a bare LF: lines must end in CRLF"},
+      [SMTPF_BAD_LINE] = {554, "5.6.0", "message with a line too long (limits.text_line)"},
+      [SMTPF_BAD_SIZE] = {552, "5.3.4", "message is larger than we take (limits.message)"},
+      [SMTPF_BAD_CHUNKS] = {552, "5.3.4", "message in more than 65535 chunks"},
   };
   int bad = c->scan.bad;
   smtpf_event_violate(ev, words[bad].code, smtpf_str_of(words[bad].enhanced), smtpf_str_of(words[bad].text));
@@ -356,7 +356,7 @@ static int next_swallow(smtpf_smtpd *c, const char **in, size_t *n, smtpf_smtpd_
     ev->kind = SMTPF_SMTPD_END;
     return leave(c, ev, SMTPF_DUE_CHUNK, !smtpf_smtpd_pipelining(c), *n);
   }
-  smtpf_event_violate(ev, 503, SMTPF_LIT("5.5.1"), SMTPF_LIT("Message was refused: send RSET"));
+  smtpf_event_violate(ev, 503, SMTPF_LIT("5.5.1"), SMTPF_LIT("message was refused: send RSET"));
   return violated(c, ev, *n);
 }
 

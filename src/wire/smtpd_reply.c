@@ -104,7 +104,7 @@ static void keep_refusal(smtpf_smtpd *c, int code, smtpf_str enhanced, smtpf_str
 static int write_refusal(const smtpf_smtpd *c, char *out, size_t cap)
 {
   if (!c->line.n) /* there was no memory for it */
-    return smtpf_reply_format(c->refusal, (smtpf_str){NULL, 0}, SMTPF_LIT("Refused"), out, cap);
+    return smtpf_reply_format(c->refusal, (smtpf_str){NULL, 0}, SMTPF_LIT("refused"), out, cap);
   if (c->line.n > cap)
     return SMTPF_ELIMIT;
   memcpy(out, c->line.p, c->line.n);

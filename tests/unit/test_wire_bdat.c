@@ -8,7 +8,7 @@
 
 #define CHUNK "END chunk\n< 250 2.0.0 Taken\\r\\n\n"
 #define NOOPED "COMMAND NOOP []\n< 250 2.0.0 OK\\r\\n\n"
-#define RESET "VIOLATION 503 5.5.1\n< 503 5.5.1 Message was refused: send RSET\\r\\n\n"
+#define RESET "VIOLATION 503 5.5.1\n< 503 5.5.1 message was refused: send RSET\\r\\n\n"
 
 START_TEST(chunks)
 {
@@ -39,7 +39,7 @@ END_TEST
 START_TEST(forbidden_in_chunks)
 {
   smtpf_smtpd_options o = feed_options();
-#define REFUSED "VIOLATION 554 5.6.0\n< 554 5.6.0 Message with a "
+#define REFUSED "VIOLATION 554 5.6.0\n< 554 5.6.0 message with a "
 #define PROPER ": lines must end in CRLF\\r\\n\n"
 #define IN_CHUNK(in, want) expect_with(&o, OPEN in, sizeof(OPEN in) - 1, OPENED want)
   IN_CHUNK("BDAT 3\r\na\nbBDAT 4\r\nRSETNOOP\r\nBDAT 0 LAST\r\nRSET\r\nNOOP\r\n",
@@ -92,7 +92,7 @@ START_TEST(not_mixed_with_others)
     char in[512];
     snprintf(in, sizeof in, "%sBDAT 1\r\na%s\r\nBDAT 1 LAST\r\nb", OPEN, others[i]);
     expect(in, OPENED "COMMAND BDAT [1] 1\nBODY \"a\"\n" CHUNK
-                      "VIOLATION 503 5.5.1\n< 503 5.5.1 Message begun by BDAT is not complete\\r\\n\n" RESET);
+                      "VIOLATION 503 5.5.1\n< 503 5.5.1 message begun by BDAT is not complete\\r\\n\n" RESET);
   }
   expect(OPEN "BDAT 1\r\naNOOP\r\nBDAT 1 LAST\r\nb",
          OPENED "COMMAND BDAT [1] 1\nBODY \"a\"\n" CHUNK NOOPED "BODY \"b\"\n" TAKEN);
@@ -106,7 +106,7 @@ START_TEST(a_violation_between_chunks_spoils_the_message)
 {
   expect(OPEN "BDAT 1\r\naNOOP\nBDAT 1 LAST\r\nb",
          OPENED "COMMAND BDAT [1] 1\nBODY \"a\"\n" CHUNK
-                "VIOLATION 500 5.5.2\n< 500 5.5.2 Line must end in CRLF, not in a bare LF\\r\\n\n" RESET);
+                "VIOLATION 500 5.5.2\n< 500 5.5.2 line must end in CRLF, not in a bare LF\\r\\n\n" RESET);
 }
 END_TEST
 
@@ -117,9 +117,9 @@ START_TEST(sizes_that_cannot_be_read)
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     char in[512];
     snprintf(in, sizeof in, "%sBDAT %s\r\nNOOP\r\n", OPEN, sizes[i]);
-    expect(in, OPENED "VIOLATION 501 5.5.4 fatal\n< 501 5.5.4 Syntax: BDAT size [LAST]\\r\\n\n");
+    expect(in, OPENED "VIOLATION 501 5.5.4 fatal\n< 501 5.5.4 syntax: BDAT size [LAST]\\r\\n\n");
   }
-  expect(OPEN "BDAT\r\nNOOP\r\n", OPENED "VIOLATION 501 5.5.4\n< 501 5.5.4 Syntax: BDAT size [LAST]\\r\\n\n" NOOPED);
+  expect(OPEN "BDAT\r\nNOOP\r\n", OPENED "VIOLATION 501 5.5.4\n< 501 5.5.4 syntax: BDAT size [LAST]\\r\\n\n" NOOPED);
 }
 END_TEST
 
@@ -157,7 +157,7 @@ START_TEST(without_memory_a_refusal_is_short)
   ck_assert_int_eq(ev.last, 0);
   ck_assert_int_eq(smtpf_smtpd_answer(c, NULL, out, 3), SMTPF_ELIMIT);
   int r = smtpf_smtpd_answer(c, NULL, out, sizeof out);
-  ASSERT_STR(((smtpf_str){out, (size_t)r}), "503 Refused\r\n");
+  ASSERT_STR(((smtpf_str){out, (size_t)r}), "503 refused\r\n");
   smtpf_smtpd_free(c);
 }
 END_TEST

@@ -129,7 +129,7 @@ START_TEST(auth_exchange)
   expect(
       GREET "AUTH LOGIN\r\nab\ncd\r\n", GREETED
       "COMMAND AUTH [LOGIN]\n< 334 VXNlcm5hbWU6\\r\\n\nVIOLATION 500 5.5.2\n"
-      "< 500 5.5.2 Line must end in CRLF, not in a bare LF\\r\\n\nCOMMAND cd? []\n< 500 5.5.1 Unknown command\\r\\n\n");
+      "< 500 5.5.2 line must end in CRLF, not in a bare LF\\r\\n\nCOMMAND cd? []\n< 500 5.5.1 Unknown command\\r\\n\n");
 }
 END_TEST
 
@@ -144,7 +144,7 @@ START_TEST(auth_lines_may_be_long)
     memcpy(in + at - 2, "\r\nNOOP\r\n", 8);
     int bad = 0;
     char *log = feed_log(&o, in, at + 6, n & 1 ? 13 : FEED_WHOLE, &bad);
-    ck_assert_ptr_nonnull(strstr(log, n <= SMTPF_AUTH_LINE_MAX ? "COMMAND auth [PLAIN AAA" : "Line too long"));
+    ck_assert_ptr_nonnull(strstr(log, n <= SMTPF_AUTH_LINE_MAX ? "COMMAND auth [PLAIN AAA" : "line too long"));
     ck_assert_ptr_nonnull(strstr(log, n <= SMTPF_AUTH_LINE_MAX ? "LINE \"NOOP\"" : "COMMAND NOOP"));
     free(log);
   }
@@ -200,8 +200,8 @@ START_TEST(lmtp_replies_for_each)
                           "a") "COMMAND BDAT [1] 1\nBODY \"x\"\nEND chunk\n< 250 2.0.0 Taken\\r\\n\n"
                                "BODY \"\\r\\n\"\nEND last\n< 250 2.0.0 Taken\\r\\n\n" MAILED RCPTED("a")
                                    RCPTED("a") "COMMAND DATA []\n< 354 Go on\\r\\n\nVIOLATION 554 5.6.0\n"
-                                               "< 554 5.6.0 Message with a bare LF: lines must end in CRLF\\r\\n"
-                                               "554 5.6.0 Message with a bare LF: lines must end in CRLF\\r\\n\n");
+                                               "< 554 5.6.0 message with a bare LF: lines must end in CRLF\\r\\n"
+                                               "554 5.6.0 message with a bare LF: lines must end in CRLF\\r\\n\n");
 }
 END_TEST
 

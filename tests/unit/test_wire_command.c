@@ -101,7 +101,7 @@ START_TEST(parameters_not_announced)
   int bad = 0;
   static const char in[] = "MAIL FROM:<a@b> SIZE=1\r\nBDAT 0 LAST\r\nAUTH PLAIN\r\n";
   char *log = feed_log(&o, in, sizeof in - 1, FEED_WHOLE, &bad);
-  ck_assert_str_eq(log, BANNER "VIOLATION 555 5.5.4\n< 555 Parameter not announced\\r\\n\n"
+  ck_assert_str_eq(log, BANNER "VIOLATION 555 5.5.4\n< 555 parameter not announced\\r\\n\n"
                                "COMMAND BDAT? [0 LAST]\n< 500 Unknown command\\r\\n\n"
                                "COMMAND AUTH? [PLAIN]\n< 500 Unknown command\\r\\n\n");
   free(log);
@@ -121,9 +121,9 @@ START_TEST(size_is_kept_to)
            BANNER "COMMAND EHLO [c]\n< 250-mx.example.net\\r\\n250-PIPELINING\\r\\n250-SIZE 10\\r\\n250-8BITMIME\\r\\n"
                   "250-SMTPUTF8\\r\\n250-DSN\\r\\n250-CHUNKING\\r\\n250-AUTH PLAIN LOGIN\\r\\n250 "
                   "ENHANCEDSTATUSCODES\\r\\n\n"
-                  "VIOLATION 552 5.3.4\n< 552 5.3.4 Message too big: limit message_max\\r\\n\n"
+                  "VIOLATION 552 5.3.4\n< 552 5.3.4 message is larger than we take (limits.message)\\r\\n\n"
                   "COMMAND HELO [c]\n< 250 mx.example.net\\r\\n\n%s"
-                  "BODY \"0123456\\r\\n8\"\nVIOLATION 552 5.3.4\n< 552 5.3.4 Message too big: limit message_max\\r\\n\n"
+                  "BODY \"0123456\\r\\n8\"\nVIOLATION 552 5.3.4\n< 552 5.3.4 message is larger than we take (limits.message)\\r\\n\n"
                   "COMMAND HELO [c]\n< 250 mx.example.net\\r\\n\n%sBODY \"01234567\\r\\n\"\n" TAKEN,
            mid, mid);
   expect_with(&o, in, sizeof in - 1, want);
@@ -138,14 +138,14 @@ START_TEST(bad_lines)
 #define BAD_LINE(in, text)                                                                                             \
   expect_with(&o, GREET in "NOOP\r\n", sizeof(GREET in "NOOP\r\n") - 1,                                                \
               GREETED "VIOLATION 500 5.5.2\n< 500 5.5.2 " text "\\r\\n\nCOMMAND NOOP []\n< 250 2.0.0 OK\\r\\n\n")
-  BAD_LINE("NOOP\n", "Line must end in CRLF, not in a bare LF");
-  BAD_LINE("\n", "Line must end in CRLF, not in a bare LF");
-  BAD_LINE("NO\rOP\r\n", "Line with a bare CR");
-  BAD_LINE("NOOP\r\r\n", "Line with a bare CR");
-  BAD_LINE("NO\0OP\r\n", "Line with a NUL");
-  BAD_LINE("NOOP \x07\r\n", "Line with a control character");
-  BAD_LINE("NOOP \x7f\r\n", "Line with a control character");
-  BAD_LINE("WHAT \xe9\r\n", "Command with bytes beyond ASCII");
+  BAD_LINE("NOOP\n", "line must end in CRLF, not in a bare LF");
+  BAD_LINE("\n", "line must end in CRLF, not in a bare LF");
+  BAD_LINE("NO\rOP\r\n", "line with a bare CR");
+  BAD_LINE("NOOP\r\r\n", "line with a bare CR");
+  BAD_LINE("NO\0OP\r\n", "line with a NUL");
+  BAD_LINE("NOOP \x07\r\n", "line with a control character");
+  BAD_LINE("NOOP \x7f\r\n", "line with a control character");
+  BAD_LINE("WHAT \xe9\r\n", "command with bytes beyond ASCII");
 }
 END_TEST
 
@@ -157,7 +157,7 @@ START_TEST(bytes_beyond_ascii)
   o.extensions &= ~(unsigned)SMTPF_EXT_SMTPUTF8;
   static const char in[] = GREET "MAIL FROM:<\xc3\xa9@b.example>\r\n";
   expect_with(&o, in, sizeof in - 1,
-              GREETED "VIOLATION 501 5.5.2\n< 501 5.5.2 Command with bytes beyond ASCII\\r\\n\n");
+              GREETED "VIOLATION 501 5.5.2\n< 501 5.5.2 command with bytes beyond ASCII\\r\\n\n");
 }
 END_TEST
 
@@ -179,7 +179,7 @@ START_TEST(line_limit)
     if (n <= 600)
       ck_assert_ptr_nonnull(strstr(log, "COMMAND NOOP [xx"));
     else
-      ck_assert_msg(strcmp(log, GREETED "VIOLATION 500 5.5.2\n< 500 5.5.2 Line too long: limit line_max\\r\\n\n"
+      ck_assert_msg(strcmp(log, GREETED "VIOLATION 500 5.5.2\n< 500 5.5.2 line too long (limits.line)\\r\\n\n"
                                         "COMMAND NOOP []\n< 250 2.0.0 OK\\r\\n\n") == 0,
                     "%zu: %s", n, log);
     free(log);
@@ -221,19 +221,19 @@ START_TEST(forbidden_bytes)
   expect_with(&o, DATA in "\r\n.\r\nQUIT\r\n", sizeof(DATA in "\r\n.\r\nQUIT\r\n") - 1,                                \
               MESSAGE body "VIOLATION 554 5.6.0\n< 554 5.6.0 " text                                                    \
                            "\\r\\n\nCOMMAND QUIT []\n< 221 2.0.0 Bye\\r\\n\n")
-#define CR "Message with a bare CR: lines must end in CRLF"
-#define LF "Message with a bare LF: lines must end in CRLF"
+#define CR "message with a bare CR: lines must end in CRLF"
+#define LF "message with a bare LF: lines must end in CRLF"
   FORBIDDEN("a\nb", "BODY \"a\"\n", LF);
   FORBIDDEN("a\rb", "BODY \"a\"\n", CR);
   FORBIDDEN("a\r\r\nb", "BODY \"a\"\n", CR);
   FORBIDDEN("a\r\n.\nb", "BODY \"a\\r\\n\"\n", LF);
   FORBIDDEN("a\r\n.\rb", "BODY \"a\\r\\n\"\n", CR);
   FORBIDDEN("a\r\n.\r\r\nb", "BODY \"a\\r\\n\"\n", CR);
-  FORBIDDEN("a\0b", "BODY \"a\"\n", "Message with a NUL byte");
+  FORBIDDEN("a\0b", "BODY \"a\"\n", "message with a NUL byte");
   FORBIDDEN("a\r\0\nb\nc", "BODY \"a\"\n", CR); /* the first is named */
   FORBIDDEN("\n.\r\nMAIL FROM:<x@y>\r", "", LF);
   o.line_ends = SMTPF_LINE_ENDS_NORMALISE;
-  FORBIDDEN("a\nb\0", "BODY \"a\\r\\nb\"\n", "Message with a NUL byte");
+  FORBIDDEN("a\nb\0", "BODY \"a\\r\\nb\"\n", "message with a NUL byte");
 }
 END_TEST
 
@@ -264,7 +264,7 @@ START_TEST(long_lines_in_messages)
   int bad = 0;
   char *log = feed_log(&o, in, at + 1004, 7, &bad);
   ck_assert_ptr_nonnull(
-      strstr(log, "VIOLATION 554 5.6.0\n< 554 5.6.0 Message with a line too long: limit text_line_max"));
+      strstr(log, "VIOLATION 554 5.6.0\n< 554 5.6.0 message with a line too long (limits.text_line)"));
   free(log);
 }
 END_TEST
