@@ -123,7 +123,8 @@ START_TEST(size_is_kept_to)
                   "ENHANCEDSTATUSCODES\\r\\n\n"
                   "VIOLATION 552 5.3.4\n< 552 5.3.4 message is larger than we take (limits.message)\\r\\n\n"
                   "COMMAND HELO [c]\n< 250 mx.example.net\\r\\n\n%s"
-                  "BODY \"0123456\\r\\n8\"\nVIOLATION 552 5.3.4\n< 552 5.3.4 message is larger than we take (limits.message)\\r\\n\n"
+                  "BODY \"0123456\\r\\n8\"\nVIOLATION 552 5.3.4\n< 552 5.3.4 message is larger than we take "
+                  "(limits.message)\\r\\n\n"
                   "COMMAND HELO [c]\n< 250 mx.example.net\\r\\n\n%sBODY \"01234567\\r\\n\"\n" TAKEN,
            mid, mid);
   expect_with(&o, in, sizeof in - 1, want);
