@@ -13,6 +13,7 @@ TCase *message_cases(void);
 TCase *option_cases(void);
 TCase *engine_cases(void);
 TCase *op_cases(void);
+TCase *epoll_cases(void);
 TCase *stage_cases(void);
 TCase *oom_cases(void);
 

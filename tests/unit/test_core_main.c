@@ -6,6 +6,7 @@ int main(void)
 {
   Suite *s = suite_create("core");
   suite_add_tcase(s, driver_cases());
+  suite_add_tcase(s, epoll_cases());
   suite_add_tcase(s, session_cases());
   suite_add_tcase(s, stage_cases());
   suite_add_tcase(s, message_cases());
