@@ -70,7 +70,7 @@ static int flush(hop *h)
 /* Sends at once what it can and keeps the rest. A broken connection shows itself at the next event. */
 static int send_or_keep(hop *h, const char *p, size_t n)
 {
-  while (n && h->out_at == h->out.n) {
+  while (n && !h->corked && h->out_at == h->out.n) {
     ssize_t w = send(h->item.fd, p, n, MSG_NOSIGNAL);
     if (w < 0 && errno == EINTR)
       continue;
@@ -91,6 +91,17 @@ void hop_send(hop *h, smtpf_str bytes, const char *expects)
     h->expect[h->expects++] = (unsigned char)*expects;
   h->deadline = h->loop->now_ms + (expects[-1] == EXPECT_FINAL ? h->settings->hop_final_ms : h->settings->hop_ms);
   send_or_keep(h, bytes.p, bytes.n);
+}
+
+void hop_cork(hop *h)
+{
+  h->corked = 1;
+}
+
+void hop_uncork(hop *h)
+{
+  h->corked = 0;
+  (void)flush(h); /* a broken connection shows itself at the next event */
 }
 
 int hop_send_message(hop *h, size_t n)

@@ -36,6 +36,7 @@ typedef struct hop {
   unsigned mail_open : 1;  /* MAIL was sent */
   unsigned data_open : 1;  /* inside a message */
   unsigned identified : 1; /* XCLIENT told it who the client is */
+  unsigned corked : 1;     /* commands are gathered */
 } hop;
 
 /* A connection for a transaction: an idle one unless `fresh`, else a new one. It may not be ready yet:
@@ -45,6 +46,9 @@ hop *hop_acquire(loop *l, struct transaction *owner, int fresh);
 void hop_release(hop *h);
 /* Sends commands and notes what replies they will have; `expects` is a string of hop_expect bytes. */
 void hop_send(hop *h, smtpf_str bytes, const char *expects);
+/* What is sent between the two goes in one write. */
+void hop_cork(hop *h);
+void hop_uncork(hop *h);
 /* Sends as much of a message as goes, from loop.out; what does not go is kept. 1 when all went. */
 int hop_send_message(hop *h, size_t n);
 /* Closes at once, without telling the owner. */

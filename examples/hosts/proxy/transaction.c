@@ -226,13 +226,16 @@ int transaction_send_rcpt(transaction *t, smtpf_str path, smtpf_str params)
 
 /* ---- steps -------------------------------------------------------------------------------------- */
 
+/* RCPT, with MAIL before it where that is due: in one write when the hop takes that. */
 static void rcpt_step(transaction *t)
 {
+  hop *h = t->hop;
   smtpf_str path = transaction_string(t, t->asked.path, t->asked.path_n);
   smtpf_str params = transaction_string(t, t->asked.params, t->asked.params_n);
-  if (!t->hop->mail_open && (!transaction_send_mail(t) || !(t->hop->extensions & SMTPF_EXT_PIPELINING)))
-    return;
-  transaction_send_rcpt(t, path, params);
+  hop_cork(h);
+  if (h->mail_open || (transaction_send_mail(t) && h->extensions & SMTPF_EXT_PIPELINING))
+    transaction_send_rcpt(t, path, params);
+  hop_uncork(h);
 }
 
 void transaction_step(transaction *t)
