@@ -45,23 +45,25 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_config_load(smtpf_config *cfg, const char *
  * @param[out] err  what is wrong and what was expected; NULL accepted
  * @return SMTPF_OK, SMTPF_ENOTFOUND, SMTPF_EINVAL, SMTPF_EPARSE or SMTPF_ENOMEM. Since 0.1.
  */
-SMTPF_API SMTPF_USE_RESULT int smtpf_config_set(smtpf_config *cfg, const char *path, const char *value, smtpf_error *err);
+SMTPF_API SMTPF_USE_RESULT int smtpf_config_set(smtpf_config *cfg, const char *path, const char *value,
+                                                smtpf_error *err);
 
 /**
  * Appends one value to an option that is a list of strings, e.g. `local_domains`.
  * Parameters and results as smtpf_config_set(). Since 0.1.
  */
-SMTPF_API SMTPF_USE_RESULT int smtpf_config_append(smtpf_config *cfg, const char *path, const char *value, smtpf_error *err);
+SMTPF_API SMTPF_USE_RESULT int smtpf_config_append(smtpf_config *cfg, const char *path, const char *value,
+                                                   smtpf_error *err);
 
 /** One row of the option table, for manuals and bindings. All strings are static or the check's. */
 typedef struct smtpf_option_info {
-  size_t size;             /**< sizeof(smtpf_option_info) */
-  const char *path;        /**< e.g. `dnslists[zone].codes[match].score`: a list names its key in brackets */
-  const char *type;        /**< `bool`, `int`, `time`, `size`, `score`, `string`, `strings`, `list` or `a|b|c` */
-  const char *deflt;       /**< default as text; NULL when there is none */
-  int64_t min;             /**< least value: count, milliseconds, bytes, thousandths of a score */
-  int64_t max;             /**< greatest value */
-  const char *doc;         /**< one paragraph */
+  size_t size;       /**< sizeof(smtpf_option_info) */
+  const char *path;  /**< e.g. `dnslists[zone].codes[match].score`: a list names its key in brackets */
+  const char *type;  /**< `bool`, `int`, `time`, `size`, `score`, `string`, `strings`, `list` or `a|b|c` */
+  const char *deflt; /**< default as text; NULL when there is none */
+  int64_t min;       /**< least value: count, milliseconds, bytes, thousandths of a score */
+  int64_t max;       /**< greatest value */
+  const char *doc;   /**< one paragraph */
 } smtpf_option_info;
 
 /** Receives option rows. */

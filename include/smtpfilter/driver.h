@@ -28,7 +28,8 @@ struct smtpf_ports; /* ext/port.h */
  *                  defaults: epoll, system clock, system random, c-ares, memory store
  * @return SMTPF_OK, SMTPF_ENOMEM, SMTPF_EIO (a port could not start) or SMTPF_EINVAL. Since 0.1.
  */
-SMTPF_API SMTPF_USE_RESULT int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine, const struct smtpf_ports *ports);
+SMTPF_API SMTPF_USE_RESULT int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine,
+                                                const struct smtpf_ports *ports);
 
 /**
  * Stops the ports and frees. Every session of it must have been freed before; those that were not are
@@ -48,7 +49,8 @@ SMTPF_API void smtpf_driver_set_ready(smtpf_driver *driver, smtpf_ready_fn fn, v
 /**
  * Does what is due: sockets, timers, completions; then calls the ready callback for each session that
  * became ready. Never blocks.
- * @return the number of sessions that became ready, SMTPF_EBUSY inside a callback, or SMTPF_EFORK.
+ * @return the number of sessions the ready callback was told of, or without one, that wait for smtpf_driver_next();
+ *         SMTPF_EBUSY inside a callback; SMTPF_EFORK.
  * Since 0.1.
  */
 SMTPF_API int smtpf_driver_process(smtpf_driver *driver);
@@ -56,7 +58,8 @@ SMTPF_API int smtpf_driver_process(smtpf_driver *driver);
 /** Without a ready callback: takes the next ready session from the queue, NULL when there is none. Since 0.1. */
 SMTPF_API smtpf_session *smtpf_driver_next(smtpf_driver *driver);
 
-/** One descriptor that is readable when smtpf_driver_process() has something to do; -1 when the port has none. Since 0.1. */
+/** One descriptor that is readable when smtpf_driver_process() has something to do; -1 when the port has none. Since
+ * 0.1. */
 SMTPF_API int smtpf_driver_fd(const smtpf_driver *driver);
 
 /** Conditions of a descriptor. */

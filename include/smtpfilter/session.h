@@ -148,7 +148,9 @@ SMTPF_API int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, 
 SMTPF_API int smtpf_session_eom(smtpf_session *s);
 
 /**
- * Event: what became of copies. When the last open recipient is closed, the verdict is the final answer.
+ * Event: what became of copies. When the last open recipient is closed, the verdict is the final answer. Where one
+ * reply serves all, a copy that failed makes it 4xx although others are durable, and the client will send those again:
+ * a host that can should take all or none.
  * @param s          the session
  * @param recipient  index of the recipient (order of the accepted RCPTs, from 0), or SMTPF_ALL that are open
  * @param result     smtpf_commit_result
@@ -206,8 +208,8 @@ SMTPF_API int smtpf_session_queue_id(smtpf_session *s, smtpf_str id);
  * other sessions are only queued.
  * @param s           the session
  * @param timeout_ms  at most so long; negative for as long as the engine's own deadlines take
- * @return SMTPF_OK (verdict ready), SMTPF_ETIMEOUT (still pending, no verdict), SMTPF_EBUSY (a ready
- *         callback is set, or inside one), SMTPF_ESTATE (nothing pending), SMTPF_EFORK. Since 0.1.
+ * @return SMTPF_OK (verdict ready, now or before), SMTPF_ETIMEOUT (still pending, no verdict), SMTPF_EBUSY (a ready
+ *         callback is set, or inside one), SMTPF_ESTATE (no event), SMTPF_EFORK. Since 0.1.
  */
 SMTPF_API int smtpf_session_wait(smtpf_session *s, int64_t timeout_ms);
 

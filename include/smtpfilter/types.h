@@ -121,11 +121,11 @@ enum smtpf_log_level {
  * on the thread of the public call in progress; they must not call the library.
  */
 typedef struct smtpf_mem {
-  size_t size; /**< sizeof(smtpf_mem) */
-  void *user;  /**< passed back */
-  void *(*alloc)(void *user, size_t n);             /**< like malloc(3) */
-  void *(*realloc)(void *user, void *p, size_t n);  /**< like realloc(3) */
-  void (*free)(void *user, void *p);                /**< like free(3); accepts NULL */
+  size_t size;                                     /**< sizeof(smtpf_mem) */
+  void *user;                                      /**< passed back */
+  void *(*alloc)(void *user, size_t n);            /**< like malloc(3) */
+  void *(*realloc)(void *user, void *p, size_t n); /**< like realloc(3) */
+  void (*free)(void *user, void *p);               /**< like free(3); accepts NULL */
 } smtpf_mem;
 
 typedef struct smtpf_config smtpf_config;   /**< what the postmaster wants; mutable, one thread */

@@ -41,15 +41,15 @@ SMTPF_API smtpf_str smtpf_verdict_rule(const smtpf_verdict *v);
 
 /** One finding of one check. */
 typedef struct smtpf_evidence_info {
-  size_t size;          /**< sizeof(smtpf_evidence_info) */
-  const char *check;    /**< the check's name, static */
-  int stage;            /**< smtpf_stage at which it ran */
-  int kind;             /**< smtpf_evidence_kind */
-  smtpf_str code;       /**< short word: `listed`, `pass`, `timeout` */
-  int32_t score;        /**< thousandths; negative speaks for the mail */
-  smtpf_str detail;     /**< for the log */
-  smtpf_str text;       /**< fit for a reply; may be empty */
-  uint32_t elapsed_us;  /**< microseconds from the check's start to its report */
+  size_t size;         /**< sizeof(smtpf_evidence_info) */
+  const char *check;   /**< the check's name, static */
+  int stage;           /**< smtpf_stage at which it ran */
+  int kind;            /**< smtpf_evidence_kind */
+  smtpf_str code;      /**< short word: `listed`, `pass`, `timeout` */
+  int32_t score;       /**< thousandths; negative speaks for the mail */
+  smtpf_str detail;    /**< for the log */
+  smtpf_str text;      /**< fit for a reply; may be empty */
+  uint32_t elapsed_us; /**< microseconds from the check's start to its report */
 } smtpf_evidence_info;
 
 /** How many findings this verdict had before it. Since 0.1. */
@@ -66,17 +66,17 @@ SMTPF_API int smtpf_verdict_evidence(const smtpf_verdict *v, size_t i, smtpf_evi
 
 /** One recipient of the message. */
 typedef struct smtpf_recipient_info {
-  size_t size;          /**< sizeof(smtpf_recipient_info) */
-  smtpf_str path;       /**< as the client wrote it, with brackets */
-  smtpf_str address;    /**< `local-part@domain`, domain in lower case */
-  int disposition;      /**< smtpf_disposition; 0 at RCPT and DATA, where it is still open */
-  int final;            /**< 1 when it can no longer change */
-  int dsn;              /**< smtpf_dsn */
-  smtpf_str reason;     /**< why */
-  int overridden;       /**< 1 when this recipient's own wish could not be kept */
-  int reply_code;       /**< this recipient's own reply (LMTP), else the message's */
-  smtpf_str enhanced;   /**< with it */
-  smtpf_str text;       /**< with it */
+  size_t size;        /**< sizeof(smtpf_recipient_info) */
+  smtpf_str path;     /**< as the client wrote it, with brackets */
+  smtpf_str address;  /**< `local-part@domain`, domain in lower case */
+  int disposition;    /**< smtpf_disposition; 0 at RCPT and DATA, where it is still open */
+  int final;          /**< 1 when it can no longer change */
+  int dsn;            /**< smtpf_dsn */
+  smtpf_str reason;   /**< why */
+  int overridden;     /**< 1 when this recipient's own wish could not be kept */
+  int reply_code;     /**< this recipient's own reply (LMTP), else the message's */
+  smtpf_str enhanced; /**< with it */
+  smtpf_str text;     /**< with it */
 } smtpf_recipient_info;
 
 /** How many recipients were accepted in this transaction. Since 0.1. */
@@ -94,18 +94,19 @@ enum smtpf_edit_op {
 
 /** One header edit. */
 typedef struct smtpf_edit_info {
-  size_t size;       /**< sizeof(smtpf_edit_info) */
-  int op;            /**< smtpf_edit_op */
-  smtpf_str name;    /**< field name */
-  smtpf_str value;   /**< field value, unfolded, printable; empty for delete */
-  int occurrence;    /**< from 1, counted in the message as it came; 0 for additions */
-  size_t recipient;  /**< for which recipient, or (size_t)-1 for all */
+  size_t size;      /**< sizeof(smtpf_edit_info) */
+  int op;           /**< smtpf_edit_op */
+  smtpf_str name;   /**< field name */
+  smtpf_str value;  /**< field value, unfolded, printable; empty for delete */
+  int occurrence;   /**< from 1, counted in the message as it came; 0 for additions */
+  size_t recipient; /**< for which recipient, or (size_t)-1 for all */
 } smtpf_edit_info;
 
 /** How many header edits there are (end of message only). Since 0.1. */
 SMTPF_API size_t smtpf_verdict_edit_count(const smtpf_verdict *v);
 
-/** Edit `i`, in the order in which they must be applied. Parameters and results as smtpf_verdict_evidence(). Since 0.1. */
+/** Edit `i`, in the order in which they must be applied. Parameters and results as smtpf_verdict_evidence(). Since 0.1.
+ */
 SMTPF_API int smtpf_verdict_edit(const smtpf_verdict *v, size_t i, smtpf_edit_info *out);
 
 /** The word for a disposition: `delivered`, `tagged`, ... Static; `none` for 0. Any thread. Since 0.1. */
@@ -114,7 +115,8 @@ SMTPF_API const char *smtpf_disposition_name(int disposition);
 /** The word for a DSN permission: `allowed`, `headers-only`, `never`. Static. Any thread. Since 0.1. */
 SMTPF_API const char *smtpf_dsn_name(int dsn);
 
-/** The word for a stage: `connect`, `helo`, `mail`, `rcpt`, `data`, `body`, `end-of-message`. Static. Any thread. Since 0.1. */
+/** The word for a stage: `connect`, `helo`, `mail`, `rcpt`, `data`, `body`, `end-of-message`. Static. Any thread. Since
+ * 0.1. */
 SMTPF_API const char *smtpf_stage_name(int stage);
 
 #ifdef __cplusplus

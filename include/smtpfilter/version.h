@@ -12,10 +12,10 @@
 extern "C" {
 #endif
 
-#define SMTPF_VERSION_MAJOR 0          /**< changes with the SONAME */
-#define SMTPF_VERSION_MINOR 1          /**< changes when something is added */
-#define SMTPF_VERSION_PATCH 0          /**< changes when something is mended */
-#define SMTPF_VERSION_STRING "0.1.0"   /**< the three as text */
+#define SMTPF_VERSION_MAJOR 0        /**< changes with the SONAME */
+#define SMTPF_VERSION_MINOR 1        /**< changes when something is added */
+#define SMTPF_VERSION_PATCH 0        /**< changes when something is mended */
+#define SMTPF_VERSION_STRING "0.1.0" /**< the three as text */
 
 /**
  * The version of the library that is linked, as `MAJOR.MINOR.PATCH`.

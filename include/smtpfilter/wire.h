@@ -13,9 +13,9 @@
  *     }
  *
  * BDAT (RFC 3030) asks for its reply after the chunk, so a chunk that begins a message gives COMMAND, whose answer
- * writes nothing yet (0 bytes), then BODY pieces, then END. END with `last` 0 ends only the chunk: it is no event for the
- * session (smtpf_smtpd_apply() returns SMTPF_OK), and smtpf_smtpd_answer() writes the chunk's reply, a refused BDAT's
- * being the refusal it was given; the verdict is not read. Chunks that go on with a message give no COMMAND.
+ * writes nothing yet (0 bytes), then BODY pieces, then END. END with `last` 0 ends only the chunk: it is no event for
+ * the session (smtpf_smtpd_apply() returns SMTPF_OK), and smtpf_smtpd_answer() writes the chunk's reply, a refused
+ * BDAT's being the refusal it was given; the verdict is not read. Chunks that go on with a message give no COMMAND.
  *
  * Only CRLF "." CRLF ends DATA. A bare CR, a bare LF or a NUL never reaches an event: by option they refuse the
  * message (default) or, for line ends, are normalised to CRLF.
@@ -52,16 +52,16 @@ enum smtpf_line_ends { SMTPF_LINE_ENDS_REFUSE = 1, SMTPF_LINE_ENDS_NORMALISE = 2
 
 /** How a server codec behaves. */
 typedef struct smtpf_smtpd_options {
-  size_t size;             /**< sizeof(smtpf_smtpd_options) */
-  smtpf_str hostname;      /**< for banner and EHLO; must outlive the codec */
-  smtpf_str banner;        /**< text after the host name; empty for `ESMTP`; must outlive the codec */
-  smtpf_str auth;          /**< mechanisms for the AUTH line, e.g. `PLAIN LOGIN`; must outlive the codec */
-  unsigned extensions;     /**< smtpf_extension bits to announce */
-  int protocol;            /**< smtpf_protocol; 0 for SMTP */
-  int line_ends;           /**< smtpf_line_ends; 0 for refuse */
-  uint32_t line_max;       /**< longest command line with CRLF; 0 for 2048, else at least 512 (RFC 5321 4.5.3.1.4) */
-  uint32_t text_line_max;  /**< longest line in a message with CRLF; 0 for 65536, else at least 1000 */
-  uint64_t message_max;    /**< longest message, announced by SIZE and kept to; 0 for no figure */
+  size_t size;            /**< sizeof(smtpf_smtpd_options) */
+  smtpf_str hostname;     /**< for banner and EHLO; must outlive the codec */
+  smtpf_str banner;       /**< text after the host name; empty for `ESMTP`; must outlive the codec */
+  smtpf_str auth;         /**< mechanisms for the AUTH line, e.g. `PLAIN LOGIN`; must outlive the codec */
+  unsigned extensions;    /**< smtpf_extension bits to announce */
+  int protocol;           /**< smtpf_protocol; 0 for SMTP */
+  int line_ends;          /**< smtpf_line_ends; 0 for refuse */
+  uint32_t line_max;      /**< longest command line with CRLF; 0 for 2048, else at least 512 (RFC 5321 4.5.3.1.4) */
+  uint32_t text_line_max; /**< longest line in a message with CRLF; 0 for 65536, else at least 1000 */
+  uint64_t message_max;   /**< longest message, announced by SIZE and kept to; 0 for no figure */
 } smtpf_smtpd_options;
 
 /** What a server codec found. */
@@ -75,18 +75,33 @@ enum smtpf_smtpd_kind {
 
 /** Commands. */
 enum smtpf_verb {
-  SMTPF_VERB_HELO = 1, SMTPF_VERB_EHLO, SMTPF_VERB_LHLO, SMTPF_VERB_MAIL, SMTPF_VERB_RCPT, SMTPF_VERB_DATA,
-  SMTPF_VERB_BDAT, SMTPF_VERB_RSET, SMTPF_VERB_NOOP, SMTPF_VERB_QUIT, SMTPF_VERB_VRFY, SMTPF_VERB_EXPN,
-  SMTPF_VERB_HELP, SMTPF_VERB_AUTH, SMTPF_VERB_STARTTLS, SMTPF_VERB_XCLIENT, SMTPF_VERB_XFORWARD,
+  SMTPF_VERB_HELO = 1,
+  SMTPF_VERB_EHLO,
+  SMTPF_VERB_LHLO,
+  SMTPF_VERB_MAIL,
+  SMTPF_VERB_RCPT,
+  SMTPF_VERB_DATA,
+  SMTPF_VERB_BDAT,
+  SMTPF_VERB_RSET,
+  SMTPF_VERB_NOOP,
+  SMTPF_VERB_QUIT,
+  SMTPF_VERB_VRFY,
+  SMTPF_VERB_EXPN,
+  SMTPF_VERB_HELP,
+  SMTPF_VERB_AUTH,
+  SMTPF_VERB_STARTTLS,
+  SMTPF_VERB_XCLIENT,
+  SMTPF_VERB_XFORWARD,
   SMTPF_VERB_UNKNOWN,
 };
 
 /** One event of a server codec. Strings are valid until the next call on this codec, or until the input goes away. */
 typedef struct smtpf_smtpd_event {
-  int kind;           /**< smtpf_smtpd_kind */
-  int verb;           /**< COMMAND: smtpf_verb */
-  smtpf_str name;     /**< COMMAND: the verb as the client wrote it */
-  smtpf_str arg;      /**< COMMAND: the argument; MAIL and RCPT: the path with brackets (added where the client left them out) */
+  int kind;       /**< smtpf_smtpd_kind */
+  int verb;       /**< COMMAND: smtpf_verb */
+  smtpf_str name; /**< COMMAND: the verb as the client wrote it */
+  smtpf_str
+      arg; /**< COMMAND: the argument; MAIL and RCPT: the path with brackets (added where the client left them out) */
   smtpf_str params;   /**< MAIL and RCPT: what follows the path */
   smtpf_str body;     /**< BODY: the piece; LINE: the line without CRLF */
   uint64_t chunk;     /**< BDAT: its size */
@@ -106,7 +121,8 @@ typedef struct smtpf_smtpd_event {
  * @param mem       allocator, copied; NULL for malloc(3)
  * @return SMTPF_OK, SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1.
  */
-SMTPF_API SMTPF_USE_RESULT int smtpf_smtpd_new(smtpf_smtpd **out, const smtpf_smtpd_options *options, const smtpf_mem *mem);
+SMTPF_API SMTPF_USE_RESULT int smtpf_smtpd_new(smtpf_smtpd **out, const smtpf_smtpd_options *options,
+                                               const smtpf_mem *mem);
 
 /** Frees a codec. NULL is accepted. Since 0.1. */
 SMTPF_API void smtpf_smtpd_free(smtpf_smtpd *c);
@@ -159,7 +175,8 @@ SMTPF_API int smtpf_smtpd_reply(smtpf_smtpd *c, int code, smtpf_str enhanced, sm
 /** Room that any reply of ours fits into (LMTP end of message: this for each recipient). */
 #define SMTPF_REPLY_MAX 4096
 
-/** Tells the codec that TLS is up: HELO is forgotten, STARTTLS no longer announced, input that is buffered is dropped. Since 0.1. */
+/** Tells the codec that TLS is up: HELO is forgotten, STARTTLS no longer announced, input that is buffered is dropped.
+ * Since 0.1. */
 SMTPF_API void smtpf_smtpd_tls(smtpf_smtpd *c);
 
 /** Bytes of memory the codec holds now. Since 0.1. */

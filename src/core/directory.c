@@ -2,6 +2,7 @@
 #include "directory.h"
 
 #include "driver.h"
+#include "session.h"
 
 static int start(void *shared, smtpf_driver *driver, void **self)
 {
@@ -14,7 +15,10 @@ static int start(void *shared, smtpf_driver *driver, void **self)
 static int lookup(void *self, smtpf_op op, smtpf_str address)
 {
   smtpf_driver *d = self;
-  const smtpf_engine *e = d->engine;
+  const smtpf_op_slot *slot = smtpf_op_find(&d->ops, op, SMTPF_OP_TASK);
+  if (!slot)
+    return SMTPF_ENOTFOUND;
+  const smtpf_engine *e = slot->task->session->engine; /* a session keeps the policy it began with */
   const smtpf_profile *p = smtpf_engine_recipient(e, address);
   const int absent = !p && e->directory_complete && smtpf_engine_is_local(e, address);
   const smtpf_directory_answer a = {

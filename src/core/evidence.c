@@ -106,9 +106,13 @@ smtpf_str smtpf_session_fact(const smtpf_session *s, const char *name)
 /* The directory's own word on a recipient's wishes is stronger than the policy's. */
 void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer)
 {
-  const smtpf_profile *p = answer->profile.n ? smtpf_engine_profile(s->engine, answer->profile) : NULL;
-  if (s->rcpt && answer->status == SMTPF_DIRECTORY_EXISTS && p)
+  if (!s->rcpt || answer->status != SMTPF_DIRECTORY_EXISTS || !answer->profile.n)
+    return;
+  const smtpf_profile *p = smtpf_engine_profile(s->engine, answer->profile);
+  if (p)
     s->rcpt->profile = p;
+  else
+    smtpf_session_log(s, SMTPF_LOG_WARNING, "unknown-profile", "profile", answer->profile);
 }
 
 /* ---- what is in view ------------------------------------------------------------------------------------------------

@@ -25,9 +25,9 @@
  * An accepting verdict moves: connect, rebind, starttls -> CONNECTED; helo -> GREETED; mail -> MAIL; rcpt -> RCPT;
  * data -> DATA; eom -> EOM, or GREETED when nothing is left to commit; the last commit -> GREETED; reset -> GREETED, or
  * CONNECTED when nobody has greeted; violation in DATA -> GREETED; 221 and 421 -> CLOSED. A refusing verdict leaves the
- * state as it is, but at connect and rebind: REFUSED (RFC 5321 3.1: only QUIT is served after a 554 banner), and at
- * eom: GREETED. Abort, overrule and queue id are no events and have no column; a pending event makes every other one
- * SMTPF_EBUSY.
+ * state as it is, but at connect and rebind: REFUSED (RFC 5321 3.1: only QUIT is served after a 554 banner), at helo:
+ * CONNECTED (the new greeting has taken the place of an older one), and at eom: GREETED. Abort, overrule and queue id
+ * are no events and have no column; a pending event makes every other one SMTPF_EBUSY.
  */
 enum { MISUSE = 0, GO, SEQ };
 static const uint8_t table[SMTPF_STATES][SMTPF_EVENTS] = {
@@ -166,7 +166,7 @@ void smtpf_session_drop_connection(smtpf_session *s)
   s->facts = NULL;
   s->client_text = s->rdns = s->identity = (smtpf_str){NULL, 0};
   s->client = s->local = (smtpf_ip){0};
-  s->own = 0;
+  s->own = s->tls = 0;
 }
 
 /* ---- one event --------------------------------------------------------------------------------------------------- */

@@ -32,6 +32,11 @@ static int refused_early(smtpf_session *s, int banner)
 /* ---- connect, rebind ------------------------------------------------------------------------------------------------
  */
 
+static uint8_t is_own_network(const smtpf_session *s)
+{
+  return s->client.family && smtpf_trie_find(s->engine->own_networks, &s->client, NULL, NULL);
+}
+
 static int set_peer(smtpf_session *s, const smtpf_peer *peer)
 {
   char text[SMTPF_IP_TEXT];
@@ -44,7 +49,7 @@ static int set_peer(smtpf_session *s, const smtpf_peer *peer)
   int r = smtpf_arena_copy(&s->connection, canonical, &s->client_text);
   if (r == SMTPF_OK)
     r = smtpf_arena_copy(&s->connection, peer->rdns, &s->rdns);
-  s->own = s->client.family && smtpf_trie_find(s->engine->own_networks, &s->client, NULL, NULL);
+  s->own = is_own_network(s);
   return r;
 }
 
@@ -60,7 +65,8 @@ static int meet(smtpf_session *s, const smtpf_peer *peer, int event)
   smtpf_session_drop_connection(s);
   if (event == SMTPF_EV_REBIND)
     s->early_talk = 0; /* of somebody else; before CONNECT it was this client's */
-  s->connected_ns = s->driver->now_ns;
+  if (event == SMTPF_EV_CONNECT)
+    s->connected_ns = s->driver->now_ns;
   if (set_peer(s, peer) != SMTPF_OK)
     s->no_memory = 1;
   return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_CONNECT));
@@ -102,6 +108,8 @@ int smtpf_session_starttls(smtpf_session *s, smtpf_str protocol, smtpf_str ciphe
     return r;
   /* RFC 3207 4.2: the server forgets what the client told it before. */
   smtpf_session_drop_greeting(s);
+  s->identity = (smtpf_str){NULL, 0};
+  s->own = is_own_network(s);
   s->tls = 1;
   s->state = SMTPF_STATE_CONNECTED;
   if (smtpf_session_fact_set(s, "tls.protocol", protocol, 1) != SMTPF_OK ||

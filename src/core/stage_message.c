@@ -161,7 +161,8 @@ void smtpf_session_close_message(smtpf_session *s, int disposition)
     count_dispositions(s, -1);
   for (size_t i = 0; i < s->n_rcpts; i++) {
     smtpf_entry *e = &s->rcpts[i]->entry;
-    e->final = 0;
+    if (smtpf_ledger_reply(e) == SMTPF_ACT_ACCEPT) /* who was refused already keeps its own refusal */
+      e->final = 0;
     smtpf_ledger_close_all(&e, 1, disposition);
   }
   close_message(s);
