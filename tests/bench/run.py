@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """bench NAME: ratios against peers and limits, measured interleaved (A B A B) in one run; medians; one line of JSON last.
 
-    run.py --build FOLDER [--rounds N] proxy|session|wire
+    run.py --build FOLDER [--rounds N] proxy|session|wire|mail
 
 Every ratio is named OURS_vs_PEER_SIZE_SESSIONS and is the median over the rounds of (ours / peer in the same round).
 Throughput: higher is better. Processor time (`..._cpu_vs_...`): lower is better. Plain figures carry their unit.
@@ -175,16 +175,24 @@ def bench_program(build, rounds, name):
         if run.returncode:
             sys.exit("bench_%s failed: %s" % (name, run.stderr[-2000:]))
         runs.append(json.loads(run.stdout.strip().splitlines()[-1]))
-    figures = {key: median(r[key] for r in runs) for key in runs[0]}
+    figures = fold(runs)
     ratios = {key: value for key, value in figures.items() if "_vs_" in key}
-    return {"name": name, "ratios": ratios, **{k: v for k, v in figures.items() if k not in ratios}, "runs": rounds}
+    figures = {key: value for key, value in figures.items() if key not in ratios and key != "name"}
+    return {"name": name, "ratios": ratios, **figures, "runs": rounds}
+
+
+def fold(runs):
+    """Equal objects of figures -> one with their medians."""
+    if isinstance(runs[0], dict):
+        return {key: fold([r[key] for r in runs]) for key in runs[0]}
+    return median(runs) if isinstance(runs[0], (int, float)) else runs[0]
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "session", "wire"])
+    p.add_argument("name", choices=["proxy", "session", "wire", "mail"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
     result = bench_proxy(build, args.rounds) if args.name == "proxy" else bench_program(build, args.rounds, args.name)
