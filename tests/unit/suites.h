@@ -40,6 +40,13 @@ static inline void add_case(Suite *suite, const char *name, const TTest *const *
                   "`%.*s` is not `%s`", (int)got_.n, got_.p ? got_.p : "", literal);                                   \
   } while (0)
 
+/* ck_assert() notes each place it passes; in loops of many turns only a failure is worth that. */
+#define MUST(condition)                                                                                                \
+  do {                                                                                                                 \
+    if (!(condition))                                                                                                  \
+      ck_abort_msg("%s", #condition);                                                                                  \
+  } while (0)
+
 /* xorshift64*: the same numbers in every run. */
 static inline uint64_t next_random(uint64_t *state)
 {

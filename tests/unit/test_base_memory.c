@@ -26,12 +26,12 @@ START_TEST(arena_gives_aligned_zeroed_memory)
       ck_assert_ptr_nonnull(all[i]);
       ck_assert_uint_eq((uintptr_t)all[i] % alignof(max_align_t), 0);
       for (size_t k = 0; k < n; k++)
-        ck_assert_uint_eq(all[i][k], 0);
+        MUST(all[i][k] == 0);
       memset(all[i], (int)i, n);
     }
     for (size_t i = 0; i < 100; i++) /* nothing overlaps */
       for (size_t k = 0; k < i * 7 % 90 + 1; k++)
-        ck_assert_uint_eq(all[i][k], i);
+        MUST(all[i][k] == i);
     smtpf_arena_clear(&a);
     ck_assert_uint_eq(a.held, 0);
     ck_assert_ptr_nonnull(smtpf_arena_alloc(&a, 10));
@@ -52,7 +52,7 @@ START_TEST(arena_never_holds_more_than_its_cap)
       int refused = 0;
       for (int i = 0; i < 200; i++) {
         refused += !smtpf_arena_alloc(&a, next_random(&seed) % 60 + 1);
-        ck_assert_uint_le(a.held, cap);
+        MUST(a.held <= cap);
       }
       ck_assert_int_gt(refused, 0);
       ck_assert_ptr_null(smtpf_arena_alloc(&a, SIZE_MAX));
@@ -206,18 +206,18 @@ START_TEST(map_agrees_with_a_model)
     names[k][1] = (char)(k >> 8);
     smtpf_str name = {names[k], 2};
     if (next_random(&seed) % 5 < 3) {
-      ck_assert_int_eq(smtpf_map_set(&m, name, &values[k]), SMTPF_OK);
+      MUST(smtpf_map_set(&m, name, &values[k]) == SMTPF_OK);
       n += !here[k];
       here[k] = 1;
     } else {
-      ck_assert_ptr_eq(smtpf_map_remove(&m, name), here[k] ? &values[k] : NULL);
+      MUST(smtpf_map_remove(&m, name) == (here[k] ? &values[k] : NULL));
       n -= (size_t)here[k];
       here[k] = 0;
     }
-    ck_assert_uint_eq(m.n, n);
+    MUST(m.n == n);
     size_t probe = next_random(&seed) % KEYS;
     char bytes[2] = {(char)probe, (char)(probe >> 8)};
-    ck_assert_ptr_eq(smtpf_map_get(&m, (smtpf_str){bytes, 2}), here[probe] ? &values[probe] : NULL);
+    MUST(smtpf_map_get(&m, (smtpf_str){bytes, 2}) == (here[probe] ? &values[probe] : NULL));
   }
   size_t walked = 0;
   smtpf_map_entry *e;
@@ -269,11 +269,11 @@ START_TEST(heap_gives_the_least_first)
     smtpf_heap_node *node = &nodes[next_random(&seed) % 500];
     if (node->place) {
       smtpf_heap_remove(&h, node);
-      ck_assert_uint_eq(node->place, 0);
+      MUST(node->place == 0);
       smtpf_heap_remove(&h, node); /* not in it: nothing */
     } else {
       node->at = next_random(&seed) % 1000;
-      ck_assert_int_eq(smtpf_heap_add(&h, node), SMTPF_OK);
+      MUST(smtpf_heap_add(&h, node) == SMTPF_OK);
     }
     if (i % 97)
       continue;
@@ -283,7 +283,7 @@ START_TEST(heap_gives_the_least_first)
       if (nodes[k].place) {
         n++;
         least = nodes[k].at < least ? nodes[k].at : least;
-        ck_assert_ptr_eq(h.v[nodes[k].place - 1], &nodes[k]);
+        MUST(h.v[nodes[k].place - 1] == &nodes[k]);
       }
     ck_assert_uint_eq(h.n, n);
     ck_assert(n == 0 || smtpf_heap_first(&h)->at == least);

@@ -90,7 +90,7 @@ END_TEST
 START_TEST(agrees_with_the_system)
 {
   uint64_t seed = 5952;
-  for (int i = 0; i < 50000; i++) {
+  for (int i = 0; i < 20000; i++) {
     smtpf_ip ip = {.family = 6}, back, theirs = {.family = 6};
     uint64_t keep = next_random(&seed);
     for (int b = 0; b < 16; b++)
@@ -99,17 +99,17 @@ START_TEST(agrees_with_the_system)
       continue; /* the system writes the last two groups of these dotted */
     char ours[SMTPF_IP_TEXT], system[INET6_ADDRSTRLEN];
     smtpf_ip_format(&ip, ours);
-    ck_assert_ptr_nonnull(inet_ntop(AF_INET6, ip.bytes, system, sizeof system));
-    ck_assert_str_eq(ours, system);
-    ck_assert_int_eq(smtpf_ip_parse(smtpf_str_of(ours), &back), SMTPF_OK);
-    ck_assert(smtpf_ip_equal(&ip, &back));
+    MUST(inet_ntop(AF_INET6, ip.bytes, system, sizeof system));
+    if (strcmp(ours, system) != 0)
+      ck_abort_msg("%s is not %s", ours, system);
+    MUST(smtpf_ip_parse(smtpf_str_of(ours), &back) == SMTPF_OK && smtpf_ip_equal(&ip, &back));
     /* One byte changed: both take it, or both refuse it. */
     size_t n = strlen(ours);
     ours[next_random(&seed) % n] = ":.0189afg"[next_random(&seed) % 9];
     int ok = inet_pton(AF_INET6, ours, theirs.bytes) == 1;
     int mine = smtpf_ip_parse(smtpf_str_of(ours), &back) == SMTPF_OK;
-    ck_assert_msg(ok == mine, "%s", ours);
-    ck_assert(!ok || back.family == 4 || smtpf_ip_equal(&theirs, &back));
+    if (ok != mine || (ok && back.family == 6 && !smtpf_ip_equal(&theirs, &back)))
+      ck_abort_msg("%s", ours);
   }
 }
 END_TEST
@@ -117,7 +117,7 @@ END_TEST
 START_TEST(agrees_with_the_system_on_ipv4)
 {
   uint64_t seed = 791;
-  for (int i = 0; i < 50000; i++) {
+  for (int i = 0; i < 20000; i++) {
     char text[20];
     size_t n = 7 + next_random(&seed) % 9;
     for (size_t k = 0; k < n; k++)
@@ -130,8 +130,8 @@ START_TEST(agrees_with_the_system_on_ipv4)
     smtpf_ip ours;
     uint8_t theirs[4];
     int ok = inet_pton(AF_INET, text, theirs) == 1;
-    ck_assert_msg(ok == (smtpf_ip_parse(smtpf_str_of(text), &ours) == SMTPF_OK), "%s", text);
-    ck_assert(!ok || memcmp(theirs, ours.bytes, 4) == 0);
+    if (ok != (smtpf_ip_parse(smtpf_str_of(text), &ours) == SMTPF_OK) || (ok && memcmp(theirs, ours.bytes, 4) != 0))
+      ck_abort_msg("%s", text);
   }
 }
 END_TEST
@@ -212,8 +212,7 @@ START_TEST(containment)
       for (unsigned b = 0; b < bits; b++) {
         smtpf_ip other = ip;
         other.bytes[b / 8] ^= (uint8_t)(0x80 >> b % 8);
-        ck_assert_int_eq(smtpf_prefix_contains(&p, &other), b >= len);
-        ck_assert(!smtpf_ip_equal(&ip, &other));
+        MUST(smtpf_prefix_contains(&p, &other) == (b >= len) && !smtpf_ip_equal(&ip, &other));
       }
       ip.family = (uint8_t)(10 - family);
       ck_assert(!smtpf_prefix_contains(&p, &ip));

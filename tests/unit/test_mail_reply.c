@@ -23,15 +23,14 @@ static unsigned one_reply(smtpf_str r, int want)
   unsigned lines = 0;
   int code, more = 1;
   while (r.n) {
-    ck_assert(more);
+    MUST(more);
     const char *end = memchr(r.p, '\n', r.n);
-    ck_assert_ptr_nonnull(end);
+    MUST(end);
     size_t n = (size_t)(end - r.p) + 1;
-    ck_assert(n >= 2 && n <= SMTPF_REPLY_LINE_MAX && end[-1] == '\r');
-    ck_assert_int_eq(smtpf_reply_line((smtpf_str){r.p, n - 2}, &code, &more, NULL), SMTPF_OK);
-    ck_assert_int_eq(code, want);
+    MUST(n >= 2 && n <= SMTPF_REPLY_LINE_MAX && end[-1] == '\r');
+    MUST(smtpf_reply_line((smtpf_str){r.p, n - 2}, &code, &more, NULL) == SMTPF_OK && code == want);
     for (size_t i = 0; i < n - 2; i++)
-      ck_assert(r.p[i] >= 0x20 && r.p[i] < 0x7f);
+      MUST(r.p[i] >= 0x20 && r.p[i] < 0x7f);
     r.p += n;
     r.n -= n;
     lines++;
@@ -120,7 +119,7 @@ START_TEST(any_bytes_make_one_reply)
 {
   uint64_t seed = 5321;
   char text[1500], enhanced[12];
-  for (int i = 0; i < 3000; i++) {
+  for (int i = 0; i < 1000; i++) {
     size_t n = next_random(&seed) % sizeof text, m = next_random(&seed) % sizeof enhanced;
     for (size_t k = 0; k < n; k++)
       text[k] = next_random(&seed) % 3 ? (char)next_random(&seed) : "\r\n 250-"[next_random(&seed) % 7];

@@ -7,7 +7,7 @@
 
 #include "suites.h"
 
-enum { MANY = 3000 };
+enum { MANY = 1200 };
 
 static smtpf_prefix made[MANY];
 static uint32_t values[MANY];
@@ -43,11 +43,12 @@ static void check_address(const smtpf_trie *t, const smtpf_ip *ip)
   smtpf_prefix match;
   const smtpf_prefix *best = scan(ip, &want);
   int found = smtpf_trie_find(t, ip, &value, &match);
+  if (found == (best != NULL) && (!best || (same(best, &match) && value == want)) &&
+      smtpf_trie_find(t, ip, NULL, NULL) == found)
+    return;
   char text[SMTPF_IP_TEXT];
   smtpf_ip_format(ip, text);
-  ck_assert_msg(found == (best != NULL), "%s", text);
-  ck_assert_msg(!best || (same(best, &match) && value == want), "%s", text);
-  ck_assert_int_eq(smtpf_trie_find(t, ip, NULL, NULL), found);
+  ck_abort_msg("%s", text);
 }
 
 /* The first and last address of a prefix and their neighbours outside, and one within. */
@@ -98,20 +99,20 @@ static void fill(smtpf_trie *t, size_t n, uint64_t *seed)
     size_t i = 0;
     while (i < n_made && !same(&made[i], &p))
       i++;
-    ck_assert_int_eq(smtpf_trie_add(t, &p, value), SMTPF_OK);
+    MUST(smtpf_trie_add(t, &p, value) == SMTPF_OK);
     made[i] = p;
     values[i] = value;
     n_made += i == n_made;
-    ck_assert_uint_eq(smtpf_trie_count(t), n_made);
+    MUST(smtpf_trie_count(t) == n_made);
   }
 }
 
 START_TEST(agrees_with_a_linear_scan)
 {
-  const size_t sizes[] = {1, 2, 3, 10, 100, 1000, MANY};
+  const size_t sizes[] = {1, 2, 3, 10, 100, 400, MANY};
   for (size_t round = 0; round < 70; round++) {
     size_t n = sizes[round % 7];
-    if (n > 100 && round > 13)
+    if (n > 100 && round > 6)
       continue;
     uint64_t seed = 1000 + round;
     smtpf_trie *t;
@@ -194,7 +195,7 @@ START_TEST(without_memory)
     uint64_t seed = 77;
     smtpf_trie *t = NULL;
     int r = smtpf_trie_new(&t, &mem);
-    for (n_made = 0; r == SMTPF_OK && n_made < 400; n_made++) {
+    for (n_made = 0; r == SMTPF_OK && n_made < 200; n_made++) {
       const unsigned i = (unsigned)n_made;
       made[i] = cut(related(i % 2 ? 4 : 6, &seed), i % 2 ? 9 + i % 24 : 30 + i % 99);
       values[n_made] = (uint32_t)n_made;
@@ -218,7 +219,7 @@ START_TEST(without_memory)
     ck_assert_int_eq(r, SMTPF_ENOMEM);
     failures++;
   }
-  ck_assert_int_gt(failures, 30);
+  ck_assert_int_gt(failures, 20);
 }
 END_TEST
 
@@ -271,12 +272,12 @@ START_TEST(packing)
   const size_t half = MANY / 2;
   ck_assert_int_eq(smtpf_trie_add_text(t, text_of(0, half), 7, NULL), SMTPF_OK);
   n_made = half;
-  for (size_t i = 0; i < half; i += 3)
+  for (size_t i = 0; i < half; i += 5)
     check_edges(t, &made[i], &seed);
   ck_assert_int_eq(smtpf_trie_add_text(t, text_of(half, MANY), 7, NULL), SMTPF_OK);
   n_made = MANY;
   ck_assert_uint_eq(smtpf_trie_count(t), MANY);
-  for (size_t i = 0; i < MANY; i += 3)
+  for (size_t i = 0; i < MANY; i += 5)
     check_edges(t, &made[i], &seed);
   ck_assert_uint_lt(smtpf_trie_memory(t), smtpf_trie_memory(loose));
   smtpf_trie_free(t);
@@ -293,7 +294,7 @@ START_TEST(packing_without_memory)
     const smtpf_mem mem = miser_mem(&m);
     smtpf_trie *t;
     ck_assert_int_eq(smtpf_trie_new(&t, &mem), SMTPF_OK);
-    fill(t, 500, &seed);
+    fill(t, 300, &seed);
     const size_t before = smtpf_trie_memory(t);
     m.left = left;
     ck_assert_int_eq(smtpf_trie_add_text(t, S("# nothing new\n"), 7, NULL), SMTPF_OK);
