@@ -45,7 +45,8 @@ SMTPF_API int smtpf_ip_equal(const smtpf_ip *a, const smtpf_ip *b);
 /**
  * The name under which a DNS list keeps an address (RFC 5782 2.1, 2.4), or the reverse name:
  * reversed octets or nibbles, a dot, then `zone`. NUL-terminated.
- * @return its length, or SMTPF_ELIMIT when it does not fit `cap` or exceeds 253. Since 0.1.
+ * @return its length, SMTPF_ELIMIT when it does not fit `cap` or exceeds 253, or SMTPF_EINVAL without an address or a
+ * zone. Since 0.1.
  */
 SMTPF_API int smtpf_ip_reverse(const smtpf_ip *ip, smtpf_str zone, char *out, size_t cap);
 
@@ -55,7 +56,7 @@ typedef struct smtpf_trie smtpf_trie;
 SMTPF_API SMTPF_USE_RESULT int smtpf_trie_new(smtpf_trie **out, const smtpf_mem *mem);
 /** Frees. NULL is accepted. Since 0.1. */
 SMTPF_API void smtpf_trie_free(smtpf_trie *t);
-/** Adds a prefix, or replaces its value. @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1. */
+/** Adds a prefix, or replaces its value. @return SMTPF_OK, SMTPF_EINVAL (no such family or length) or SMTPF_ENOMEM. Since 0.1. */
 SMTPF_API SMTPF_USE_RESULT int smtpf_trie_add(smtpf_trie *t, const smtpf_prefix *p, uint32_t value);
 /**
  * The longest prefix that contains `ip`.
@@ -76,7 +77,7 @@ SMTPF_API size_t smtpf_trie_memory(const smtpf_trie *t);
  * @param text      the whole file
  * @param value     value of each
  * @param[out] line the line at fault, from 1
- * @return SMTPF_OK, SMTPF_EPARSE or SMTPF_ENOMEM. Since 0.1.
+ * @return SMTPF_OK, SMTPF_EPARSE or SMTPF_ENOMEM; on failure the lines before are in. Since 0.1.
  */
 SMTPF_API SMTPF_USE_RESULT int smtpf_trie_add_text(smtpf_trie *t, smtpf_str text, uint32_t value, size_t *line);
 
