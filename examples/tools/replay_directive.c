@@ -21,8 +21,7 @@ static smtpf_peer peer_of(const struct replay *r, const struct replay_item *item
   return peer;
 }
 
-/* ---- overrule, commit
- * ------------------------------------------------------------------------------------------------ */
+/* ---- overrule, commit ---- */
 
 int replay_overrule(struct replay *r, int stage, struct replay_record *rec)
 {
@@ -111,8 +110,7 @@ int replay_commit(struct replay *r, struct replay_record *eom)
   return result;
 }
 
-/* ---- events beside the codec
- * ------------------------------------------------------------------------------------------- */
+/* ---- events beside the codec ---- */
 
 static int new_codec(struct replay *r)
 {

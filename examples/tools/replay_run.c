@@ -126,8 +126,7 @@ int replay_reply(struct replay *r, int code, const char *reason)
   return n ? read_back(r, room, (size_t)n, 1, code) : SMTPF_OK;
 }
 
-/* ---- the script
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the script ---- */
 
 void replay_end(struct replay *r)
 {
@@ -182,8 +181,7 @@ int replay_play(struct replay *r, const struct replay_script *script)
   return r->fault.n ? SMTPF_EINVAL : result;
 }
 
-/* ---- setting up
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- setting up ---- */
 
 int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, smtpf_error *err)
 {

@@ -58,8 +58,7 @@ static void put(struct record **p, int found, smtpf_str key, smtpf_str value, in
   *p = r;
 }
 
-/* ---- the port
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the port ---- */
 
 static int start(void *shared, smtpf_driver *driver, void **self)
 {
@@ -137,8 +136,7 @@ static void stop(void *self)
 
 const smtpf_store replay_store_port = {sizeof(smtpf_store), "text", start, get, commit, cancel, stop};
 
-/* ---- the file
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 static int hex_value(char c)
 {

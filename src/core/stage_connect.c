@@ -98,8 +98,7 @@ int smtpf_session_early_talk(smtpf_session *s)
   return SMTPF_OK;
 }
 
-/* ---- starttls, auth
- * --------------------------------------------------------------------------------------------------- */
+/* ---- starttls, auth ---- */
 
 int smtpf_session_starttls(smtpf_session *s, smtpf_str protocol, smtpf_str cipher)
 {
@@ -135,8 +134,7 @@ int smtpf_session_auth(smtpf_session *s, smtpf_str mechanism, smtpf_str identity
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- helo
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- helo ---- */
 
 int smtpf_session_helo(smtpf_session *s, int greeting, smtpf_str name)
 {

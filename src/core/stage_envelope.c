@@ -8,8 +8,7 @@
 #include "driver.h"
 #include "session.h"
 
-/* ---- what both have
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- what both have ---- */
 
 /* Copies a path and parses the copy. SMTPF_OK, SMTPF_EPARSE or SMTPF_ENOMEM. */
 static int take_path(smtpf_arena *a, smtpf_str text, smtpf_str *written, smtpf_path *path)
@@ -36,8 +35,7 @@ static int take_params(smtpf_str params, uint64_t *size, int *utf8)
   return r == SMTPF_ENOTFOUND ? SMTPF_OK : r;
 }
 
-/* ---- mail
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- mail ---- */
 
 /* What RFC 5321 itself refuses. 1 when the event was answered. */
 static int mail_is_wrong(smtpf_session *s, int parsed, smtpf_str params)
@@ -96,8 +94,7 @@ void smtpf_mail_decide(smtpf_session *s)
   SMTPF_ANSWER(s, 250, "2.1.0", "sender ok", "accept");
 }
 
-/* ---- rcpt
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rcpt ---- */
 
 /* What belongs to a refused recipient goes with the next event: a dictionary attack must not fill the transaction. */
 static void refuse_rcpt(smtpf_session *s)

@@ -26,8 +26,7 @@ uint64_t smtpf_message_size(const struct smtpf_message *m)
   return m ? m->size : 0;
 }
 
-/* ---- judging everyone
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- judging everyone ---- */
 
 static int line_up(smtpf_session *s)
 {
@@ -50,9 +49,7 @@ static int judge_all(smtpf_session *s)
   return smtpf_session_look(s, NULL, 1, &view);
 }
 
-/* ---- data
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- data ---- */
 
 static void count_field(void *user, const smtpf_header_field *field)
 {
@@ -103,9 +100,7 @@ void smtpf_data_decide(smtpf_session *s)
                        SMTPF_LIT("accept"));
 }
 
-/* ---- body
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- body ---- */
 
 static enum flaw find_flaw(const struct smtpf_message *m, const smtpf_limits *l)
 {
@@ -133,8 +128,7 @@ int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *ta
   return SMTPF_OK;
 }
 
-/* ---- end of message
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- end of message ---- */
 
 /* Into the statistics, or with `by` -1 out of them again: the host's own refusal replaces what was counted. */
 static void count_dispositions(smtpf_session *s, int by)
@@ -206,8 +200,7 @@ int smtpf_session_eom(smtpf_session *s)
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- header edits: our mark
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- header edits: our mark ---- */
 
 static smtpf_str mark_value(smtpf_session *s, const smtpf_rcpt *rcpt)
 {
@@ -280,9 +273,7 @@ void smtpf_eom_decide(smtpf_session *s)
   }
 }
 
-/* ---- commit
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- commit ---- */
 
 static int commit_one(smtpf_rcpt *rcpt, int result)
 {

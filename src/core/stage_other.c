@@ -81,8 +81,7 @@ int smtpf_session_violation(smtpf_session *s, int code, smtpf_str enhanced, smtp
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- no events
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- no events ---- */
 
 void smtpf_session_report_unclosed(smtpf_session *s)
 {

@@ -158,8 +158,7 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
   return smtpf_arena_copy(a, smtpf_out_done(&out), &rule) == SMTPF_OK ? rule : smtpf_str_of(words[o->rule]);
 }
 
-/* ---- reading (verdict.h)
- * ----------------------------------------------------------------------------------------------- */
+/* ---- reading (verdict.h) ---- */
 
 int smtpf_verdict_action(const smtpf_verdict *v)
 {
@@ -272,8 +271,7 @@ int smtpf_verdict_edit(const smtpf_verdict *v, size_t i, smtpf_edit_info *out)
   return give(out, out->size, &info, sizeof info);
 }
 
-/* ---- words
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- words ---- */
 
 const char *smtpf_disposition_name(int disposition)
 {

@@ -124,8 +124,7 @@ static void port_stop(void *self)
 static const smtpf_poller poller = {sizeof poller, "world", port_start, poll_set, poll_arm,
                                     poll_wait,     poll_fd, poll_wake,  poll_pid, port_stop};
 
-/* ---- resolver, directory, store
- * --------------------------------------------------------------------------------------- */
+/* ---- resolver, directory, store ---- */
 
 static int driver_start(void *shared, smtpf_driver *driver, void **self)
 {
@@ -210,8 +209,7 @@ smtpf_op world_dns_op(const world *w, size_t i)
   return w->dns_asked[i].op;
 }
 
-/* ---- checks
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- checks ---- */
 
 static world *opening; /* whose checks are being opened: `open` has no room for more */
 
@@ -339,8 +337,7 @@ smtpf_finding finding_missing(void)
                          .text = SMTPF_LIT("cannot say")};
 }
 
-/* ---- log
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- log ---- */
 
 static void log_line(void *user, int level, const char *event, const smtpf_log_field *fields, size_t n)
 {
@@ -364,8 +361,7 @@ const char *world_last_log(const world *w, const char *event)
   return "";
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 void world_init(world *w)
 {
@@ -431,8 +427,7 @@ void world_end(world *w)
   ck_assert_int_eq(w->live, 0);
 }
 
-/* ---- sessions
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- sessions ---- */
 
 smtpf_session *world_session(world *w, unsigned capabilities, int protocol)
 {

@@ -258,8 +258,7 @@ START_TEST(bad_policy)
 }
 END_TEST
 
-/* ---- lists that others made (SMTPF_SHARED/data/lists-ip), against a linear scan
- * -------------------------------------- */
+/* ---- lists that others made (SMTPF_SHARED/data/lists-ip), against a linear scan ---- */
 
 static smtpf_prefix prefixes[10000];
 static size_t n_prefixes;

@@ -37,8 +37,7 @@ static void sleep_for(world *w, int64_t timeout_ms)
     w->now_ns += (uint64_t)timeout_ms * 1000000u;
 }
 
-/* ---- wait
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- wait ---- */
 
 static void answer_second_question(world *w, int64_t timeout_ms)
 {
@@ -132,8 +131,7 @@ START_TEST(wait_refuses)
 }
 END_TEST
 
-/* ---- timers of ports and hosts
- * ------------------------------------------------------------------------------------------ */
+/* ---- timers of ports and hosts ---- */
 
 typedef struct ticker {
   world *w;
@@ -197,8 +195,7 @@ START_TEST(a_timer_in_process_may_tell_events_and_free)
 }
 END_TEST
 
-/* ---- deadlines
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- deadlines ---- */
 
 static int kind_of(const smtpf_session *s, size_t i, smtpf_evidence_info *info)
 {
@@ -254,8 +251,7 @@ START_TEST(a_deadline_is_unknown_and_cancels_the_question)
 }
 END_TEST
 
-/* ---- the ready callback
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the ready callback ---- */
 
 typedef struct host {
   world *w;

@@ -214,6 +214,47 @@ START_TEST(a_frozen_policy_is_its_own)
 }
 END_TEST
 
+static int ask(void *self, smtpf_task *t, const smtpf_event *ev)
+{
+  (void)self;
+  return smtpf_task_lookup(t, ev->recipient->address, 1) == SMTPF_OK ? SMTPF_PENDING : SMTPF_EINVAL;
+}
+
+static int told(void *self, smtpf_task *t, const smtpf_answer *a)
+{
+  (void)self;
+  return smtpf_task_clear(t, a->directory->status == SMTPF_DIRECTORY_EXISTS ? "exists" : "absent");
+}
+
+/* A reload must not change who exists in the middle of a conversation. */
+START_TEST(a_session_asks_the_directory_of_its_own_policy)
+{
+  static const smtpf_check asks = {
+      .size = sizeof asks, .name = "asks", .stages = SMTPF_RCPT, .tier = 1, .run = ask, .resume = told};
+  world_init(&W);
+  ck_assert_int_eq(smtpf_config_add_check(W.cfg, &asks), SMTPF_OK);
+  world_append(&W, "local_domains", "x.example");
+  W.ports.directory = smtpf_directory_policy();
+  world_start(&W);
+  smtpf_session *old = world_greeted(&W, 0);
+  smtpf_engine *second = NULL;
+  world_set(&W, "directory.complete", "true");
+  ck_assert_int_eq(smtpf_engine_new(&second, W.cfg, NULL), SMTPF_OK);
+  smtpf_driver_set_engine(W.driver, second);
+  smtpf_engine_unref(second);
+  smtpf_session *both[] = {old, world_greeted(&W, 0)};
+  for (size_t i = 0; i < 2; i++) {
+    smtpf_evidence_info e = {.size = sizeof e};
+    ck_assert_int_eq(world_mail(both[i], "<>"), SMTPF_OK);
+    ck_assert_int_eq(world_rcpt(both[i], "<a@x.example>"), SMTPF_OK);
+    ck_assert_int_eq(smtpf_verdict_evidence(smtpf_session_verdict(both[i]), 0, &e), SMTPF_OK);
+    ck_assert(smtpf_str_equal(e.code, smtpf_str_of(i ? "absent" : "exists")));
+    smtpf_session_free(both[i]);
+  }
+  world_end(&W);
+}
+END_TEST
+
 static int refuses_to_start(void *shared, smtpf_driver *driver, void **self)
 {
   (void)driver;
@@ -253,6 +294,7 @@ TCase *engine_cases(void)
   tcase_add_test(c, recipients_and_places);
   tcase_add_test(c, the_policys_own_directory);
   tcase_add_test(c, a_frozen_policy_is_its_own);
+  tcase_add_test(c, a_session_asks_the_directory_of_its_own_policy);
   tcase_add_test(c, a_port_that_does_not_start_stops_the_others);
   return c;
 }

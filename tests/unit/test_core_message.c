@@ -41,8 +41,7 @@ static smtpf_session *two_recipients(unsigned capabilities)
   return s;
 }
 
-/* ---- DATA
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- DATA ---- */
 
 static int hit_and_missing(script *self, smtpf_task *t, const smtpf_event *ev)
 {
@@ -98,8 +97,7 @@ START_TEST(data_is_refused_only_when_nobody_would_take_it)
 }
 END_TEST
 
-/* ---- end of message and commit
- * ---------------------------------------------------------------------------------------------- */
+/* ---- end of message and commit ---- */
 
 START_TEST(nothing_is_final_before_commit)
 {
@@ -206,9 +204,7 @@ START_TEST(what_was_promised_and_not_committed_is_logged)
 }
 END_TEST
 
-/* ---- LMTP
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- LMTP ---- */
 
 static smtpf_session *lmtp(const char *message)
 {
@@ -254,6 +250,26 @@ START_TEST(lmtp_answers_each_recipient)
 }
 END_TEST
 
+/* The host's own refusal takes the place of an acceptance, not of another refusal. */
+START_TEST(an_overruled_message_leaves_refusals_as_they_are)
+{
+  world_init(&W);
+  script *c = world_check(&W, "content", SMTPF_EOM, 3);
+  c->run = script_report;
+  c->finding = finding_hit(8000);
+  world_set(&W, "profiles[\"default\"].reject", "10");
+  world_set(&W, "profiles[\"strict\"].reject", "5");
+  world_set(&W, "recipients[\"b@x.example\"].profile", "strict");
+  world_start(&W);
+  smtpf_session *s = lmtp("\r\n");
+  ck_assert_int_eq(smtpf_session_eom(s), SMTPF_OK);
+  ck_assert_int_eq(smtpf_session_overrule(s, SMTPF_EOM, 451), SMTPF_OK);
+  ck_assert_int_eq(recipient(s, 0).disposition, SMTPF_DEFERRED);
+  ck_assert_int_eq(recipient(s, 1).disposition, SMTPF_REJECTED);
+  finish(s);
+}
+END_TEST
+
 START_TEST(lmtp_recipients_of_a_refused_message_hear_why)
 {
   world_init(&W);
@@ -272,9 +288,7 @@ START_TEST(lmtp_recipients_of_a_refused_message_hear_why)
 }
 END_TEST
 
-/* ---- overrule
- * ---------------------------------------------------------------------------------------------------------------------
- */
+/* ---- overrule ---- */
 
 START_TEST(overrule_goes_back)
 {
@@ -318,9 +332,7 @@ START_TEST(overrule_goes_back)
 }
 END_TEST
 
-/* ---- edits
- * ----------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- edits ---- */
 
 static smtpf_edit_info edit(const smtpf_session *s, size_t i)
 {
@@ -362,8 +374,7 @@ START_TEST(every_foreign_mark_goes_and_ours_comes)
 }
 END_TEST
 
-/* ---- limits, each once
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- limits, each once ---- */
 
 static smtpf_session *limited(const char *path, const char *value)
 {
@@ -502,9 +513,7 @@ START_TEST(a_violation_at_the_error_limit_defers_the_message)
 }
 END_TEST
 
-/* ---- counts
- * -----------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- counts ---- */
 
 START_TEST(refused_recipients_are_counted_over_the_session)
 {
@@ -543,6 +552,7 @@ TCase *message_cases(void)
   tcase_add_test(c, without_commits_copies_are_handed_over);
   tcase_add_test(c, what_was_promised_and_not_committed_is_logged);
   tcase_add_test(c, lmtp_answers_each_recipient);
+  tcase_add_test(c, an_overruled_message_leaves_refusals_as_they_are);
   tcase_add_test(c, lmtp_recipients_of_a_refused_message_hear_why);
   tcase_add_test(c, overrule_goes_back);
   tcase_add_test(c, every_foreign_mark_goes_and_ours_comes);

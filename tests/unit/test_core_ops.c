@@ -36,8 +36,7 @@ static int process(void)
   return n;
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the table ---- */
 
 START_TEST(tokens_are_good_once)
 {
@@ -95,9 +94,7 @@ START_TEST(late_and_double_completions_do_nothing)
 }
 END_TEST
 
-/* ---- DNS
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- DNS ---- */
 
 START_TEST(equal_questions_are_asked_once)
 {
@@ -285,8 +282,7 @@ START_TEST(a_resolver_that_refuses_has_failed)
 }
 END_TEST
 
-/* ---- store, timer
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- store, timer ---- */
 
 static int gets(script *self, smtpf_task *t, const smtpf_event *ev)
 {

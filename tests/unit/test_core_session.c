@@ -38,8 +38,7 @@ static void finish(smtpf_session *s)
   world_end(&W);
 }
 
-/* ---- evidence
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- evidence ---- */
 
 START_TEST(evidence_is_ordered_by_stage_and_declaration)
 {
@@ -204,8 +203,7 @@ START_TEST(a_finding_about_the_connection_outlives_the_recipient)
 }
 END_TEST
 
-/* ---- facts
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- facts ---- */
 
 static int sets_fact(script *self, smtpf_task *t, const smtpf_event *ev)
 {
@@ -323,8 +321,7 @@ START_TEST(a_queue_id_outlives_a_refused_recipient)
 }
 END_TEST
 
-/* ---- the directory's word
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the directory's word ---- */
 
 static int looks_up_somebody_else(script *self, smtpf_task *t, const smtpf_event *ev)
 {
@@ -362,9 +359,7 @@ START_TEST(the_directory_names_the_recipients_profile)
 }
 END_TEST
 
-/* ---- delays
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- delays ---- */
 
 static int delays(script *self, smtpf_task *t, const smtpf_event *ev)
 {
@@ -440,9 +435,7 @@ START_TEST(a_delay_counts_from_the_beginning_of_the_stage)
 }
 END_TEST
 
-/* ---- the log
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the log ---- */
 
 START_TEST(the_log_is_escaped_and_says_the_code_whatever_the_client_sends)
 {

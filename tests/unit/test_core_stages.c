@@ -234,6 +234,27 @@ START_TEST(tls_forgets_the_greeting)
 }
 END_TEST
 
+/* RFC 3207 4.2: nothing that was learned before TLS counts after it. */
+START_TEST(tls_forgets_who_authenticated)
+{
+  world_init(&W);
+  script *c = world_check(&W, "looks", SMTPF_HELO, 0);
+  world_start(&W);
+  smtpf_session *s = world_greeted(&W, 0);
+  ck_assert_int_eq(smtpf_session_auth(s, SMTPF_LIT("PLAIN"), SMTPF_LIT("alice")), SMTPF_OK);
+  ck_assert_int_eq(world_helo(s, "c.example"), SMTPF_OK);
+  ck_assert_int_eq(c->seen.own, 1);
+  ck_assert_int_eq(smtpf_session_starttls(s, SMTPF_LIT("TLSv1.3"), SMTPF_LIT("c")), SMTPF_OK);
+  ck_assert_int_eq(world_helo(s, "c.example"), SMTPF_OK);
+  ck_assert_int_eq(c->seen.own, 0);
+  ck_assert_uint_eq(c->seen.identity.n, 0);
+  ck_assert_int_eq(smtpf_session_rebind(s, &(smtpf_peer){.size = sizeof(smtpf_peer)}), SMTPF_OK);
+  ck_assert_int_eq(world_helo(s, "c.example"), SMTPF_OK);
+  ck_assert_int_eq(c->seen.tls, 0);
+  finish(s);
+}
+END_TEST
+
 START_TEST(a_disabled_check_does_not_run)
 {
   world_init(&W);
@@ -295,6 +316,7 @@ TCase *stage_cases(void)
   tcase_add_test(c, a_helo_that_is_wrong_changes_nothing);
   tcase_add_test(c, a_helo_without_memory_leaves_no_greeting);
   tcase_add_test(c, tls_forgets_the_greeting);
+  tcase_add_test(c, tls_forgets_who_authenticated);
   tcase_add_test(c, a_disabled_check_does_not_run);
   tcase_add_test(c, words);
   tcase_add_test(c, older_callers_get_what_they_know);

@@ -180,8 +180,7 @@ static const smtpf_check shared = {.size = sizeof shared,
                                    .resume = resume_list,
                                    .close = free};
 
-/* ---- one thread
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- one thread ---- */
 
 static int said(smtpf_session *s, int r)
 {
