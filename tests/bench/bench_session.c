@@ -183,6 +183,7 @@ static void idle(smtpf_driver *d)
   size_t heap = held - before;
   printf(",\"idle_sessions\":%d,\"idle_session_bytes\":%zu,\"idle_session_heap_bytes\":%zu", IDLE, told / IDLE,
          heap / IDLE);
+  printf(",\"idle_session_vs_2_kib\":%.3f", (double)told / IDLE / 2048); /* lower is better */
   for (int i = 0; i < IDLE; i++) {
     smtpf_smtpd_free(c[i]);
     smtpf_session_free(s[i]);
