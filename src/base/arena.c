@@ -52,11 +52,13 @@ static void *take(smtpf_arena *a, size_t n, size_t align)
       return c->bytes + at;
     }
   }
-  const size_t head = sizeof *c;
+  const size_t head = sizeof *c, left = a->cap > a->held ? a->cap - a->held : 0;
   const size_t usual = a->usual > head ? a->usual - head : 0;
   size_t size = n > usual ? n : usual;
-  if (size > a->cap || a->held > a->cap - size || head > a->cap - a->held - size)
+  if (left <= head || n > left - head)
     return NULL;
+  if (size > left - head)
+    size = left - head; /* the last chunk is as large as the cap allows */
   c = smtpf_mem_alloc(a->mem, head + size);
   if (!c)
     return NULL;

@@ -63,6 +63,21 @@ START_TEST(arena_never_holds_more_than_its_cap)
 }
 END_TEST
 
+/* Chunks double, yet what the cap allows is given to the last byte: only the heads are lost. */
+START_TEST(arena_gives_what_its_cap_allows)
+{
+  enum { CAP = 4096, HEADS = 6 * 40 };
+  smtpf_arena a;
+  size_t given = 0;
+  smtpf_arena_init(&a, &smtpf_mem_default, 512, CAP);
+  while (given < CAP && smtpf_arena_bytes(&a, 1))
+    given++;
+  ck_assert_uint_eq(a.held, CAP);
+  ck_assert_uint_ge(given, CAP - HEADS);
+  smtpf_arena_clear(&a);
+}
+END_TEST
+
 START_TEST(arena_of_chunk_0_asks_for_each)
 {
   struct miser m = {.left = 1000};
@@ -345,6 +360,7 @@ Suite *smtpf_suite_base_memory(void)
   Suite *s = suite_create("base memory");
   const TTest *arena[] = {arena_gives_aligned_zeroed_memory,
                           arena_never_holds_more_than_its_cap,
+                          arena_gives_what_its_cap_allows,
                           arena_of_chunk_0_asks_for_each,
                           arena_goes_back_to_a_mark,
                           arena_asks_seldom,
