@@ -98,12 +98,27 @@ static size_t utf8_length(smtpf_str s)
   return n;
 }
 
+/* How many bytes at the front of `s` stand for themselves in JSON. */
+static size_t plain_length(smtpf_str s)
+{
+  size_t n = 0;
+  while (n < s.n && s.p[n] >= ' ' && s.p[n] <= '~' && s.p[n] != '"' && s.p[n] != '\\')
+    n++;
+  return n;
+}
+
 void text_json(text *t, smtpf_str s)
 {
   text_char(t, '"');
   while (s.n) {
+    size_t n = plain_length(s);
+    if (n) {
+      text_add(t, (smtpf_str){s.p, n});
+      s = (smtpf_str){s.p + n, s.n - n};
+      continue;
+    }
     unsigned char c = (unsigned char)*s.p;
-    size_t n = utf8_length(s);
+    n = utf8_length(s);
     if (c == '"' || c == '\\') {
       text_char(t, '\\');
       text_char(t, (char)c);
@@ -122,25 +137,40 @@ void text_json(text *t, smtpf_str s)
   text_char(t, '"');
 }
 
+/* In quotes; at most four bytes for each. */
+static void quote(text *t, smtpf_str s)
+{
+  static const char digit[] = "0123456789abcdef";
+  if (s.n > (SIZE_MAX - 2) / 4 || !text_room(t, 4 * s.n + 2))
+    return;
+  char *to = t->p + t->n;
+  *to++ = '"';
+  for (size_t i = 0; i < s.n; i++) {
+    const unsigned char c = (unsigned char)s.p[i];
+    if (c < ' ' || c > '~') {
+      *to++ = '\\';
+      *to++ = 'x';
+      *to++ = digit[c >> 4];
+      *to++ = digit[c & 15];
+      continue;
+    }
+    if (c == '"' || c == '\\')
+      *to++ = '\\';
+    *to++ = (char)c;
+  }
+  *to++ = '"';
+  t->n = (size_t)(to - t->p);
+}
+
 void text_quoted(text *t, smtpf_str s)
 {
   int plain = s.n > 0;
   for (size_t i = 0; i < s.n && plain; i++)
     plain = s.p[i] > ' ' && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '=' && s.p[i] != '\\';
-  if (plain) {
+  if (plain)
     text_add(t, s);
-    return;
-  }
-  text_char(t, '"');
-  for (size_t i = 0; i < s.n; i++) {
-    if (s.p[i] == '"' || s.p[i] == '\\')
-      text_char(t, '\\');
-    if (s.p[i] >= ' ' && s.p[i] < 0x7f)
-      text_char(t, s.p[i]);
-    else
-      hex2(t, "\\x", (unsigned char)s.p[i]);
-  }
-  text_char(t, '"');
+  else
+    quote(t, s);
 }
 
 static void two(text *t, int v)

@@ -18,10 +18,28 @@ int log_is_json(void)
   return json_lines;
 }
 
+/* The time as text; made once a second. */
+static smtpf_str stamp(int64_t wall_s)
+{
+  static _Thread_local int64_t of = -1;
+  static _Thread_local char room[32];
+  static _Thread_local size_t n;
+  if (of != wall_s) {
+    text t = {0};
+    text_time(&t, wall_s);
+    n = t.n < sizeof room ? t.n : 0;
+    if (n)
+      memcpy(room, t.p, n);
+    of = wall_s;
+    text_free(&t);
+  }
+  return (smtpf_str){room, n};
+}
+
 void log_begin(text *t, int64_t wall_s, const char *level)
 {
   text_cstr(t, json_lines ? "{\"time\":\"" : "");
-  text_time(t, wall_s);
+  text_add(t, stamp(wall_s));
   text_cstr(t, json_lines ? "\",\"level\":\"" : " ");
   text_cstr(t, level);
   if (json_lines)
