@@ -96,6 +96,8 @@ int spool_add(spool *s, const char *p, size_t n, size_t memory_max, const char *
       s->last = c;
     }
     size_t room = SPOOL_CHUNK - s->last->n;
+    if (room > memory_max - s->size)
+      room = (size_t)(memory_max - s->size);
     size_t take = n < room ? n : room;
     memcpy(s->last->bytes + s->last->n, p, take);
     s->last->n += take;
