@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "wire/plain.h"
 
 /* ---- the verbs ---------------------------------------------------------------------------------- */
 
@@ -86,14 +85,12 @@ static void bad_argument(smtpf_smtpd_event *ev, smtpf_str text)
 
 /* ---- the bytes of a line ------------------------------------------------------------------------ */
 
-int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev)
+int smtpf_line_judge(smtpf_str *line, int *high, smtpf_smtpd_event *ev)
 {
   size_t n = line->n - 1;
   int proper = n && line->p[n - 1] == '\r';
   *line = (smtpf_str){line->p, proper ? n - 1 : n};
   *high = 0;
-  if (proper && smtpf_plain_printable(line->p, line->n))
-    return 1;
   if (!proper) {
     bad_line(ev, SMTPF_LIT("line must end in CRLF, not in a bare LF"));
     return 0;

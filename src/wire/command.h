@@ -12,6 +12,8 @@
 #include <smtpfilter/wire.h>
 #include <string.h>
 
+#include "wire/plain.h"
+
 /* What a server has announced. */
 typedef struct smtpf_announced {
   unsigned extensions; /* smtpf_extension */
@@ -19,13 +21,37 @@ typedef struct smtpf_announced {
   uint64_t message_max;
 } smtpf_announced;
 
+/* Nothing in it. Member by member: compilers clear a structure of this size by a string instruction, which costs as
+ * much as reading a command. */
+static inline void smtpf_event_clear(smtpf_smtpd_event *ev)
+{
+  const smtpf_str empty = {NULL, 0};
+  ev->kind = ev->verb = 0;
+  ev->name = ev->arg = ev->params = ev->body = empty;
+  ev->chunk = 0;
+  ev->last = ev->code = 0;
+  ev->enhanced = ev->text = empty;
+  ev->fatal = ev->pipelined = 0;
+}
+
 /* Turns the event into a violation. */
 void smtpf_event_violate(smtpf_smtpd_event *ev, int code, smtpf_str enhanced, smtpf_str text);
+
+/* What smtpf_line_check() does with a line that is not all printable ASCII and CRLF. */
+int smtpf_line_judge(smtpf_str *line, int *high, smtpf_smtpd_event *ev);
 
 /* Looks at the bytes of a line that ends in LF, and takes its line end off. 1 when all is well; else 0, and the event
  * is a violation: ended by a bare LF, or with a CR, NUL or other control character in it. *high is 1 when there are
  * bytes above 0x7f. */
-int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev);
+static inline int smtpf_line_check(smtpf_str *line, int *high, smtpf_smtpd_event *ev)
+{
+  size_t n = line->n;
+  if (n < 2 || line->p[n - 2] != '\r' || !smtpf_plain_printable(line->p, n - 2))
+    return smtpf_line_judge(line, high, ev);
+  line->n = n - 2;
+  *high = 0;
+  return 1;
+}
 
 /* Reads a line without its CRLF. The event becomes COMMAND or VIOLATION; all its strings point into the line. The path
  * of MAIL and RCPT is found, not judged, and may still lack its brackets. `high` is of smtpf_line_check(). 1 when

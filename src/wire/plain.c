@@ -34,21 +34,11 @@ size_t smtpf_plain_span(const char *p, size_t n)
   return __builtin_cpu_supports("avx2") ? smtpf_plain_span_avx2(p, n) : smtpf_plain_span_sse2(p, n);
 }
 
-int smtpf_plain_printable(const char *p, size_t n)
-{
-  return smtpf_plain_printable_sse2(p, n);
-}
-
 #else
 
 size_t smtpf_plain_span(const char *p, size_t n)
 {
   return smtpf_plain_span_bytes(p, n);
-}
-
-int smtpf_plain_printable(const char *p, size_t n)
-{
-  return smtpf_plain_printable_bytes(p, n);
 }
 
 #endif

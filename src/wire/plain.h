@@ -16,9 +16,6 @@ size_t smtpf_plain_span(const char *p, size_t n);
 /* How many bytes stand behind the last LF of `n` bytes; `n` when there is none. */
 size_t smtpf_plain_tail(const char *p, size_t n);
 
-/* 1 when all is printable ASCII. */
-int smtpf_plain_printable(const char *p, size_t n);
-
 /* The same by plain C, for machines without vectors and for the ends of blocks. */
 size_t smtpf_plain_span_bytes(const char *p, size_t n);
 int smtpf_plain_printable_bytes(const char *p, size_t n);
@@ -29,5 +26,15 @@ size_t smtpf_plain_span_sse2(const char *p, size_t n);
 size_t smtpf_plain_span_avx2(const char *p, size_t n); /* only where the processor has it */
 int smtpf_plain_printable_sse2(const char *p, size_t n);
 #endif
+
+/* 1 when all is printable ASCII. */
+static inline int smtpf_plain_printable(const char *p, size_t n)
+{
+#ifdef SMTPF_PLAIN_X86
+  return smtpf_plain_printable_sse2(p, n);
+#else
+  return smtpf_plain_printable_bytes(p, n);
+#endif
+}
 
 #endif

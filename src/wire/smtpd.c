@@ -394,7 +394,7 @@ int smtpf_smtpd_next(smtpf_smtpd *c, const char **in, size_t *n, smtpf_smtpd_eve
   }
   int r = SMTPF_PENDING;
   while (r == SMTPF_PENDING && has_more(c, *n)) {
-    *ev = (smtpf_smtpd_event){0};
+    smtpf_event_clear(ev);
     r = step(c, in, n, ev);
   }
   return r;

@@ -20,10 +20,11 @@
 
 enum { ROUNDS = 9, COMMANDS = 6 };
 
+/* Of processor time: what else the machine does counts as little as it can. */
 static double seconds(void)
 {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -75,9 +76,10 @@ static long parse_only(long times)
     while (in < end) {
       const char *lf = memchr(in, '\n', (size_t)(end - in));
       smtpf_str line = {in, (size_t)(lf + 1 - in)};
-      smtpf_smtpd_event ev = {0};
+      smtpf_smtpd_event ev;
       smtpf_path path;
       int high;
+      smtpf_event_clear(&ev);
       if (!smtpf_line_check(&line, &high, &ev))
         die("a line was refused");
       smtpf_command_parse(line, high, &announced, &ev);
