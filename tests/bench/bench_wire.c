@@ -202,17 +202,20 @@ static void bench_commands(void)
   } ways[] = {
       {"command_parse_ns", parse_only}, {"command_with_reply_ns", with_replies}, {"limit_parse_ns", limit_parse}};
   enum { WAYS = sizeof ways / sizeof ways[0], TIMES = 100000 };
-  double ns[WAYS][ROUNDS];
+  double ns[WAYS][ROUNDS], ratio[ROUNDS];
   long want = parse_only(1) * TIMES;
-  for (int r = 0; r < ROUNDS; r++)
+  for (int r = 0; r < ROUNDS; r++) {
     for (int w = 0; w < WAYS; w++) {
       double begun = seconds();
       if (ways[w].run(TIMES) != want)
         die("the ways do not agree");
       ns[w][r] = (seconds() - begun) * 1e9 / ((double)TIMES * COMMANDS);
     }
+    ratio[r] = ns[0][r] / ns[WAYS - 1][r];
+  }
   for (int w = 0; w < WAYS; w++)
     printf("\"%s\":%.1f,", ways[w].name, median(ns[w]));
+  printf("\"command_parse_vs_limit\":%.2f,", median(ratio));
 }
 
 /* ---- messages ----------------------------------------------------------------------------------- */
