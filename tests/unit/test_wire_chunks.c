@@ -67,7 +67,7 @@ START_TEST(events_do_not_depend_on_the_cut)
   static const int sizes[] = {1, 7, 64, FEED_RANDOM};
   char in[ROOM];
   uint64_t x = 362436069u;
-  for (int round = 0; round < 800; round++) {
+  for (int round = 0; round < rounds(800); round++) {
     smtpf_smtpd_options o = feed_options();
     o.line_ends = round % 2 ? SMTPF_LINE_ENDS_NORMALISE : SMTPF_LINE_ENDS_REFUSE;
     o.line_max = 512;
@@ -187,6 +187,8 @@ START_TEST(nothing_else_ends_a_message)
   for (size_t a = 0; a < MARKS; a++)
     for (size_t d = 0; d < DOTS; d++)
       for (size_t b = 0; b < MARKS; b++, tried++) {
+        if (tried % (100 / rounds(100)))
+          continue;
         try_smuggling(SMTPF_LINE_ENDS_REFUSE, &marks[a], &dots[d], &marks[b]);
         try_smuggling(SMTPF_LINE_ENDS_NORMALISE, &marks[a], &dots[d], &marks[b]);
       }

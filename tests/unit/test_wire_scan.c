@@ -188,7 +188,7 @@ START_TEST(scan_agrees_with_a_slow_reader)
   static char message[ROOM + 8];
   static struct result want, got;
   uint64_t x = 4101842887655102017u;
-  for (int round = 0; round < 12000; round++) {
+  for (int round = 0; round < rounds(12000); round++) {
     static const size_t sizes[] = {12, 60, 200, 900, ROOM}, pieces[] = {1, 7, 64, 5000};
     size_t n = nasty(message, sizes[round % 5], &x, 2 + (unsigned)(next_random(&x) % 300));
     memcpy(message + n, "\r\n.\r\n", 5);

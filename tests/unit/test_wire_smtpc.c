@@ -200,7 +200,7 @@ START_TEST(stuffed_and_read_again)
 {
   static char in[3000], wire[7000], back[3000];
   uint64_t x = 521288629u;
-  for (int round = 0; round < 1500; round++) {
+  for (int round = 0; round < rounds(1500); round++) {
     size_t n = 0, size = next_random(&x) % 2900, w = 0, b = 0;
     while (n < size) {
       uint64_t r = next_random(&x) >> 16;

@@ -34,4 +34,10 @@ void expect(const char *in, const char *want);
 /* After HELO, the line gives this event. */
 void expect_event(const char *line, const char *event);
 
+/* How often a random test is repeated: less under valgrind, which is fifty times slower. */
+static inline int rounds(int n)
+{
+  return getenv("SMTPF_VALGRIND") ? n / 25 : n;
+}
+
 #endif
