@@ -7,6 +7,7 @@ Read from SMTPF_SHARED: data/smtp-chasquid/*.cmy, and the dialogues of data/smtp
 expects replies.
 """
 import ast
+import collections
 import glob
 import json
 import os
@@ -309,7 +310,8 @@ def main():
     if not cases:
         print("SKIP no data/smtp-chasquid and data/smtp-exim below SMTPF_SHARED")
         return 77
-    passed, failed, skipped = 0, 0, 0
+    passed, failed = 0, 0
+    left_out = collections.Counter()
     named = {re.sub(r"^\w+ ", "", name) for name, _, _ in cases}
     if os.path.exists(dialogues):
         for name in EXIM_NOT:
@@ -318,7 +320,7 @@ def main():
                 print("an exception that is no dialogue: " + name)
     for name, why, speak in cases:
         if why:
-            skipped += 1
+            left_out[why] += 1
             if VERBOSE:
                 print("  does not apply: %s: %s" % (name, why))
             continue
@@ -328,7 +330,9 @@ def main():
         except Mismatch as e:
             failed += 1
             print("%s: %s" % (name, e))
-    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+    for why, n in left_out.most_common():
+        print("SKIP %d that do not apply: %s" % (n, why))
+    print("%d passed, %d failed, %d skipped" % (passed, failed, sum(left_out.values())))
     return 1 if failed else 0
 
 
