@@ -104,6 +104,7 @@ check() {
   # shellcheck disable=SC2086
   need $TOOLS $TEST_TOOLS $MAIL_TOOLS
   borrow smtp-sink postfix
+  borrow rbldnsd rbldnsd
   mkdir -p "$logs"
   : >"$tally"
   : >"$remarks"

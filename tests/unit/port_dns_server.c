@@ -218,12 +218,25 @@ static int answers(unsigned port)
   return up;
 }
 
+/* 1 when rbldnsd is somewhere on PATH or among the system's daemons. */
+static int find_rbldnsd(char *out, size_t cap)
+{
+  const char *path = getenv("PATH");
+  for (const char *p = path ? path : ""; *p; p += strcspn(p, ":") + (p[strcspn(p, ":")] == ':')) {
+    snprintf(out, cap, "%.*s/rbldnsd", (int)strcspn(p, ":"), p);
+    if (access(out, X_OK) == 0)
+      return 1;
+  }
+  snprintf(out, cap, "/usr/sbin/rbldnsd");
+  return access(out, X_OK) == 0;
+}
+
 dns_server dns_server_rbldnsd(void)
 {
   dns_server s = {0, dns_server_free_port(), "", "rbldnsd is not installed"};
   char address[32];
-  const char *program = access("/usr/sbin/rbldnsd", X_OK) == 0 ? "/usr/sbin/rbldnsd" : "/usr/bin/rbldnsd";
-  if (access(program, X_OK) != 0)
+  char program[512];
+  if (!find_rbldnsd(program, sizeof program))
     return s;
   s.why = "no temporary folder";
   snprintf(s.folder, sizeof s.folder, "/tmp/smtpf-dns-XXXXXX");
