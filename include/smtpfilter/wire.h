@@ -8,6 +8,9 @@
  *     while (smtpf_smtpd_next(c, &in, &n, &ev) == SMTPF_OK) {     // in/n advance past what was used
  *       r = smtpf_smtpd_apply(c, s, &ev);                         // the event, told to the session
  *       if (r == SMTPF_PENDING) break;                            // go on when the verdict is ready
+ *       if (ev.kind == SMTPF_SMTPD_BODY) continue;                // kept for delivery; has no answer
+ *       if (ev.kind == SMTPF_SMTPD_END && ev.last && accepted)    // make the copies durable, then say so
+ *         smtpf_session_commit(s, SMTPF_ALL, result);
  *       len = smtpf_smtpd_answer(c, smtpf_session_verdict(s), out, sizeof out);
  *       send(fd, out, len);
  *     }
@@ -158,7 +161,8 @@ SMTPF_API int smtpf_smtpd_apply(smtpf_smtpd *c, smtpf_session *s, smtpf_smtpd_ev
  * @param out  room for the reply; SMTPF_REPLY_MAX is always enough except after an LMTP message
  * @param cap  its size
  * @return bytes written, 0 when the reply comes later (BDAT), SMTPF_ELIMIT (`cap` too small, nothing changed),
- *         SMTPF_EINVAL (no verdict) or SMTPF_ESTATE (no answer is due). Since 0.1.
+ *         SMTPF_EINVAL (no verdict) or SMTPF_ESTATE (no answer is due, or an accepting verdict at end of
+ *         message has recipients that are not committed: it must not be told yet). Since 0.1.
  */
 SMTPF_API int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t cap);
 

@@ -225,6 +225,19 @@ int smtpf_smtpd_reply(smtpf_smtpd *c, int code, smtpf_str enhanced, smtpf_str te
   return give(c, NULL, code, enhanced, text, out, cap);
 }
 
+/* Promise L1: an accepting verdict at end of message is no reply yet while the host has to commit. */
+static int is_provisional(const smtpf_verdict *v)
+{
+  if (smtpf_verdict_stage(v) != SMTPF_EOM || smtpf_verdict_action(v) != SMTPF_ACCEPT)
+    return 0;
+  for (size_t i = 0, n = smtpf_verdict_recipient_count(v); i < n; i++) {
+    smtpf_recipient_info r = {.size = sizeof r};
+    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && !r.final)
+      return 1;
+  }
+  return 0;
+}
+
 int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t cap)
 {
   if (!c->due)
@@ -238,6 +251,8 @@ int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t
   if (!v)
     return c->due == SMTPF_DUE_CHUNK ? give(c, NULL, c->refusal, (smtpf_str){NULL, 0}, (smtpf_str){NULL, 0}, out, cap)
                                      : SMTPF_EINVAL;
+  if (is_provisional(v))
+    return SMTPF_ESTATE;
   int closes = smtpf_verdict_closes(v);
   int n = give(c, v, smtpf_verdict_code(v), smtpf_verdict_enhanced(v), smtpf_verdict_text(v), out, cap);
   if (n >= 0 && closes && c->state != SMTPF_READ_SWALLOW)

@@ -170,7 +170,10 @@ START_TEST(lmtp)
   size_t n = strlen(in);
   while (smtpf_smtpd_next(h.codec, &in, &n, &ev) == SMTPF_OK)
     ck_assert_int_ge(smtpf_smtpd_apply(h.codec, h.session, &ev), 0);
+  /* Promise L1: nothing is said before every copy's fate is known. */
+  ck_assert_int_eq(smtpf_smtpd_answer(h.codec, smtpf_session_verdict(h.session), h.out, sizeof h.out), SMTPF_ESTATE);
   must(smtpf_session_commit(h.session, 0, SMTPF_COMMIT_REFUSED));
+  ck_assert_int_eq(smtpf_smtpd_answer(h.codec, smtpf_session_verdict(h.session), h.out, sizeof h.out), SMTPF_ESTATE);
   must(smtpf_session_commit(h.session, 1, SMTPF_COMMIT_OK));
   h.n = 0;
   answer(&h);
