@@ -36,6 +36,19 @@ SMTPF_API void smtpf_engine_unref(smtpf_engine *engine);
  */
 SMTPF_API unsigned smtpf_engine_needs(const smtpf_engine *engine);
 
+/** Receives one warning: the place in the policy (file NULL when it was set by a call), and what does not fit together. */
+typedef void (*smtpf_lint_fn)(void *user, const char *file, int line, smtpf_str text);
+
+/**
+ * Looks for contradictions that do not keep a policy from loading: discard without reject, thresholds out of order,
+ * `only_from` of a scope that matches nobody, forwarders that nobody lists, wishes that a host cannot keep ...
+ * @param engine        the policy
+ * @param capabilities  smtpf_capability bits of the host it is for
+ * @param fn, user      receiver, called for each; NULL only counts
+ * @return how many there are. Any thread. Since 0.1.
+ */
+SMTPF_API size_t smtpf_engine_lint(const smtpf_engine *engine, unsigned capabilities, smtpf_lint_fn fn, void *user);
+
 /**
  * Reads one option of the frozen policy as text, for hosts that keep their own settings in the same
  * file (`proxy.listen` ...).

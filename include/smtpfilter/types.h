@@ -86,9 +86,31 @@ enum smtpf_dsn {
   SMTPF_DSN_NEVER = 3,        /**< no: it would reach somebody who never wrote */
 };
 
+/** Who a client is to one recipient: decides which acts are legal (promise L5). */
+enum smtpf_origin {
+  SMTPF_ORIGIN_OWN = 1,   /**< authenticated, or from `own_networks` */
+  SMTPF_ORIGIN_BACKUP_MX, /**< one of `backup_mx`: it has taken the mail already */
+  SMTPF_ORIGIN_FORWARDER, /**< a trusted forwarder of the site's or the recipient's */
+  SMTPF_ORIGIN_LIST,      /**< a mailing list the recipient subscribed to */
+  SMTPF_ORIGIN_STRANGER,  /**< anybody else: the only one who may be refused for reputation or content */
+};
+
+/** Where a recipient's copy goes. */
+enum smtpf_route {
+  SMTPF_ROUTE_MAILBOX = 1, /**< to the recipient's mailbox here */
+  SMTPF_ROUTE_FORWARD = 2, /**< to another address instead */
+};
+
+/** Who owns a copy whose delivery fails later, when no DSN may be sent (promise L2). */
+enum smtpf_fallback {
+  SMTPF_FALLBACK_QUARANTINE = 1, /**< keep it where a person can look at it */
+  SMTPF_FALLBACK_POSTMASTER = 2, /**< send it to the postmaster */
+};
+
 /** What a host can vary or do; given when the session is made. */
 enum smtpf_capability {
-  SMTPF_CAN_REPLY_PER_RCPT = 1 << 0,      /**< one reply for each recipient after the message */
+  SMTPF_CAN_REPLY_PER_RCPT = 1 << 0,      /**< one reply for each recipient after the message: always with LMTP; in
+                                               SMTP it counts for messages whose MAIL has the parameter PRDR */
   SMTPF_CAN_DROP_RCPT = 1 << 1,           /**< remove a recipient after the message */
   SMTPF_CAN_EDIT_PER_RCPT = 1 << 2,       /**< header edits that differ between recipients */
   SMTPF_CAN_SENDER_PER_RCPT = 1 << 3,     /**< envelope sender that differs between recipients */

@@ -77,12 +77,25 @@ typedef struct smtpf_recipient_info {
   int reply_code;     /**< this recipient's own reply (LMTP), else the message's */
   smtpf_str enhanced; /**< with it */
   smtpf_str text;     /**< with it */
+  int origin;         /**< smtpf_origin: who the client is to this recipient */
+  int wish;           /**< smtpf_disposition that this recipient's own profile asked for; 0 while open */
+  int route;          /**< smtpf_route of a copy that is taken */
+  smtpf_str forward;  /**< FORWARD: the address the copy goes to; else empty */
+  smtpf_str sender;   /**< the envelope sender to deliver with, without brackets; empty for the null sender */
+  int fallback;       /**< smtpf_fallback: who owns the copy when it cannot be delivered later and `dsn` is `never` */
+  int known;          /**< 1 when this very copy was taken before and only our reply was lost: never deliver it again */
 } smtpf_recipient_info;
 
 /** How many recipients were accepted in this transaction. Since 0.1. */
 SMTPF_API size_t smtpf_verdict_recipient_count(const smtpf_verdict *v);
 
-/** Recipient `i`, in the order of the accepted RCPTs. Parameters and results as smtpf_verdict_evidence(). Since 0.1. */
+/**
+ * Recipient `i`, in the order of the accepted RCPTs. Parameters and results as smtpf_verdict_evidence().
+ *
+ * After an accepting verdict at end of message a host makes those copies durable whose `final` is 0, each by its
+ * disposition (a `discarded` one by dropping it) and route, and reports each with smtpf_session_commit(). The others
+ * are settled: refused, or taken before (`known`). Since 0.1.
+ */
 SMTPF_API int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_info *out);
 
 /** What to do with a header field. */
@@ -111,6 +124,10 @@ SMTPF_API int smtpf_verdict_edit(const smtpf_verdict *v, size_t i, smtpf_edit_in
 
 /** The word for a disposition: `delivered`, `tagged`, ... Static; `none` for 0. Any thread. Since 0.1. */
 SMTPF_API const char *smtpf_disposition_name(int disposition);
+
+/** The word for an origin: `own`, `backup-mx`, `forwarder`, `list`, `stranger`. Static; `none` for 0. Any thread. Since
+ * 0.1. */
+SMTPF_API const char *smtpf_origin_name(int origin);
 
 /** The word for a DSN permission: `allowed`, `headers-only`, `never`. Static. Any thread. Since 0.1. */
 SMTPF_API const char *smtpf_dsn_name(int dsn);

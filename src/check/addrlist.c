@@ -215,6 +215,7 @@ static int addrlist_run(void *self, smtpf_task *t, const smtpf_event *ev)
 const smtpf_check smtpf_check_addrlist = {
     .size = sizeof(smtpf_check),
     .name = "addrlist",
+    .family = SMTPF_FAMILY_LIST,
     .stages = SMTPF_CONNECT,
     .options = rows,
     .n_options = sizeof rows / sizeof rows[0],

@@ -414,6 +414,7 @@ static int dnslist_resume(void *self, smtpf_task *t, const smtpf_answer *a)
 const smtpf_check smtpf_check_dnslist = {
     .size = sizeof(smtpf_check),
     .name = "dnslist",
+    .family = SMTPF_FAMILY_LIST,
     .stages = SMTPF_CONNECT,
     .tier = 2,
     .options = rows,

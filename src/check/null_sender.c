@@ -95,6 +95,7 @@ static void null_close(void *self)
 const smtpf_check smtpf_check_null_sender = {
     .size = sizeof(smtpf_check),
     .name = "null_sender",
+    .family = SMTPF_FAMILY_ENVELOPE,
     .stages = SMTPF_RCPT,
     .options = rows,
     .n_options = sizeof rows / sizeof rows[0],

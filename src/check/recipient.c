@@ -97,6 +97,7 @@ static void recipient_close(void *self)
 const smtpf_check smtpf_check_recipient = {
     .size = sizeof(smtpf_check),
     .name = "recipient",
+    .family = SMTPF_FAMILY_ENVELOPE,
     .stages = SMTPF_RCPT,
     .tier = 1,
     .options = rows,

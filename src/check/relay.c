@@ -191,6 +191,7 @@ static int relay_run(void *self, smtpf_task *t, const smtpf_event *ev)
 const smtpf_check smtpf_check_relay = {
     .size = sizeof(smtpf_check),
     .name = "relay",
+    .family = SMTPF_FAMILY_ENVELOPE,
     .stages = SMTPF_RCPT,
     .options = rows,
     .n_options = sizeof rows / sizeof rows[0],

@@ -251,9 +251,24 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
     return SMTPF_ENOTFOUND;
   const smtpf_rcpt *r = v->session->rcpts[i];
   const smtpf_reply reply = own_reply(v, r);
-  const smtpf_recipient_info info = {sizeof info,    r->written,     r->address, r->entry.disposition,
-                                     r->entry.final, r->entry.dsn,   r->reason,  r->entry.overridden,
-                                     reply.code,     reply.enhanced, reply.text};
+  const int null_sender = v->session->sender.form == SMTPF_PATH_NULL;
+  const smtpf_recipient_info info = {
+      .size = sizeof info,
+      .path = r->written,
+      .address = r->address,
+      .disposition = r->entry.disposition,
+      .final = r->entry.final,
+      .dsn = r->entry.dsn,
+      .reason = r->reason,
+      .overridden = r->entry.overridden,
+      .reply_code = reply.code,
+      .enhanced = reply.enhanced,
+      .text = reply.text,
+      .origin = v->session->own ? SMTPF_ORIGIN_OWN : SMTPF_ORIGIN_STRANGER,
+      .route = SMTPF_ROUTE_MAILBOX,
+      .sender = null_sender ? (smtpf_str){"", 0} : v->session->sender.address,
+      .fallback = SMTPF_FALLBACK_POSTMASTER,
+  };
   return give(out, out->size, &info, sizeof info);
 }
 
@@ -278,6 +293,12 @@ const char *smtpf_disposition_name(int disposition)
   static const char *const names[] = {"none",      "delivered", "tagged",   "quarantined",
                                       "discarded", "rejected",  "deferred", "handed-over"};
   return disposition > 0 && disposition < (int)(sizeof names / sizeof *names) ? names[disposition] : names[0];
+}
+
+const char *smtpf_origin_name(int origin)
+{
+  static const char *const names[] = {"none", "own", "backup-mx", "forwarder", "list", "stranger"};
+  return origin > 0 && origin < (int)(sizeof names / sizeof *names) ? names[origin] : names[0];
 }
 
 const char *smtpf_dsn_name(int dsn)

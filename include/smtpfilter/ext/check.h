@@ -129,6 +129,20 @@ enum smtpf_finding_flag {
   SMTPF_FINDING_DEFER = 1 << 1,  /**< UNKNOWN: without this answer the mail cannot be taken (4xx) */
   SMTPF_FINDING_OWN_TOO = 1 << 2, /**< REFUSE holds for own clients as well */
   SMTPF_FINDING_CONNECTION = 1 << 3, /**< it is about the connection, whatever the stage: it counts until the end of it */
+  SMTPF_FINDING_ELECTIVE = 1 << 4,   /**< HIT or UNKNOWN: the mail should come again (4xx in `reply`), as long as the
+                                          deferral budget of sender and recipient lasts (promise L7): a greylist, a
+                                          scanner that could not scan */
+  SMTPF_FINDING_OPEN_RELAY = 1 << 5, /**< HIT: the client is an open relay or proxy: it loses the trust a forwarder,
+                                          backup MX or list has (promise L5) */
+};
+
+/** What kind of evidence a check gives: profiles ask for, or decline, refusals and greylisting by kind. */
+enum smtpf_family {
+  SMTPF_FAMILY_CLIENT = 0,   /**< how the client behaves and who it says it is */
+  SMTPF_FAMILY_ENVELOPE = 1, /**< whom it may write to: facts of this kind hold whoever the client is */
+  SMTPF_FAMILY_LIST = 2,     /**< reputation: block and allow lists (`reject_lists`) */
+  SMTPF_FAMILY_GREYLIST = 3, /**< elective deferral of strangers (`greylist`) */
+  SMTPF_FAMILY_CONTENT = 4,  /**< what the message holds (`reject_content`) */
 };
 
 /** One finding. */
@@ -240,6 +254,7 @@ typedef struct smtpf_check {
   void (*close)(void *self);                                              /**< frees what open made */
   unsigned failure;            /**< flags of the `unknown` the core reports when a task fails: 0, or SMTPF_FINDING_DEFER
                                     where mail must not be taken without this check (relay, recipient) */
+  int family;                  /**< smtpf_family */
 } smtpf_check;
 
 /**

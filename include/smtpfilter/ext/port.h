@@ -176,6 +176,15 @@ enum smtpf_directory_status {
   SMTPF_DIRECTORY_UNKNOWN,    /**< could not be found out: 4xx, never 5xx */
 };
 
+/** One mailbox behind a recipient: an alias or list of users expands to several. */
+typedef struct smtpf_directory_member {
+  size_t size;       /**< sizeof(smtpf_directory_member) */
+  smtpf_str address; /**< canonical address */
+  smtpf_str profile; /**< name of the profile; empty for the policy's choice for `address` */
+  int route;         /**< smtpf_route; 0 for the profile's */
+  smtpf_str forward; /**< FORWARD: where to; empty for the profile's */
+} smtpf_directory_member;
+
 /** What a directory says. */
 typedef struct smtpf_directory_answer {
   size_t size;         /**< sizeof(smtpf_directory_answer) */
@@ -183,7 +192,10 @@ typedef struct smtpf_directory_answer {
   smtpf_str canonical; /**< canonical address; empty for as asked */
   smtpf_str profile;   /**< name of the profile; empty for the policy's choice */
   smtpf_str cause;     /**< UNKNOWN: why, for the log */
-  uint32_t ttl;        /**< seconds this may be kept */
+  uint32_t ttl;        /**< seconds this may be kept; 0: not at all */
+  size_t n_members;    /**< mailboxes it expands to, at most `directory.members`; 0: itself alone. Their wishes are
+                            joined: one recipient, one copy, one reply */
+  const smtpf_directory_member *members; /**< those */
 } smtpf_directory_answer;
 
 /** Says who a recipient is. The default reads the policy file's `recipients` and `local_domains`. */
@@ -253,6 +265,31 @@ SMTPF_API int64_t smtpf_driver_wall(const smtpf_driver *driver);
 /** The engine new sessions get, for ports that read options at start. Since 0.1. */
 SMTPF_API smtpf_engine *smtpf_driver_engine(const smtpf_driver *driver);
 
+/* ---- journal ------------------------------------------------------------------------------------ */
+
+/** One promise: a copy the host has committed and whose client is about to be told 2xx. */
+typedef struct smtpf_promise {
+  size_t size;         /**< sizeof(smtpf_promise) */
+  smtpf_str message;   /**< the host's queue id, or `SESSION.N` for its Nth message, when it told none */
+  smtpf_str sender;    /**< envelope sender without brackets */
+  smtpf_str recipient; /**< canonical address */
+  int disposition;     /**< smtpf_disposition */
+  int64_t wall_s;      /**< seconds since 1970 */
+} smtpf_promise;
+
+/** Where promises are written down before the client is told: a host that spools finds them after a crash. */
+typedef struct smtpf_journal {
+  size_t size;                                                                    /**< sizeof(smtpf_journal) */
+  const char *name;                                                               /**< for the log */
+  int (*start)(void *shared, smtpf_driver *driver, void **self);                  /**< SMTPF_OK or an error */
+  int (*promise)(void *self, smtpf_op op, const smtpf_promise *promises, size_t n); /**< all or none; SMTPF_OK: smtpf_op_journal() follows once they are on disk */
+  void (*cancel)(void *self, smtpf_op op);                                        /**< no completion is wanted any more */
+  void (*stop)(void *self);                                                       /**< frees; completes nothing */
+} smtpf_journal;
+
+/** Completes a journal operation: SMTPF_OK (on disk) or SMTPF_EIO (the client is answered 4xx). @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
+SMTPF_API int smtpf_op_journal(smtpf_driver *driver, smtpf_op op, int result);
+
 /* ---- all together ------------------------------------------------------------------------------- */
 
 /** The ports of a driver. A NULL member stands for the default; all tables must outlive the driver. */
@@ -268,6 +305,8 @@ typedef struct smtpf_ports {
   void *directory_shared;           /**< handed to start */
   const smtpf_store *store;         /**< default: memory */
   void *store_shared;               /**< handed to start */
+  const smtpf_journal *journal;     /**< default: none. With one, sessions need SMTPF_CAN_REPORT_COMMIT */
+  void *journal_shared;             /**< handed to start */
 } smtpf_ports;
 
 #ifdef __cplusplus

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * origin: who the client is to one recipient, and what may be done to that recipient's copy because of it: the only
+ * place where this is decided, for all checks (promise L5).
+ *
+ *   in this order, the first that holds
+ *   own         authenticated, or from own_networks
+ *   backup-mx   in one of the site's `backup_mx` scopes
+ *   forwarder   in one of the site's or the recipient's `forwarders` scopes
+ *   list        in one of the recipient's `lists` scopes
+ *   stranger    everybody else; also the three above while their own address is listed as an open relay or proxy
+ *
+ *                        own     backup-mx forwarder list   stranger
+ *   refuse for what the  only    yes       yes       yes    yes        envelope facts: relay, no such mailbox
+ *     envelope says      OWN_TOO
+ *   refuse for anything  no      no        no        no     yes        reputation, conduct, content, personal deny
+ *     else
+ *   restricted           yes     yes       yes       yes    yes        only_from is about the path, not about trust
+ *   defer for a greylist no      no        no        no     yes
+ *   defer for an unknown no      yes       yes       yes    yes        elective: a scanner that could not scan
+ *   discard, quarantine  own mail is never judged; for all others as the recipient wishes
+ *   and tag
+ */
+#ifndef SMTPF_POLICY_ORIGIN_H
+#define SMTPF_POLICY_ORIGIN_H
+
+#include "evidence.h"
+#include "profile.h"
+
+/* What is known of the client: scopes it is in, as bits. */
+typedef struct smtpf_standing {
+  uint64_t scopes;     /* all it is in */
+  uint64_t backup_mx;  /* the site's, as configured */
+  uint64_t forwarders; /* the site's, as configured */
+  int own;
+  int open_relay; /* its address is listed as one */
+} smtpf_standing;
+
+/* smtpf_origin of the client to a recipient with this profile. */
+int smtpf_origin_of(const smtpf_standing *client, const smtpf_profile *profile);
+
+/* Whether `only_from` keeps the client out. */
+int smtpf_origin_restricted(const smtpf_standing *client, const smtpf_profile *profile, int null_sender);
+
+/* Whether a fact of this family, with these flags, may refuse mail from this origin. */
+int smtpf_origin_may_refuse(int origin, int family, unsigned flags);
+
+/* Whether reputation, content or a personal entry may refuse mail from this origin. */
+static inline int smtpf_origin_may_reject(int origin)
+{
+  return origin == SMTPF_ORIGIN_STRANGER;
+}
+
+#endif

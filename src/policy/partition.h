@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * partition: whether two recipients can share one message at this host, or must be split now, at RCPT, while a
+ * temporary reply costs nothing (promise L6).
+ *
+ * A class is what the host cannot vary per recipient:
+ *
+ *   reply class   taken (accept, tag, quarantine, discard), deferred, rejected    varies with REPLY_PER_RCPT
+ *   discard       drop this copy alone                                            varies with DROP_RCPT, REPLY_PER_RCPT
+ *   header block  tag beside another act that is taken                            varies with EDIT_PER_RCPT
+ *   quarantine    quarantine beside another act that is taken                     varies with QUARANTINE_PER_RCPT
+ *   sender        forwarded with another envelope sender beside what is not       varies with SENDER_PER_RCPT
+ *
+ * What will be found later is not known: it adds some score to both. Outcomes are piecewise constant in it, hence every
+ * interval between thresholds is tried once; for wills that would count it differently (weights, refusals by family)
+ * every outcome of the one is held against every outcome of the other. When nothing more can be found (`settled`), only
+ * what is known counts.
+ */
+#ifndef SMTPF_POLICY_PARTITION_H
+#define SMTPF_POLICY_PARTITION_H
+
+#include "judge.h"
+
+/* One recipient: its wills (one, or its members') and what is in view of each. */
+typedef struct smtpf_party {
+  const smtpf_will *wills;
+  const smtpf_summary *summaries;
+  size_t n;
+} smtpf_party;
+
+/* 1 when the acts of two outcomes can be done to one message by a host with these capabilities. */
+int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned capabilities);
+
+/* 1 when `later` may share the message with `first`, the first accepted recipient, which sets the class. */
+int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, unsigned capabilities, int settled);
+
+#endif
