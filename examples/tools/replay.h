@@ -9,6 +9,7 @@
 #ifndef SMTPF_TOOLS_REPLAY_H
 #define SMTPF_TOOLS_REPLAY_H
 
+#include <smtpfilter/ext/check.h>
 #include <smtpfilter/ext/port.h>
 #include <smtpfilter/smtpfilter.h>
 #include <stdio.h>
@@ -40,17 +41,28 @@ enum replay_kind {
   REPLAY_COMMIT,   /* words: [address] result; number: smtpf_commit_result */
   REPLAY_ABORT,
   REPLAY_ADVANCE,   /* number: milliseconds */
-  REPLAY_DIRECTORY, /* words: address status [profile]; number: smtpf_directory_status */
+  REPLAY_DIRECTORY, /* words: address status [profile]; number: smtpf_directory_status; pairs: canonical, ttl */
+  REPLAY_MEMBER,    /* words: alias address; pairs: profile, route, forward */
+  REPLAY_STORE,     /* number: 1 when it works, 2 when it fails */
+  REPLAY_FINDING,   /* words: stage, or none; see replay_finding_read() */
   REPLAY_LOCAL,     /* words: address, ours */
   REPLAY_CHUNK,     /* number: bytes fed at a time, 0 for all at once */
 };
 
+enum { REPLAY_PAIRS = 12 };
+
+/* `name=value` among a directive's arguments. */
+struct replay_pair {
+  char *name, *value;
+};
+
 struct replay_item {
   int kind;
-  int line;        /* in the script, from 1 */
-  int64_t number;  /* see replay_kind */
-  char *words[3];  /* arguments; NULL when there are no more */
-  char *arg;       /* the arguments as they were written */
+  int line;       /* in the script, from 1 */
+  int64_t number; /* see replay_kind */
+  char *words[3]; /* arguments; NULL when there are no more */
+  char *arg;      /* the arguments as they were written */
+  struct replay_pair pairs[REPLAY_PAIRS];
   smtpf_str bytes; /* BYTES, MESSAGE, BDAT */
 };
 
@@ -64,6 +76,12 @@ struct replay_script {
  * Returns 0, or -1 with `error` (name:line: what). The script must be freed either way. */
 int replay_script_read(struct replay_script *s, const char *name, const char *folder, smtpf_str source, text *error);
 void replay_script_free(struct replay_script *s);
+const char *replay_value(const struct replay_item *item, const char *name); /* of a pair; NULL when there is none */
+/* Digits, at most `max`, up to the end or, where `end` is given, to what follows them. 0 or -1. */
+int replay_number(const char *s, int64_t max, int64_t *out, const char **end);
+/* Where `word` stands in `list`, from 1, which ends with NULL. 0, with what was expected in `error`: it is not there.
+ */
+int replay_choice(const char *word, const char *const *list, text *error);
 
 /* ---- replay_record.c: what came of it ------------------------------------------------------------------ */
 
@@ -141,10 +159,11 @@ struct replay_poller {
 struct replay_defer {
   smtpf_driver *driver;
   int later;               /* 0: pass on at once */
+  int fails;               /* store: @store fail */
   struct replay_ask *asks; /* open questions */
-  const void *inner;       /* smtpf_resolver or smtpf_directory */
+  const void *inner;       /* smtpf_resolver, smtpf_directory or smtpf_store */
   void *inner_shared, *inner_self;
-  struct replay_fact *facts; /* directory: what @directory said */
+  struct replay_fact *facts; /* directory: what @directory and @member said */
 };
 
 struct replay_random {
@@ -156,16 +175,50 @@ void replay_ports_random(smtpf_random *out, struct replay_random *random);
 extern const smtpf_poller replay_poller;       /* shared: struct replay_poller */
 extern const smtpf_resolver replay_resolver;   /* shared: struct replay_defer */
 extern const smtpf_directory replay_directory; /* shared: struct replay_defer */
-void replay_directory_fact(struct replay_defer *d, const char *address, int status, const char *profile);
-void replay_defer_free(struct replay_defer *d);
+extern const smtpf_store replay_store;         /* shared: struct replay_defer */
+
+/* ---- replay_facts.c: what the directory knows ---- */
+void replay_facts_add(struct replay_defer *d, const struct replay_item *item);   /* @directory, @member */
+int replay_facts_answer(struct replay_defer *d, smtpf_op op, smtpf_str address); /* 1 when it was answered */
+void replay_facts_free(struct replay_defer *d);
 
 /* A store kept in one text file, `DIR/records`. */
 struct replay_store;
-extern const smtpf_store replay_store_port;                                         /* shared: struct replay_store */
+extern const smtpf_store replay_store_file;                                         /* shared: struct replay_store */
 struct replay_store *replay_store_open(const char *dir, text *error);               /* reads it; NULL and `error` */
 struct replay_store *replay_store_again(const struct replay_store *s, text *error); /* the same file, as it is now */
 int replay_store_save(struct replay_store *s);                                      /* 0, or -1 and errno */
 void replay_store_close(struct replay_store *s);
+
+/* ---- replay_checks.c: checks that find what a script says ----------------------------------------------------- */
+
+/* What @finding says, for one check at one stage. Strings are the script's. */
+struct replay_said {
+  struct replay_said *next;
+  const char *check, *recipient; /* recipient: only for this one; NULL for any */
+  int stage, family;
+  smtpf_finding finding;
+};
+
+enum { REPLAY_CHECKS = 8 };
+
+struct replay_checks {
+  smtpf_check checks[REPLAY_CHECKS];
+  struct replay_checks *self[REPLAY_CHECKS]; /* what a check has for `self`: its place says which one it is */
+  size_t n;
+  int later;                /* report after a sleep of no length */
+  struct replay_said *said; /* from here on, in this order */
+};
+
+/* 0, or -1 with what is wrong in `error`. */
+int replay_finding_read(struct replay_said *out, const struct replay_item *item, text *error);
+/* One check for each name the scripts mention. They live as long as the engines made from `cfg`. */
+int replay_checks_declare(struct replay_checks *c, smtpf_config *cfg, const struct replay_script *const *scripts,
+                          smtpf_error *err);
+/* Around smtpf_engine_new(): whose checks are being opened. */
+void replay_checks_opening(struct replay_checks *c);
+void replay_checks_say(struct replay_checks *c, const struct replay_item *item); /* @finding */
+void replay_checks_clear(struct replay_checks *c);
 
 /* ---- replay_run.c: the runner ------------------------------------------------------------------------------ */
 
@@ -189,6 +242,7 @@ struct replay_options {
   const smtpf_mem *mem;        /* the library's allocator; NULL for malloc(3) */
   const char *const *settings; /* option, value, option, value ... NULL; `+` before an option appends to its list */
   int single;                  /* every arena request is an allocation of its own */
+  const struct replay_script *const *scripts; /* those that will be played, for their @finding; NULL at the end */
   replay_sink sink;
   void *user;
 };
@@ -204,7 +258,8 @@ struct replay {
   struct replay_clock clock;
   struct replay_random random;
   struct replay_poller poller;
-  struct replay_defer resolver, directory;
+  struct replay_defer resolver, directory, store;
+  struct replay_checks checks;
   smtpf_clock clock_port;
   smtpf_random random_port;
   const struct replay_script *script;
@@ -232,8 +287,10 @@ int replay_play(struct replay *r, const struct replay_script *script);
 /* Also after a failed replay_open(). */
 void replay_close(struct replay *r);
 
-/* Makes a configuration with the rows of all programs, and loads the policy. The caller frees *out. */
-int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, smtpf_error *err);
+/* Makes a configuration with the rows of all programs and the checks of the scripts (NULL for none), and loads the
+ * policy. The caller frees *out. */
+int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, struct replay_checks *checks,
+                  const struct replay_script *const *scripts, smtpf_error *err);
 
 /* file:line: what, from whichever of them is known. */
 void replay_error(text *out, const char *policy, int result, const smtpf_error *err);

@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * A resolver and a directory that answer later: each question waits for a timer of no length, which fires inside
- * smtpf_driver_process(), and is then asked of the port behind. The directory knows the script's @directory facts
- * first.
+ * A resolver, a directory and a store that answer later: each question waits for a timer of no length, which fires
+ * inside smtpf_driver_process(), and is then asked of the port behind. The directory knows the script's facts first;
+ * the store can be made to fail.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "replay.h"
 
+enum kind { QUERY = 1, LOOKUP, GET, COMMIT };
+
 struct replay_ask {
   struct replay_ask *next;
   struct replay_defer *defer;
   smtpf_op op, timer;
-  int type;
-  char *name;
-  int directory;
-};
-
-struct replay_fact {
-  struct replay_fact *next;
-  int status;
-  char *address, *profile;
+  int kind, type;
+  char *name; /* NUL-terminated; a key holds any bytes */
+  size_t name_n;
+  smtpf_change *changes; /* COMMIT */
+  size_t n;
 };
 
 static void drop(struct replay_ask *ask)
@@ -31,39 +29,49 @@ static void drop(struct replay_ask *ask)
       *p = ask->next;
       break;
     }
+  for (size_t i = 0; i < ask->n; i++) {
+    free((void *)(uintptr_t)ask->changes[i].key.p);
+    free((void *)(uintptr_t)ask->changes[i].value.p);
+  }
+  free(ask->changes);
   free(ask->name);
   free(ask);
 }
 
-static const struct replay_fact *find_fact(const struct replay_defer *d, smtpf_str address)
+static int ask_resolver(struct replay_defer *d, const struct replay_ask *ask)
 {
-  for (const struct replay_fact *f = d->facts; f; f = f->next)
-    if (smtpf_str_equal_nocase(address, smtpf_str_of(f->address)))
-      return f;
-  return NULL;
+  const smtpf_resolver *inner = d->inner;
+  if (inner)
+    return inner->query(d->inner_self, ask->op, ask->type, ask->name);
+  smtpf_dns_answer none = {.size = sizeof none, .status = SMTPF_DNS_TIMEOUT};
+  smtpf_op_dns(d->driver, ask->op, &none);
+  return SMTPF_OK;
 }
 
-static int pass_on(struct replay_defer *d, smtpf_op op, int type, const char *name, int directory)
+static int ask_directory(struct replay_defer *d, const struct replay_ask *ask)
 {
-  if (!directory) {
-    const smtpf_resolver *inner = d->inner;
-    if (inner)
-      return inner->query(d->inner_self, op, type, name);
-    smtpf_dns_answer none = {.size = sizeof none, .status = SMTPF_DNS_TIMEOUT};
-    smtpf_op_dns(d->driver, op, &none);
+  const smtpf_directory *inner = d->inner;
+  const smtpf_str address = {ask->name, ask->name_n};
+  if (replay_facts_answer(d, ask->op, address))
+    return SMTPF_OK;
+  return inner->lookup(d->inner_self, ask->op, address);
+}
+
+static int ask_store(struct replay_defer *d, const struct replay_ask *ask)
+{
+  const smtpf_store *inner = d->inner;
+  if (d->fails) {
+    smtpf_op_store(d->driver, ask->op, SMTPF_STORE_FAILED, (smtpf_str){0});
     return SMTPF_OK;
   }
-  smtpf_str address = smtpf_str_of(name);
-  const struct replay_fact *fact = find_fact(d, address);
-  if (!fact) {
-    const smtpf_directory *inner = d->inner;
-    return inner->lookup(d->inner_self, op, address);
-  }
-  smtpf_directory_answer a = {.size = sizeof a, .status = fact->status, .profile = smtpf_str_of(fact->profile)};
-  if (fact->status == SMTPF_DIRECTORY_UNKNOWN)
-    a.cause = SMTPF_LIT("script");
-  smtpf_op_directory(d->driver, op, &a);
-  return SMTPF_OK;
+  if (ask->kind == GET)
+    return inner->get(d->inner_self, ask->op, (smtpf_str){ask->name, ask->name_n});
+  return inner->commit(d->inner_self, ask->op, ask->changes, ask->n);
+}
+
+static int pass_on(struct replay_defer *d, const struct replay_ask *ask)
+{
+  return ask->kind == QUERY ? ask_resolver(d, ask) : ask->kind == LOOKUP ? ask_directory(d, ask) : ask_store(d, ask);
 }
 
 /* A question whose port fails now is answered as unknown: its token must complete. */
@@ -72,27 +80,36 @@ static void fire(void *user)
   struct replay_ask *ask = user;
   struct replay_defer *d = ask->defer;
   smtpf_op op = ask->op;
-  int directory = ask->directory;
-  int result = pass_on(d, op, ask->type, ask->name, directory);
+  int kind = ask->kind;
+  int result = pass_on(d, ask);
   drop(ask);
   if (result == SMTPF_OK)
     return;
-  if (directory) {
+  if (kind == LOOKUP) {
     smtpf_directory_answer a = {.size = sizeof a, .status = SMTPF_DIRECTORY_UNKNOWN, .cause = SMTPF_LIT("failed")};
     smtpf_op_directory(d->driver, op, &a);
-  } else {
+  } else if (kind == QUERY) {
     smtpf_dns_answer a = {.size = sizeof a, .status = SMTPF_DNS_SERVFAIL};
     smtpf_op_dns(d->driver, op, &a);
+  } else {
+    smtpf_op_store(d->driver, op, SMTPF_STORE_FAILED, (smtpf_str){0});
   }
 }
 
-static int ask_later(struct replay_defer *d, smtpf_op op, int type, smtpf_str name, int directory)
+static struct replay_ask *make(struct replay_defer *d, smtpf_op op, int kind, smtpf_str name)
 {
   struct replay_ask *ask = replay_alloc(sizeof *ask);
-  *ask = (struct replay_ask){d->asks, d, op, 0, type, replay_strdup(name.p, name.n), directory};
+  *ask = (struct replay_ask){
+      .next = d->asks, .defer = d, .op = op, .kind = kind, .name = replay_strdup(name.p, name.n), .name_n = name.n};
   d->asks = ask;
+  return ask;
+}
+
+static int put_off(struct replay_ask *ask)
+{
+  struct replay_defer *d = ask->defer;
   if (!d->later) {
-    int result = pass_on(d, op, type, ask->name, directory);
+    int result = pass_on(d, ask);
     drop(ask);
     return result;
   }
@@ -121,7 +138,7 @@ static void stop(struct replay_defer *d)
   }
 }
 
-/* ---- the two ports ---------------------------------------------------------------------------------------------- */
+/* ---- the resolver ---- */
 
 static int resolver_start(void *shared, smtpf_driver *driver, void **self)
 {
@@ -136,7 +153,9 @@ static int resolver_start(void *shared, smtpf_driver *driver, void **self)
 
 static int resolver_query(void *self, smtpf_op op, int type, const char *name)
 {
-  return ask_later(self, op, type, smtpf_str_of(name), 0);
+  struct replay_ask *ask = make(self, op, QUERY, smtpf_str_of(name));
+  ask->type = type;
+  return put_off(ask);
 }
 
 static void resolver_stop(void *self)
@@ -151,6 +170,8 @@ static void resolver_stop(void *self)
 const smtpf_resolver replay_resolver = {sizeof(smtpf_resolver), "replay", resolver_start,
                                         resolver_query,         cancel,   resolver_stop};
 
+/* ---- the directory ---- */
+
 static int directory_start(void *shared, smtpf_driver *driver, void **self)
 {
   struct replay_defer *d = shared;
@@ -164,7 +185,7 @@ static int directory_start(void *shared, smtpf_driver *driver, void **self)
 
 static int directory_lookup(void *self, smtpf_op op, smtpf_str address)
 {
-  return ask_later(self, op, 0, address, 1);
+  return put_off(make(self, op, LOOKUP, address));
 }
 
 static void directory_stop(void *self)
@@ -178,21 +199,44 @@ static void directory_stop(void *self)
 const smtpf_directory replay_directory = {sizeof(smtpf_directory), "replay", directory_start,
                                           directory_lookup,        cancel,   directory_stop};
 
-void replay_directory_fact(struct replay_defer *d, const char *address, int status, const char *profile)
+/* ---- the store ---- */
+
+static int store_start(void *shared, smtpf_driver *driver, void **self)
 {
-  struct replay_fact *f = replay_alloc(sizeof *f);
-  *f = (struct replay_fact){d->facts, status, replay_strdup(address, strlen(address)), NULL};
-  f->profile = profile ? replay_strdup(profile, strlen(profile)) : NULL;
-  d->facts = f;
+  struct replay_defer *d = shared;
+  const smtpf_store *inner = d->inner;
+  d->driver = driver;
+  int result = inner->start(d->inner_shared, driver, &d->inner_self);
+  if (result == SMTPF_OK)
+    *self = d;
+  return result;
 }
 
-void replay_defer_free(struct replay_defer *d)
+static int store_get(void *self, smtpf_op op, smtpf_str key)
 {
-  while (d->facts) {
-    struct replay_fact *f = d->facts;
-    d->facts = f->next;
-    free(f->address);
-    free(f->profile);
-    free(f);
-  }
+  return put_off(make(self, op, GET, key));
 }
+
+static int store_commit(void *self, smtpf_op op, const smtpf_change *changes, size_t n)
+{
+  struct replay_ask *ask = make(self, op, COMMIT, (smtpf_str){0});
+  ask->changes = replay_alloc(n * sizeof *changes);
+  for (ask->n = 0; ask->n < n; ask->n++) {
+    smtpf_change *c = &ask->changes[ask->n];
+    *c = changes[ask->n];
+    c->key.p = replay_strdup(c->key.p, c->key.n);
+    c->value.p = replay_strdup(c->value.p, c->value.n);
+  }
+  return put_off(ask);
+}
+
+static void store_stop(void *self)
+{
+  struct replay_defer *d = self;
+  const smtpf_store *inner = d->inner;
+  stop(d);
+  inner->stop(d->inner_self);
+}
+
+const smtpf_store replay_store = {sizeof(smtpf_store), "replay", store_start, store_get,
+                                  store_commit,        cancel,   store_stop};

@@ -225,8 +225,9 @@ int replay_directive(struct replay *r, const struct replay_item *item)
     n = smtpf_driver_process(r->driver);
     return n < 0 ? replay_fault(r, "advance", smtpf_strerror(n)) : SMTPF_OK;
   case REPLAY_DIRECTORY:
-    replay_directory_fact(&r->directory, item->words[0], (int)item->number, item->words[2]);
-    return SMTPF_OK;
+  case REPLAY_MEMBER: replay_facts_add(&r->directory, item); return SMTPF_OK;
+  case REPLAY_STORE: r->store.fails = item->number == 2; return SMTPF_OK;
+  case REPLAY_FINDING: replay_checks_say(&r->checks, item); return SMTPF_OK;
   case REPLAY_LOCAL: r->local = item->words[0]; return SMTPF_OK;
   case REPLAY_CHUNK:
     if (!r->options.feed)

@@ -3,7 +3,6 @@
  * --lint: what a policy says that cannot be meant. It looks at the policy the way a check does: as a check that never
  * runs, whose open() is handed the whole of it.
  */
-#include <smtpfilter/ext/check.h>
 #include <string.h>
 
 #include "replay.h"
@@ -108,7 +107,7 @@ int replay_lint(text *out, const char *policy)
   smtpf_engine *engine = NULL;
   smtpf_error err = {.size = sizeof err};
   current = &lint;
-  int result = replay_config(&cfg, policy, NULL, &err);
+  int result = replay_config(&cfg, policy, NULL, NULL, NULL, &err);
   if (result == SMTPF_OK)
     result = smtpf_config_add_check(cfg, &lint_check);
   if (result == SMTPF_OK)

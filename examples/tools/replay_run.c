@@ -174,21 +174,26 @@ int replay_play(struct replay *r, const struct replay_script *script)
   r->script = script;
   r->local = NULL;
   r->over = 1;
+  r->store.fails = 0;
   r->feed = r->options.feed;
   for (r->item = 0; result == SMTPF_OK && r->item < script->n; r->item++)
     result = play_item(r, &script->items[r->item]);
   replay_end(r);
+  replay_checks_clear(&r->checks); /* what was said is the script's */
   return r->fault.n ? SMTPF_EINVAL : result;
 }
 
 /* ---- setting up ---- */
 
-int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, smtpf_error *err)
+int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, struct replay_checks *checks,
+                  const struct replay_script *const *scripts, smtpf_error *err)
 {
   smtpf_config *cfg = NULL;
   int result = smtpf_config_new(&cfg, mem);
   if (result == SMTPF_OK)
     result = host_options_add(cfg);
+  if (result == SMTPF_OK && scripts)
+    result = replay_checks_declare(checks, cfg, scripts, err);
   if (result == SMTPF_OK && policy)
     result = smtpf_config_load(cfg, policy, err);
   if (result == SMTPF_OK)
@@ -217,12 +222,14 @@ static int start_driver(struct replay *r)
   r->clock = (struct replay_clock){1000000000u, r->options.now - 1};
   r->random.state = 1;
   r->poller = (struct replay_poller){&r->clock, -1, 0, 0};
-  r->resolver.later = r->directory.later = later;
+  r->resolver.later = r->directory.later = r->store.later = r->checks.later = later;
   if (r->options.zone) {
     r->resolver.inner = smtpf_resolver_zone();
     r->resolver.inner_shared = (void *)(uintptr_t)r->options.zone; /* the port reads it only */
   }
   r->directory.inner = smtpf_directory_policy();
+  r->store.inner = r->options.store ? &replay_store_file : smtpf_store_memory();
+  r->store.inner_shared = r->options.store;
   replay_ports_clock(&r->clock_port, &r->clock);
   replay_ports_random(&r->random_port, &r->random);
   smtpf_ports ports = {.size = sizeof ports,
@@ -233,11 +240,9 @@ static int start_driver(struct replay *r)
                        .resolver = &replay_resolver,
                        .resolver_shared = &r->resolver,
                        .directory = &replay_directory,
-                       .directory_shared = &r->directory};
-  if (r->options.store) {
-    ports.store = &replay_store_port;
-    ports.store_shared = r->options.store;
-  }
+                       .directory_shared = &r->directory,
+                       .store = &replay_store,
+                       .store_shared = &r->store};
   int result = smtpf_driver_new(&r->driver, r->engine, &ports);
   if (result == SMTPF_OK && r->options.wait == REPLAY_READY)
     smtpf_driver_set_ready(r->driver, on_ready, r);
@@ -256,11 +261,12 @@ static int apply_settings(smtpf_config *cfg, const char *const *settings, smtpf_
 int replay_open(struct replay *r, const struct replay_options *options, smtpf_error *err)
 {
   *r = (struct replay){.options = *options, .over = 1};
-  int result = replay_config(&r->config, options->policy, options->mem, err);
+  int result = replay_config(&r->config, options->policy, options->mem, &r->checks, options->scripts, err);
   if (result == SMTPF_OK)
     result = apply_settings(r->config, options->settings, err);
   if (result == SMTPF_OK && options->single)
     result = smtpf_config_set(r->config, "memory.chunk", "0", err);
+  replay_checks_opening(&r->checks);
   if (result == SMTPF_OK)
     result = smtpf_engine_new(&r->engine, r->config, err);
   if (result == SMTPF_OK)
@@ -274,7 +280,8 @@ void replay_close(struct replay *r)
   smtpf_driver_free(r->driver);
   smtpf_engine_unref(r->engine);
   smtpf_config_free(r->config);
-  replay_defer_free(&r->directory);
+  replay_facts_free(&r->directory);
+  replay_checks_clear(&r->checks);
   text_free(&r->fault);
   *r = (struct replay){0};
 }

@@ -171,8 +171,7 @@ static int unescape(struct reader *r, const char *s, text *out)
   return 0;
 }
 
-/* Digits, at most `max`. */
-static int number(const char *s, int64_t max, int64_t *out, const char **end)
+int replay_number(const char *s, int64_t max, int64_t *out, const char **end)
 {
   int64_t v = 0;
   const char *p = s;
@@ -181,10 +180,11 @@ static int number(const char *s, int64_t max, int64_t *out, const char **end)
       return -1;
     v = v * 10 + (*p - '0');
   }
-  if (p == s)
+  if (p == s || (!end && *p))
     return -1;
   *out = v;
-  *end = p;
+  if (end)
+    *end = p;
   return 0;
 }
 
@@ -196,7 +196,7 @@ static int read_time(struct reader *r, struct replay_item *item)
   } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
   const char *end = NULL;
   int64_t v = 0;
-  if (number(item->words[0], 1000000000, &v, &end) == 0)
+  if (replay_number(item->words[0], 1000000000, &v, &end) == 0)
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
       if (strcmp(end, units[i].unit) == 0) {
         item->number = v * units[i].ms;
@@ -207,28 +207,38 @@ static int read_time(struct reader *r, struct replay_item *item)
 
 static int read_count(struct reader *r, struct replay_item *item, int word, int64_t max)
 {
-  const char *end = "";
-  if (!item->words[word])
-    return 0;
-  if (number(item->words[word], max, &item->number, &end) || *end)
+  if (item->words[word] && replay_number(item->words[word], max, &item->number, NULL))
     return fail(r, "expected a number", item->words[word]);
+  return 0;
+}
+
+int replay_choice(const char *word, const char *const *list, text *error)
+{
+  for (int i = 0; list[i]; i++)
+    if (strcmp(word, list[i]) == 0)
+      return i + 1;
+  for (int i = 0; list[i]; i++)
+    replay_format(error, "%s%s", i ? ", " : "expected one of ", list[i]);
+  replay_format(error, ": %s", word);
   return 0;
 }
 
 static int read_word(struct reader *r, struct replay_item *item, const char *word, const char *const *list)
 {
   text what = {0};
-  for (int i = 0; list[i]; i++) {
-    if (strcmp(word, list[i]) == 0) {
-      item->number = i + 1;
-      text_free(&what);
-      return 0;
-    }
-    replay_format(&what, "%s%s", i ? ", " : "expected one of ", list[i]);
-  }
-  fail(r, replay_cstr(&what), word);
+  item->number = replay_choice(word, list, &what);
+  if (!item->number)
+    fail(r, replay_cstr(&what), NULL);
   text_free(&what);
-  return -1;
+  return item->number ? 0 : -1;
+}
+
+const char *replay_value(const struct replay_item *item, const char *name)
+{
+  for (int i = 0; i < REPLAY_PAIRS && item->pairs[i].name; i++)
+    if (strcmp(item->pairs[i].name, name) == 0)
+      return item->pairs[i].value;
+  return NULL;
 }
 
 /* ---- directives ------------------------------------------------------------------------------------------------ */
@@ -289,28 +299,92 @@ static int commit_args(struct reader *r, struct replay_item *item)
 static int directory_args(struct reader *r, struct replay_item *item)
 {
   static const char *const states[] = {"exists", "absent", "unknown", NULL};
+  const char *ttl = replay_value(item, "ttl");
+  int64_t seconds;
+  if (ttl && replay_number(ttl, UINT32_MAX, &seconds, NULL))
+    return fail(r, "expected seconds", ttl);
   return read_word(r, item, item->words[1], states);
+}
+
+static int member_args(struct reader *r, struct replay_item *item)
+{
+  static const char *const routes[] = {"mailbox", "forward", NULL};
+  const char *route = replay_value(item, "route");
+  return route ? read_word(r, item, route, routes) : 0;
+}
+
+static int store_args(struct reader *r, struct replay_item *item)
+{
+  static const char *const states[] = {"ok", "fail", NULL};
+  return read_word(r, item, item->words[0], states);
+}
+
+static int finding_args(struct reader *r, struct replay_item *item)
+{
+  struct replay_said said;
+  text what = {0};
+  if (strcmp(item->words[0], "none") == 0)
+    return 0;
+  int bad = replay_finding_read(&said, item, &what);
+  if (bad)
+    fail(r, replay_cstr(&what), NULL);
+  text_free(&what);
+  return bad;
 }
 
 static const struct directive {
   const char *name;
   int kind, least, most; /* words */
   int (*args)(struct reader *r, struct replay_item *item);
+  const char *const *keys; /* of its pairs; what follows `text=` is its value up to the end of the line */
 } directives[] = {
-    {"connect", REPLAY_CONNECT, 1, 2, NULL},      {"file", REPLAY_MESSAGE, 1, 1, file_args},
-    {"bdat", REPLAY_BDAT, 1, 2, file_args},       {"commit", REPLAY_COMMIT, 1, 2, commit_args},
-    {"advance", REPLAY_ADVANCE, 1, 1, read_time}, {"early-talk", REPLAY_EARLY_TALK, 0, 0, NULL},
-    {"starttls", REPLAY_STARTTLS, 0, 2, NULL},    {"auth", REPLAY_AUTH, 2, 2, NULL},
-    {"rebind", REPLAY_REBIND, 1, 2, NULL},        {"overrule", REPLAY_OVERRULE, 2, 2, overrule_args},
-    {"queue-id", REPLAY_QUEUE_ID, 1, 1, NULL},    {"abort", REPLAY_ABORT, 0, 0, NULL},
-    {"raw", REPLAY_BYTES, 1, 0, raw_args},        {"directory", REPLAY_DIRECTORY, 2, 3, directory_args},
-    {"local", REPLAY_LOCAL, 1, 1, NULL},          {"chunk", REPLAY_CHUNK, 1, 1, chunk_args},
+    {"connect", REPLAY_CONNECT, 1, 2, NULL, NULL},
+    {"file", REPLAY_MESSAGE, 1, 1, file_args, NULL},
+    {"bdat", REPLAY_BDAT, 1, 2, file_args, NULL},
+    {"commit", REPLAY_COMMIT, 1, 2, commit_args, NULL},
+    {"advance", REPLAY_ADVANCE, 1, 1, read_time, NULL},
+    {"early-talk", REPLAY_EARLY_TALK, 0, 0, NULL, NULL},
+    {"starttls", REPLAY_STARTTLS, 0, 2, NULL, NULL},
+    {"auth", REPLAY_AUTH, 2, 2, NULL, NULL},
+    {"rebind", REPLAY_REBIND, 1, 2, NULL, NULL},
+    {"overrule", REPLAY_OVERRULE, 2, 2, overrule_args, NULL},
+    {"queue-id", REPLAY_QUEUE_ID, 1, 1, NULL, NULL},
+    {"abort", REPLAY_ABORT, 0, 0, NULL, NULL},
+    {"raw", REPLAY_BYTES, 1, 0, raw_args, NULL},
+    {"directory", REPLAY_DIRECTORY, 2, 3, directory_args, (const char *const[]){"canonical", "ttl", NULL}},
+    {"member", REPLAY_MEMBER, 2, 2, member_args, (const char *const[]){"profile", "route", "forward", NULL}},
+    {"store", REPLAY_STORE, 1, 1, store_args, NULL},
+    {"finding", REPLAY_FINDING, 1, 1, finding_args,
+     (const char *const[]){"check", "family", "kind", "code", "score", "flags", "for", "reply", "enhanced", "detail",
+                           "text", NULL}},
+    {"local", REPLAY_LOCAL, 1, 1, NULL, NULL},
+    {"chunk", REPLAY_CHUNK, 1, 1, chunk_args, NULL},
 };
 
-/* Cuts the arguments into words; what follows ` #` is a comment. How many there are. */
-static int cut_words(struct replay_item *item, smtpf_str rest, int whole)
+/* Whether a word is a pair of one of these keys: how long the key is. */
+static size_t key_of(smtpf_str word, const char *const *keys)
 {
-  size_t n = 0;
+  for (; keys && *keys; keys++) {
+    size_t n = strlen(*keys);
+    if (word.n > n && word.p[n] == '=' && memcmp(word.p, *keys, n) == 0)
+      return n;
+  }
+  return 0;
+}
+
+static void add_pair(struct replay_item *item, smtpf_str word, size_t key)
+{
+  int i = 0;
+  while (i < REPLAY_PAIRS - 1 && item->pairs[i].name)
+    i++;
+  if (!item->pairs[i].name)
+    item->pairs[i] =
+        (struct replay_pair){replay_strdup(word.p, key), replay_strdup(word.p + key + 1, word.n - key - 1)};
+}
+
+/* The arguments: what follows ` #` is a comment, unless they are bytes as they are. */
+static smtpf_str cut_comment(smtpf_str rest, int whole)
+{
   if (!whole)
     for (size_t i = 1; i < rest.n; i++)
       if (rest.p[i] == '#' && (rest.p[i - 1] == ' ' || rest.p[i - 1] == '\t'))
@@ -319,15 +393,29 @@ static int cut_words(struct replay_item *item, smtpf_str rest, int whole)
     rest.p++, rest.n--;
   while (rest.n && (rest.p[rest.n - 1] == ' ' || rest.p[rest.n - 1] == '\t'))
     rest.n--;
-  item->arg = replay_strdup(rest.p, rest.n);
+  return rest;
+}
+
+/* Cuts the arguments into words and pairs. How many words there are. */
+static int cut_words(struct replay_item *item, smtpf_str rest, const char *const *keys)
+{
   int words = 0;
+  size_t n = 0;
+  item->arg = replay_strdup(rest.p, rest.n);
   while (n < rest.n) {
     size_t start = n;
     while (n < rest.n && rest.p[n] != ' ' && rest.p[n] != '\t')
       n++;
-    if (words < 3)
-      item->words[words] = replay_strdup(rest.p + start, n - start);
-    words++;
+    size_t key = key_of((smtpf_str){rest.p + start, n - start}, keys);
+    if (key == 4 && memcmp(rest.p + start, "text", 4) == 0)
+      n = rest.n;
+    if (key) {
+      add_pair(item, (smtpf_str){rest.p + start, n - start}, key);
+    } else {
+      if (words < 3)
+        item->words[words] = replay_strdup(rest.p + start, n - start);
+      words++;
+    }
     while (n < rest.n && (rest.p[n] == ' ' || rest.p[n] == '\t'))
       n++;
   }
@@ -344,7 +432,7 @@ static int read_directive(struct reader *r, smtpf_str line)
     if (strlen(d->name) != n - 1 || strncmp(d->name, line.p + 1, n - 1) != 0)
       continue;
     struct replay_item *item = add_item(r, d->kind);
-    int words = cut_words(item, (smtpf_str){line.p + n, line.n - n}, d->kind == REPLAY_BYTES);
+    int words = cut_words(item, cut_comment((smtpf_str){line.p + n, line.n - n}, d->kind == REPLAY_BYTES), d->keys);
     if (words < d->least)
       return fail(r, "too few arguments", d->name);
     if (d->most >= d->least && d->kind != REPLAY_BYTES && words > d->most)
@@ -385,6 +473,10 @@ void replay_script_free(struct replay_script *s)
   for (size_t i = 0; i < s->n; i++) {
     for (int w = 0; w < 3; w++)
       free(s->items[i].words[w]);
+    for (int k = 0; k < REPLAY_PAIRS; k++) {
+      free(s->items[i].pairs[k].name);
+      free(s->items[i].pairs[k].value);
+    }
     free(s->items[i].arg);
     free((void *)(uintptr_t)s->items[i].bytes.p);
   }

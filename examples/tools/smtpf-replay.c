@@ -16,6 +16,8 @@ struct command {
   const char *dns, *store, *diff;
   int json, lint;
   smtpf_zone *zone;
+  struct replay_script *scripts;
+  size_t n_scripts;
   text out;
 };
 
@@ -157,32 +159,24 @@ static int play_script(struct command *c, struct replay *r, const struct replay_
 }
 
 /* The worst that happened; a change found by --diff does not end the run. */
-static int each_script(struct command *c, struct replay *r, char **names)
+static int each_script(struct command *c, struct replay *r)
 {
   int worst = 0;
-  for (; *names && worst <= EXIT_CHANGED; names++) {
-    struct replay_script script = {0};
-    int result = load_script(&script, *names);
-    if (!result)
-      result = c->diff ? diff_script(c, &script) : play_script(c, r, &script);
+  for (size_t i = 0; i < c->n_scripts && worst <= EXIT_CHANGED; i++) {
+    int result = c->diff ? diff_script(c, &c->scripts[i]) : play_script(c, r, &c->scripts[i]);
     if (result > worst)
       worst = result;
-    replay_script_free(&script);
   }
   return worst;
 }
 
-static int play_all(struct command *c, char **names)
+static int open_and_play(struct command *c)
 {
   struct replay r;
   smtpf_error err = {.size = sizeof err};
-  c->options.sink = c->json ? print_json : print_text;
-  c->options.user = c;
-  if (c->diff)
-    return each_script(c, NULL, names);
   int result = replay_open(&r, &c->options, &err);
   if (result == SMTPF_OK) {
-    result = each_script(c, &r, names);
+    result = each_script(c, &r);
   } else {
     text message = {0};
     replay_error(&message, c->options.policy, result, &err);
@@ -191,6 +185,28 @@ static int play_all(struct command *c, char **names)
     result = EXIT_CHANGED;
   }
   replay_close(&r);
+  return result;
+}
+
+/* All scripts are read first: their checks are registered before the policy is loaded. */
+static int play_all(struct command *c, char **names, size_t n)
+{
+  const struct replay_script **list = replay_alloc((n + 1) * sizeof *list);
+  int result = 0;
+  c->scripts = replay_alloc(n * sizeof *c->scripts);
+  for (; !result && c->n_scripts < n; c->n_scripts++) {
+    list[c->n_scripts] = &c->scripts[c->n_scripts];
+    result = load_script(&c->scripts[c->n_scripts], names[c->n_scripts]);
+  }
+  c->options.scripts = list;
+  c->options.sink = c->json ? print_json : print_text;
+  c->options.user = c;
+  if (!result)
+    result = c->diff ? each_script(c, NULL) : open_and_play(c);
+  while (c->n_scripts)
+    replay_script_free(&c->scripts[--c->n_scripts]);
+  free(c->scripts);
+  free(list);
   return result;
 }
 
@@ -224,7 +240,7 @@ int main(int argc, char **argv)
     if (!result && c.store && !(c.options.store = replay_store_open(c.store, &error)))
       result = complain(replay_cstr(&error), NULL);
     if (!result)
-      result = play_all(&c, argv + optind);
+      result = play_all(&c, argv + optind, (size_t)(argc - optind));
     if (!result && !c.diff && c.options.store && replay_store_save(c.options.store))
       result = complain("cannot write the store", strerror(errno));
     replay_store_close(c.options.store);

@@ -131,6 +131,24 @@ check 'a directive that is none' 2 $replay "$dir/broken"
 has 'file and line' "$dir/broken:1: no such directive: @fly"
 echo '@advance soon' >"$dir/broken"
 check 'a time that is none' 2 $replay "$dir/broken"
+# refused WHAT LINE TEXT: a script of this line
+refused() {
+  printf '%s\n' "$2" >"$dir/broken"
+  check "$1" 2 $replay "$dir/broken"
+  has "$1" "$dir/broken:1: $3"
+}
+refused 'a finding of no check' '@finding rcpt score=5' 'expected check=NAME'
+refused 'a stage that is none' '@finding body check=x' 'expected one of connect, helo,'
+refused 'a score that is none' '@finding rcpt check=x score=5.' 'expected a score such as 5 or -2.5: 5.'
+refused 'a score of what is unknown' '@finding rcpt check=x kind=unknown score=5' 'what is unknown has no score'
+refused 'a flag that is none' '@finding rcpt check=x flags=refuse,maybe' 'expected one of refuse, defer,'
+refused 'a reply that accepts' '@finding rcpt check=x reply=250' 'expected a reply code from 400 to 599: 250'
+refused 'a word too many' '@finding rcpt check=x colour=red' 'too many arguments: finding'
+refused 'a route that is none' '@member a@example.net b@example.net route=elsewhere' 'expected one of mailbox, forward'
+refused 'a store that is neither' '@store slow' 'expected one of ok, fail: slow'
+printf '@finding rcpt check=x family=list\n@finding rcpt check=x family=content\n' >"$dir/broken"
+check 'a check of two families' 1 $replay "$dir/broken"
+has 'a check of two families' "$dir/broken:2: this check has another family already"
 echo '25.2.0.192 NONSENSE x' >"$dir/badzone"
 check 'a broken zone' 2 $replay --dns "$dir/badzone" "$dir/script"
 has 'file and line' "$dir/badzone:1:"

@@ -118,6 +118,7 @@ int transcript_read(struct transcript *t, const char *path, text *error)
     replay_format(error, "%s: dns, line %zu", path, line);
     return -1;
   }
+  t->scripts[0] = &t->items;
   return replay_script_read(&t->items, path, t->folder, text_str(&t->script), error);
 }
 
@@ -143,7 +144,8 @@ struct replay_options transcript_options(const struct transcript *t)
                                  .zone = t->zone,
                                  .now = t->now,
                                  .host = t->host,
-                                 .wait = REPLAY_SYNC};
+                                 .wait = REPLAY_SYNC,
+                                 .scripts = t->scripts};
 }
 
 static void write_text(void *user, const struct replay_record *r)

@@ -19,6 +19,7 @@ struct transcript {
   char policy_file[64]; /* a temporary one; empty: no policy */
   smtpf_zone *zone;
   struct replay_script items;
+  const struct replay_script *scripts[2]; /* that one, NULL */
 };
 
 /* 0, or -1 with what is wrong. Free it either way. */
