@@ -247,6 +247,87 @@ SMTPF_API size_t smtpf_dot_stuff(smtpf_dot *d, const char **in, size_t *n, char 
 /** Writes what ends the message: CRLF where the last line lacks it, then a dot and CRLF. At most 5 bytes. Since 0.1. */
 SMTPF_API size_t smtpf_dot_end(smtpf_dot *d, char out[5]);
 
+/* ---- client side: who owns the copies after the end of data --------------------------------------- */
+
+/** Which replies a server gives to the end of data. */
+enum smtpf_transfer_kind {
+  SMTPF_TRANSFER_SMTP = 1, /**< one for all (RFC 5321) */
+  SMTPF_TRANSFER_LMTP = 2, /**< one for each recipient (RFC 2033) */
+  SMTPF_TRANSFER_PRDR = 3, /**< MAIL had `PRDR`: 353, one for each, a final one; or one for all (draft-hall-prdr-00) */
+};
+
+/** What became of one recipient's copy. */
+enum smtpf_fate {
+  SMTPF_FATE_OPEN = 0,     /**< not decided yet */
+  SMTPF_FATE_TAKEN = 1,    /**< the server owns it */
+  SMTPF_FATE_DEFERRED = 2, /**< still the client's: try again later */
+  SMTPF_FATE_REFUSED = 3,  /**< still the client's: for good */
+};
+
+#define SMTPF_TRANSFER_ALL ((size_t)-1)  /**< the reply is for all recipients */
+#define SMTPF_TRANSFER_NONE ((size_t)-2) /**< the reply decides nothing (353) */
+
+/**
+ * The end of one message, seen by the client. In memory of the caller's, without allocation; the members are the
+ * machine's own.
+ *
+ *     smtpf_transfer_begin(&t, SMTPF_TRANSFER_PRDR, codes, n);        // when `.` or BDAT LAST is sent
+ *     for (r = SMTPF_PENDING; r == SMTPF_PENDING;) {
+ *       if (next_reply(&reply) != SMTPF_OK) {                         // smtpf_smtpc_next(), reading as needed
+ *         smtpf_transfer_lost(&t);
+ *         break;
+ *       }
+ *       r = smtpf_transfer_feed(&t, reply.code, &i);                  // now keep the text for `i`, or for all
+ *     }
+ *     for (i = 0; i < n; i++) switch (smtpf_transfer_fate(&t, i)) ...
+ *
+ * A reply that is lost on its way leaves the server owning a copy which the client must try again: where the connection
+ * ends before all replies came, a copy may exist twice afterwards. No client can avoid that without losing mail.
+ */
+typedef struct smtpf_transfer {
+  uint16_t *codes; /**< the caller's: of each recipient the reply code that stands so far, 0 for none */
+  size_t n;        /**< recipients accepted at RCPT */
+  size_t next;     /**< whose reply comes next */
+  int kind;        /**< smtpf_transfer_kind */
+  int state;       /**< the machine's own */
+} smtpf_transfer;
+
+/**
+ * Begins: the end of data has been sent, or is about to be. Replies to DATA, and to BDAT without LAST, are not part of
+ * this; a server that refuses one of them has taken nothing.
+ * @param[out] t  the machine
+ * @param kind    smtpf_transfer_kind
+ * @param codes   room for one code a recipient, kept until the machine is done with; NULL where `n` is 0
+ * @param n       recipients accepted at RCPT, in that order. With 0 a server gives one reply, whatever the kind.
+ * @return SMTPF_OK or SMTPF_EINVAL. Since 0.1.
+ */
+SMTPF_API int smtpf_transfer_begin(smtpf_transfer *t, int kind, uint16_t *codes, size_t n);
+
+/**
+ * The next reply's code.
+ * @param t               the machine
+ * @param code            smtpf_smtpc_reply.code
+ * @param[out] recipient  whose reply it is: an index, SMTPF_TRANSFER_ALL or SMTPF_TRANSFER_NONE; untouched on failure
+ * @return SMTPF_PENDING (more replies to come), SMTPF_OK (that was the last), SMTPF_EPARSE (no such reply can come
+ *         here: close; what is undecided is deferred) or SMTPF_ESTATE (all is decided already). Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_transfer_feed(smtpf_transfer *t, int code, size_t *recipient);
+
+/** No reply will come any more (connection lost, timeout): what is undecided is deferred. Does nothing when all is
+ * decided. Since 0.1. */
+SMTPF_API void smtpf_transfer_lost(smtpf_transfer *t);
+
+/** smtpf_fate of recipient `i`. Under LMTP it is known with its own reply, a 2xx under PRDR only with the final one.
+ * OPEN when there is no such recipient. Since 0.1. */
+SMTPF_API int smtpf_transfer_fate(const smtpf_transfer *t, size_t i);
+
+/**
+ * The code of the reply that decided for recipient `i`, 0 when it is open or the connection was lost. It is the
+ * recipient's own reply, except under SMTP, and under PRDR where the own one was a 2xx: there it is the one for all,
+ * whose text goes with it. Since 0.1.
+ */
+SMTPF_API int smtpf_transfer_code(const smtpf_transfer *t, size_t i);
+
 #ifdef __cplusplus
 }
 #endif

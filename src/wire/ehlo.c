@@ -12,6 +12,7 @@ static const struct extension {
     {"SMTPUTF8", SMTPF_EXT_SMTPUTF8},
     {"DSN", SMTPF_EXT_DSN},
     {"CHUNKING", SMTPF_EXT_CHUNKING},
+    {"PRDR", SMTPF_EXT_PRDR},
     {"STARTTLS", SMTPF_EXT_STARTTLS},
     {"AUTH", SMTPF_EXT_AUTH},
     {"XCLIENT", SMTPF_EXT_XCLIENT},

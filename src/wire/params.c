@@ -100,6 +100,7 @@ static const struct param {
     {SMTPF_WORD('R', 'E', 'T', 0, 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_DSN, is_ret},
     {SMTPF_WORD('E', 'N', 'V', 'I', 'D', 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_DSN, is_envid},
     {SMTPF_WORD('A', 'U', 'T', 'H', 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_AUTH, is_auth},
+    {SMTPF_WORD('P', 'R', 'D', 'R', 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_PRDR, is_empty},
 };
 
 enum { N_PARAMS = sizeof params / sizeof params[0] };

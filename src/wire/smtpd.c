@@ -19,7 +19,7 @@ static int is_legal(const smtpf_smtpd_options *o)
 {
   return o->protocol >= 0 && o->protocol <= SMTPF_LMTP && o->line_ends >= 0 &&
          o->line_ends <= SMTPF_LINE_ENDS_NORMALISE && (!o->line_max || o->line_max >= LINE_MAX_LEAST) &&
-         (!o->text_line_max || o->text_line_max >= TEXT_LINE_LEAST) && o->extensions < SMTPF_EXT_XFORWARD << 1 &&
+         (!o->text_line_max || o->text_line_max >= TEXT_LINE_LEAST) && o->extensions < SMTPF_EXT_PRDR << 1 &&
          o->line_max <= INT32_MAX && is_one_line(o->hostname) && is_one_line(o->banner) && is_one_line(o->auth);
 }
 

@@ -52,6 +52,7 @@ int main(void)
   srunner_add_suite(r, smtpf_suite_wire_scan());
   srunner_add_suite(r, smtpf_suite_wire_session());
   srunner_add_suite(r, smtpf_suite_wire_smtpc());
+  srunner_add_suite(r, smtpf_suite_wire_transfer());
   srunner_run_all(r, CK_NORMAL);
   int failed = srunner_ntests_failed(r);
   srunner_free(r);

@@ -133,9 +133,9 @@ START_TEST(extensions)
   ck_assert_uint_eq(size, 0);
   unsigned bits =
       smtpf_smtpc_extensions(S("mx\nsize 1000\nPipelining\n8BITMIME\nAUTH=LOGIN\nX-UNKNOWN 1\nENHANCEDSTATUSCODES\n"
-                               "DSN\nCHUNKING\nSMTPUTF8\nSTARTTLS\nXCLIENT NAME ADDR\nXFORWARD NAME"),
+                               "DSN\nCHUNKING\nSMTPUTF8\nSTARTTLS\nXCLIENT NAME ADDR\nXFORWARD NAME\nPRDR"),
                              &size);
-  ck_assert_uint_eq(bits, (SMTPF_EXT_XFORWARD << 1) - 1);
+  ck_assert_uint_eq(bits, (SMTPF_EXT_PRDR << 1) - 1);
   ck_assert_uint_eq(size, 1000);
   ck_assert_uint_eq(smtpf_smtpc_extensions(S("mx\nSIZE\nAUTH PLAIN"), &size), SMTPF_EXT_SIZE | SMTPF_EXT_AUTH);
   ck_assert_uint_eq(size, 0);

@@ -15,6 +15,7 @@ Suite *smtpf_suite_wire_command(void);
 Suite *smtpf_suite_wire_scan(void);
 Suite *smtpf_suite_wire_session(void);
 Suite *smtpf_suite_wire_smtpc(void);
+Suite *smtpf_suite_wire_transfer(void);
 
 /* What the client says and what the log says then, up to HELO, up to RCPT, up to DATA; and after a message. */
 #define BANNER "< 220 mx.example.net ESMTP\\r\\n\n"
