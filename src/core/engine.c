@@ -49,10 +49,8 @@ static int read_settings(smtpf_engine *e, smtpf_error *err)
                                 "letters, digits, hyphens");
   if (!e->tag_header.n)
     return smtpf_section_fail(s, "tag.header", err, SMTPF_EINVAL, "empty", e->tag_header, "a field name");
-  int r = smtpf_engine_read_profiles(e, err);
-  if (r == SMTPF_OK)
-    r = smtpf_engine_read_recipients(e, err);
-  return r == SMTPF_OK ? smtpf_engine_read_places(e, err) : r;
+  int r = smtpf_engine_read_places(e, err);
+  return r == SMTPF_OK ? smtpf_engine_read_scopes(e, err) : r;
 }
 
 static int disabled(const smtpf_engine *e, const char *name)
@@ -110,8 +108,11 @@ static void destroy(smtpf_engine *e)
     if (e->checks[i].check->close)
       e->checks[i].check->close(e->checks[i].self);
   smtpf_mem_free(&mem, e->checks);
-  smtpf_mem_free(&mem, e->profiles);
   smtpf_trie_free(e->own_networks);
+  smtpf_trie_free(e->scopes.networks);
+  smtpf_map_free(&e->scopes.identities);
+  smtpf_map_free(&e->scopes.names);
+  smtpf_map_free(&e->by_name);
   smtpf_map_free(&e->recipients);
   smtpf_map_free(&e->local_domains);
   smtpf_tree_free(&e->tree);
@@ -128,7 +129,11 @@ static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
     r = smtpf_tree_copy(&e->tree, &cfg->tree);
   if (r == SMTPF_OK)
     r = read_settings(e, err);
-  return r == SMTPF_OK ? open_checks(e, cfg, err) : r;
+  if (r == SMTPF_OK)
+    r = open_checks(e, cfg, err);
+  if (r == SMTPF_OK)
+    r = smtpf_engine_read_profiles(e, cfg, err);
+  return r == SMTPF_OK ? smtpf_engine_read_recipients(e, cfg, err) : r;
 }
 
 int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)
@@ -142,8 +147,9 @@ int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)
   e->log_user = cfg->log_user;
   e->log_level = cfg->log_level;
   smtpf_options_init(&e->options, &e->mem);
-  smtpf_map_init(&e->recipients, &e->mem, (const uint64_t[2]){1, 2});
-  smtpf_map_init(&e->local_domains, &e->mem, (const uint64_t[2]){1, 2});
+  smtpf_map *const maps[] = {&e->recipients, &e->local_domains, &e->by_name, &e->scopes.identities, &e->scopes.names};
+  for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+    smtpf_map_init(maps[i], &e->mem, (const uint64_t[2]){1, 2});
   int r = freeze(e, cfg, err);
   if (r == SMTPF_OK) {
     *out = e;

@@ -26,6 +26,22 @@ typedef struct smtpf_limits {
       cache_max;
 } smtpf_limits;
 
+/* Bits of a word. */
+enum { SMTPF_SCOPES_MAX = 64 };
+
+/* Longest address and name that is looked up. */
+enum { SMTPF_ADDRESS_MAX = 320 };
+
+/* All scopes, by what makes a client be in them. */
+typedef struct smtpf_scopes {
+  size_t n;
+  smtpf_trie *networks;       /* NULL: none; its values are indices into of_network */
+  const uint64_t *of_network; /* scopes of a prefix and of all around it */
+  uint64_t authenticated;     /* scopes that hold every authenticated client */
+  smtpf_map identities;       /* lower-case authenticated names -> uint64_t */
+  smtpf_map names;            /* lower-case domains -> uint64_t */
+} smtpf_scopes;
+
 struct smtpf_engine {
   atomic_uint refs;
   smtpf_mem mem;
@@ -34,12 +50,16 @@ struct smtpf_engine {
   smtpf_opened *checks; /* in the order of evidence */
   size_t n_checks;
   smtpf_limits limits;
-  int refuse_stage; /* smtpf_stage */
-  smtpf_profile *profiles;
-  size_t n_profiles;
+  int refuse_stage;             /* smtpf_stage */
+  smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */
+  const smtpf_section **wishes; /* where each was written */
+  size_t n_profiles, n_named;
+  smtpf_map by_name; /* profiles */
   const smtpf_profile *site;
-  smtpf_map recipients;    /* lower-case `user@domain` and `@domain` -> const smtpf_profile */
-  smtpf_map local_domains; /* lower-case names */
+  smtpf_scopes scopes;
+  uint64_t backup_mx, forwarders; /* the site's, as scopes */
+  smtpf_map recipients;           /* lower-case `user@domain` and `@domain` -> const smtpf_profile */
+  smtpf_map local_domains;        /* lower-case names */
   smtpf_trie *own_networks;
   int directory_complete;
   smtpf_str tag_header;
@@ -48,16 +68,47 @@ struct smtpf_engine {
   int log_level;
 };
 
-/* Profiles, recipients, local domains, own networks; fills in what engine.h says. */
-int smtpf_engine_read_profiles(smtpf_engine *e, smtpf_error *err);
-int smtpf_engine_read_recipients(smtpf_engine *e, smtpf_error *err);
+/* Local domains, own networks; scopes; profiles; recipients: in this order. They fill in what is above. */
 int smtpf_engine_read_places(smtpf_engine *e, smtpf_error *err);
+int smtpf_engine_read_scopes(smtpf_engine *e, smtpf_error *err);
+int smtpf_engine_read_profiles(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
+int smtpf_engine_read_recipients(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
 
 /* A profile by name; NULL when there is none. */
 const smtpf_profile *smtpf_engine_profile(const smtpf_engine *e, smtpf_str name);
 
 /* The entry of `recipients` that covers an address: itself, without its +detail, or its domain; NULL when none does. */
 const smtpf_profile *smtpf_engine_recipient(const smtpf_engine *e, smtpf_str address);
+
+/* `base`, or what a recipient's own wishes make of it: a new profile, in the room kept for it. */
+int smtpf_engine_derive(smtpf_engine *e, const smtpf_config *cfg, const smtpf_section *s, const smtpf_profile *base,
+                        const smtpf_profile **out, smtpf_error *err);
+
+/* A route leads somewhere. */
+int smtpf_engine_check_route(const smtpf_engine *e, const smtpf_profile *p, const smtpf_section *s, smtpf_error *err);
+
+/* The element of `profiles` or `recipients` that a wish of `s` comes from; where none says it, the last one. */
+const smtpf_section *smtpf_engine_holder(const smtpf_engine *e, const smtpf_section *s, const char *name);
+
+/* All scopes a client is in, as bits. `identity` counts when it is authenticated. Allocates nothing. */
+uint64_t smtpf_engine_scopes(const smtpf_engine *e, const smtpf_ip *client, int authenticated, smtpf_str identity,
+                             smtpf_str verified_name);
+
+/* The scopes that an option names. */
+int smtpf_engine_scope_mask(const smtpf_engine *e, const smtpf_section *s, const char *option, uint64_t *out,
+                            smtpf_error *err);
+
+/* smtpf_entry_kind: what the recipient's personal entries say of this sender and client. The more exact entry decides:
+ * `user@domain`, `@domain`, `user@`, the longer network; of two alike `allow`. No address covers the null sender. */
+int smtpf_engine_entry(const smtpf_profile *p, const smtpf_path *sender, const smtpf_ip *client);
+
+/* 1 when a text can be a personal entry. */
+int smtpf_engine_entry_sound(smtpf_str entry);
+
+/* Mailboxes and names are compared without regard to case: two that differ by case alone are one here. SMTPF_OK,
+ * SMTPF_ELIMIT when it is longer than the room, SMTPF_ENOMEM. */
+int smtpf_engine_lower(smtpf_str s, char room[SMTPF_ADDRESS_MAX], smtpf_str *out);
+int smtpf_engine_lower_copy(smtpf_engine *e, smtpf_str s, smtpf_str *out);
 
 /* 1 when the domain of an address is one of local_domains. */
 int smtpf_engine_is_local(const smtpf_engine *e, smtpf_str address);

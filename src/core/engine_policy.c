@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a frozen policy knows of profiles, recipients, domains and networks.
+ * What a frozen policy knows of recipients, domains and networks.
  */
 #include <string.h>
 
@@ -9,101 +9,23 @@
 #include "base/str.h"
 #include "engine.h"
 
-/* ---- profiles --------------------------------------------------------------------------------------- */
-
-enum { INHERIT_MAX = 16 };
-
-static const smtpf_section *profile_section(const smtpf_engine *e, smtpf_str name)
-{
-  const smtpf_value *list = smtpf_tree_find(&e->tree, SMTPF_LIT("profiles"), NULL);
-  return list ? smtpf_map_get(&list->by_key, name) : NULL;
-}
-
-/* A threshold: the section's own, else what it inherits, else the default. */
-static int32_t threshold(const smtpf_engine *e, const smtpf_section *s, const char *name)
-{
-  for (int depth = 0; s && depth <= INHERIT_MAX; depth++) {
-    if (smtpf_section_has(s, name) || !smtpf_section_has(s, "inherit"))
-      return (int32_t)smtpf_section_number(s, name);
-    s = profile_section(e, smtpf_section_string(s, "inherit"));
-  }
-  return SMTPF_SCORE_OFF;
-}
-
-static int check_inherit(const smtpf_engine *e, const smtpf_section *start, smtpf_error *err)
-{
-  const smtpf_section *s = start;
-  for (int depth = 0; smtpf_section_has(s, "inherit"); depth++) {
-    const smtpf_section *parent = profile_section(e, smtpf_section_string(s, "inherit"));
-    if (!parent)
-      return smtpf_section_fail(s, "inherit", err, SMTPF_ENOTFOUND, "no such profile",
-                                smtpf_section_string(s, "inherit"), NULL);
-    if (depth == INHERIT_MAX)
-      return smtpf_section_fail(start, "inherit", err, SMTPF_EINVAL, "inherits from itself, or too deep", start->key,
-                                "at most 16 levels");
-    s = parent;
-  }
-  return SMTPF_OK;
-}
-
-/* Without any profile in the policy one named `default` is there, with the options' defaults. */
-static int add_default(smtpf_engine *e)
-{
-  return smtpf_tree_set(&e->tree, SMTPF_LIT("profiles[\"default\"]"), SMTPF_LIT(""), 0, SMTPF_LIT(""), 0, NULL);
-}
-
-int smtpf_engine_read_profiles(smtpf_engine *e, smtpf_error *err)
-{
-  if (!smtpf_section_count(e->tree.root, "profiles")) {
-    int r = add_default(e);
-    if (r != SMTPF_OK)
-      return r;
-  }
-  size_t n = smtpf_section_count(e->tree.root, "profiles");
-  e->profiles = smtpf_mem_zalloc(&e->mem, n * sizeof *e->profiles);
-  if (!e->profiles)
-    return SMTPF_ENOMEM;
-  for (; e->n_profiles < n; e->n_profiles++) {
-    const smtpf_section *s = smtpf_section_at(e->tree.root, "profiles", e->n_profiles);
-    int r = check_inherit(e, s, err);
-    if (r != SMTPF_OK)
-      return r;
-    e->profiles[e->n_profiles] = (smtpf_profile){
-        .name = s->key,
-        .reject = threshold(e, s, "reject"),
-        .quarantine = threshold(e, s, "quarantine"),
-        .tag = threshold(e, s, "tag"),
-    };
-  }
-  smtpf_str site = smtpf_section_string(e->tree.root, "profile");
-  e->site = smtpf_engine_profile(e, site);
-  if (!e->site)
-    return smtpf_section_fail(e->tree.root, "profile", err, SMTPF_ENOTFOUND, "no such profile", site,
-                              "the name of one of `profiles`");
-  return SMTPF_OK;
-}
-
-const smtpf_profile *smtpf_engine_profile(const smtpf_engine *e, smtpf_str name)
-{
-  for (size_t i = 0; i < e->n_profiles; i++)
-    if (smtpf_str_equal(e->profiles[i].name, name))
-      return &e->profiles[i];
-  return NULL;
-}
-
 /* ---- recipients ------------------------------------------------------------------------------------- */
 
-enum { ADDRESS_MAX = 320 };
-
-/* Mailboxes are compared without regard to case: two that differ by case alone are one here. */
-static int lower(smtpf_str s, char *room, smtpf_str *out)
+int smtpf_engine_lower(smtpf_str s, char room[SMTPF_ADDRESS_MAX], smtpf_str *out)
 {
-  if (s.n > ADDRESS_MAX)
+  if (s.n > SMTPF_ADDRESS_MAX)
     return SMTPF_ELIMIT;
   for (size_t i = 0; i < s.n; i++)
     room[i] = smtpf_lower(s.p[i]);
   *out = (smtpf_str){room, s.n};
   return SMTPF_OK;
+}
+
+int smtpf_engine_lower_copy(smtpf_engine *e, smtpf_str s, smtpf_str *out)
+{
+  char room[SMTPF_ADDRESS_MAX];
+  int r = smtpf_engine_lower(s, room, &s);
+  return r == SMTPF_OK ? smtpf_arena_copy(&e->tree.arena, s, out) : r;
 }
 
 static int is_pattern(smtpf_str address)
@@ -116,28 +38,35 @@ static int is_pattern(smtpf_str address)
   return smtpf_mailbox_parse(address, &path) == SMTPF_OK;
 }
 
-int smtpf_engine_read_recipients(smtpf_engine *e, smtpf_error *err)
+static int read_recipient(smtpf_engine *e, const smtpf_config *cfg, const smtpf_section *s, smtpf_error *err)
 {
-  size_t n = smtpf_section_count(e->tree.root, "recipients");
-  for (size_t i = 0; i < n; i++) {
-    const smtpf_section *s = smtpf_section_at(e->tree.root, "recipients", i);
-    smtpf_str name = smtpf_section_string(s, "profile"), key;
-    const smtpf_profile *profile = name.n ? smtpf_engine_profile(e, name) : e->site;
-    char room[ADDRESS_MAX];
-    if (!is_pattern(s->key) || lower(s->key, room, &key) != SMTPF_OK)
-      return smtpf_section_fail(e->tree.root, "recipients", err, SMTPF_EPARSE, "not an address", s->key,
-                                "`user@domain` or `@domain`");
-    if (!profile)
-      return smtpf_section_fail(s, "profile", err, SMTPF_ENOTFOUND, "no such profile", name, NULL);
-    if (smtpf_map_get(&e->recipients, key))
-      return smtpf_section_fail(e->tree.root, "recipients", err, SMTPF_EINVAL, "named twice", s->key, NULL);
-    int r = smtpf_arena_copy(&e->tree.arena, key, &key);
-    if (r == SMTPF_OK)
-      r = smtpf_map_set(&e->recipients, key, (void *)(uintptr_t)profile);
-    if (r != SMTPF_OK)
-      return r;
-  }
-  return SMTPF_OK;
+  const smtpf_str name = smtpf_section_string(s, "profile");
+  const smtpf_profile *profile = name.n ? smtpf_engine_profile(e, name) : e->site;
+  smtpf_str key;
+  if (!is_pattern(s->key) || s->key.n > SMTPF_ADDRESS_MAX)
+    return smtpf_section_fail(s, "address", err, SMTPF_EPARSE, "not an address", s->key, "`user@domain` or `@domain`");
+  if (!profile)
+    return smtpf_section_fail(s, "profile", err, SMTPF_ENOTFOUND, "no such profile", name, NULL);
+  int r = smtpf_engine_lower_copy(e, s->key, &key);
+  if (r == SMTPF_OK && smtpf_map_get(&e->recipients, key))
+    return smtpf_section_fail(s, "address", err, SMTPF_EINVAL, "named twice", s->key, NULL);
+  if (r == SMTPF_OK)
+    r = smtpf_engine_derive(e, cfg, s, profile, &profile, err);
+  if (r == SMTPF_OK)
+    r = smtpf_engine_check_route(e, profile, s, err);
+  return r == SMTPF_OK ? smtpf_map_set(&e->recipients, key, (void *)(uintptr_t)profile) : r;
+}
+
+int smtpf_engine_read_recipients(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
+{
+  int r = SMTPF_OK;
+  for (size_t i = 0; r == SMTPF_OK && i < smtpf_section_count(e->tree.root, "recipients"); i++)
+    r = read_recipient(e, cfg, smtpf_section_at(e->tree.root, "recipients", i), err);
+  /* What recipients inherit as a pattern stays at home where it has nowhere to go. */
+  for (size_t i = 0; i < e->n_named; i++)
+    if (!e->profiles[i].forward.n)
+      e->profiles[i].route = SMTPF_WISH_MAILBOX;
+  return r;
 }
 
 static smtpf_str domain_with_at(smtpf_str address)
@@ -150,9 +79,9 @@ static smtpf_str domain_with_at(smtpf_str address)
 
 const smtpf_profile *smtpf_engine_recipient(const smtpf_engine *e, smtpf_str address)
 {
-  char room[ADDRESS_MAX], bare[ADDRESS_MAX];
+  char room[SMTPF_ADDRESS_MAX], bare[SMTPF_ADDRESS_MAX];
   smtpf_str key;
-  if (!e->recipients.n || lower(address, room, &key) != SMTPF_OK)
+  if (!e->recipients.n || smtpf_engine_lower(address, room, &key) != SMTPF_OK)
     return NULL;
   const smtpf_profile *p = smtpf_map_get(&e->recipients, key);
   smtpf_str domain = domain_with_at(key);
@@ -172,9 +101,10 @@ static int read_domains(smtpf_engine *e, smtpf_error *err)
 {
   for (size_t i = 0; i < smtpf_section_count(e->tree.root, "local_domains"); i++) {
     smtpf_str name = smtpf_section_string_at(e->tree.root, "local_domains", i), key;
-    char room[ADDRESS_MAX];
+    char room[SMTPF_ADDRESS_MAX];
     int form = smtpf_domain_form(name);
-    if (form == SMTPF_DOMAIN_BAD || form == SMTPF_DOMAIN_BARE_ADDRESS || lower(name, room, &key) != SMTPF_OK)
+    if (form == SMTPF_DOMAIN_BAD || form == SMTPF_DOMAIN_BARE_ADDRESS ||
+        smtpf_engine_lower(name, room, &key) != SMTPF_OK)
       return smtpf_section_fail(e->tree.root, "local_domains", err, SMTPF_EPARSE, "not a domain", name,
                                 "a name such as example.org");
     int r = smtpf_arena_copy(&e->tree.arena, key, &key);
@@ -202,9 +132,9 @@ int smtpf_engine_read_places(smtpf_engine *e, smtpf_error *err)
 
 int smtpf_engine_is_local(const smtpf_engine *e, smtpf_str address)
 {
-  char room[ADDRESS_MAX];
+  char room[SMTPF_ADDRESS_MAX];
   smtpf_str domain = domain_with_at(address);
-  if (domain.n < 2 || lower((smtpf_str){domain.p + 1, domain.n - 1}, room, &domain) != SMTPF_OK)
+  if (domain.n < 2 || smtpf_engine_lower((smtpf_str){domain.p + 1, domain.n - 1}, room, &domain) != SMTPF_OK)
     return 0;
   return smtpf_map_get(&e->local_domains, domain) != NULL;
 }

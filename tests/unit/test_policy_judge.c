@@ -8,8 +8,9 @@
 #include "policy/judge.h"
 #include "test_policy.h"
 
-static const smtpf_profile usual = {{"default", 7}, 10000, 7000, 5000};
-static const smtpf_profile never = {{"never", 5}, SMTPF_SCORE_OFF, SMTPF_SCORE_OFF, SMTPF_SCORE_OFF};
+static const smtpf_profile usual = {.name = {"default", 7}, .reject = 10000, .quarantine = 7000, .tag = 5000};
+static const smtpf_profile never = {
+    .name = {"never", 5}, .reject = SMTPF_SCORE_OFF, .quarantine = SMTPF_SCORE_OFF, .tag = SMTPF_SCORE_OFF};
 
 static smtpf_evidence hit(int32_t score)
 {
