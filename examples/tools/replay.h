@@ -99,8 +99,8 @@ struct replay_finding {
 
 struct replay_recipient {
   char *address;
-  int disposition, dsn, overridden;
-  char *reason;
+  int disposition, dsn, overridden, origin, wish, route, fallback, known;
+  char *reason, *forward, *sender;
   struct replay_reply reply; /* LMTP */
 };
 
@@ -118,7 +118,8 @@ struct replay_record {
   size_t n_findings;
   struct replay_recipient *recipients; /* at end of message */
   size_t n_recipients;
-  int lmtp; /* each recipient has a reply of its own */
+  int lmtp;     /* each recipient has a reply of its own */
+  char *sender; /* with recipients: the envelope sender as it came, without brackets */
 };
 
 void replay_record_reply(struct replay_record *r, const smtpf_verdict *v);           /* reply, delay, rule; replaces */
@@ -126,6 +127,9 @@ void replay_record_evidence(struct replay_record *r, const smtpf_verdict *v);   
 void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v);      /* replaces */
 void replay_record_overruled(struct replay_record *r, int code, const char *reason); /* the reply is the host's */
 void replay_record_clear(struct replay_record *r);
+
+const char *replay_route_name(int route);       /* `mailbox`, `forward` */
+const char *replay_fallback_name(int fallback); /* `quarantine`, `postmaster` */
 
 /* One record as text for people, or as one line of JSON. */
 void replay_record_text(text *out, const struct replay_record *r);
@@ -271,6 +275,7 @@ struct replay {
   int over;                /* no session, or a closed one: nothing but @connect goes on */
   int ready;               /* the ready callback was called */
   int code;                /* of the last reply */
+  text sender;             /* of the transaction, without brackets */
   size_t events, verdicts; /* so far */
   text fault;              /* a broken promise of the library; empty when all is well */
 };

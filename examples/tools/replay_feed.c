@@ -54,6 +54,15 @@ static void finish(struct replay *r, struct replay_record *rec, const smtpf_verd
   replay_record_evidence(rec, v);
 }
 
+/* `<a@example.org>`, without its brackets. */
+static void keep_sender(struct replay *r, const char *path)
+{
+  const size_t n = strlen(path);
+  text_clear(&r->sender);
+  if (n > 2)
+    text_add(&r->sender, (smtpf_str){path + 1, n - 2});
+}
+
 static int command(struct replay *r, smtpf_smtpd_event *ev)
 {
   struct replay_record rec, overruled = {0};
@@ -71,6 +80,8 @@ static int command(struct replay *r, smtpf_smtpd_event *ev)
   if (result == SMTPF_OK)
     result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
                              : replay_answer(r, v, 1, rec.reply.code);
+  if (ev->verb == SMTPF_VERB_MAIL && rec.reply.code < 400)
+    keep_sender(r, rec.arg);
   r->in_message = ev->verb == SMTPF_VERB_DATA && rec.reply.code == 354 && !overruled.event;
   replay_emit(r, &rec);
   if (overruled.event)
@@ -112,6 +123,7 @@ static int end_of_message(struct replay *r, smtpf_smtpd_event *ev)
   const smtpf_verdict *v = smtpf_session_verdict(r->session);
   finish(r, &rec, v);
   replay_record_recipients(&rec, v);
+  rec.sender = replay_strdup(r->sender.p, r->sender.n);
   rec.lmtp = r->options.host.protocol == SMTPF_LMTP;
   result = replay_overrule(r, SMTPF_EOM, &overruled);
   if (overruled.event) {

@@ -56,8 +56,21 @@ static void write_recipients(text *out, const struct replay_record *r)
     replay_format(out, ",\"disposition\":\"%s\",\"dsn\":\"%s\",", smtpf_disposition_name(to->disposition),
                   smtpf_dsn_name(to->dsn));
     member(out, "reason", to->reason);
+    replay_format(out, ",\"origin\":\"%s\"", smtpf_origin_name(to->origin));
+    if (to->wish)
+      replay_format(out, ",\"wish\":\"%s\"", smtpf_disposition_name(to->wish));
     if (to->overridden)
       replay_format(out, ",\"overridden\":true");
+    replay_format(out, ",\"route\":\"%s\"", replay_route_name(to->route));
+    if (*to->forward) {
+      replay_format(out, ",");
+      member(out, "forward", to->forward);
+    }
+    replay_format(out, ",");
+    member(out, "sender", to->sender);
+    replay_format(out, ",\"fallback\":\"%s\"", replay_fallback_name(to->fallback));
+    if (to->known)
+      replay_format(out, ",\"known\":true");
     if (r->lmtp) {
       replay_format(out, ",");
       write_reply(out, &to->reply);

@@ -66,6 +66,8 @@ static void clear_recipients(struct replay_record *r)
   for (size_t i = 0; i < r->n_recipients; i++) {
     free(r->recipients[i].address);
     free(r->recipients[i].reason);
+    free(r->recipients[i].forward);
+    free(r->recipients[i].sender);
     clear_reply(&r->recipients[i].reply);
   }
   free(r->recipients);
@@ -83,8 +85,19 @@ void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v)
     if (smtpf_verdict_recipient(v, i, &in) != SMTPF_OK)
       break;
     r->recipients[r->n_recipients++] =
-        (struct replay_recipient){copy(in.address), in.disposition,  in.dsn,
-                                  in.overridden,    copy(in.reason), {in.reply_code, copy(in.enhanced), copy(in.text)}};
+        (struct replay_recipient){.address = copy(in.address),
+                                  .disposition = in.disposition,
+                                  .dsn = in.dsn,
+                                  .overridden = in.overridden,
+                                  .origin = in.origin,
+                                  .wish = in.wish,
+                                  .route = in.route,
+                                  .fallback = in.fallback,
+                                  .known = in.known,
+                                  .reason = copy(in.reason),
+                                  .forward = copy(in.forward),
+                                  .sender = copy(in.sender),
+                                  .reply = {in.reply_code, copy(in.enhanced), copy(in.text)}};
   }
 }
 
@@ -96,7 +109,22 @@ void replay_record_clear(struct replay_record *r)
   free(r->rule);
   free(r->arg);
   free(r->params);
+  free(r->sender);
   *r = (struct replay_record){0};
+}
+
+/* ---- words ---- */
+
+const char *replay_route_name(int route)
+{
+  return route == SMTPF_ROUTE_MAILBOX ? "mailbox" : route == SMTPF_ROUTE_FORWARD ? "forward" : "none";
+}
+
+const char *replay_fallback_name(int fallback)
+{
+  return fallback == SMTPF_FALLBACK_QUARANTINE   ? "quarantine"
+         : fallback == SMTPF_FALLBACK_POSTMASTER ? "postmaster"
+                                                 : "none";
 }
 
 /* ---- text -----------------------------------------------------------------------------------------------------------
@@ -140,14 +168,37 @@ static void write_findings(text *out, const struct replay_record *r)
     replay_format(out, "]\n");
 }
 
+/* What goes without saying is not said: a stranger or an own client, the mailbox, the sender's own address. */
+static void write_copy(text *out, const struct replay_record *r, const struct replay_recipient *to)
+{
+  cstr(out, to->address);
+  replay_format(out, " %s, dsn %s", smtpf_disposition_name(to->disposition), smtpf_dsn_name(to->dsn));
+  if (to->dsn == SMTPF_DSN_NEVER && to->fallback == SMTPF_FALLBACK_QUARANTINE)
+    text_cstr(out, ", fallback quarantine");
+  if (to->overridden)
+    text_cstr(out, ", overridden");
+  if (to->overridden && to->wish)
+    replay_format(out, ", wish %s", smtpf_disposition_name(to->wish));
+  if (to->origin != SMTPF_ORIGIN_STRANGER && to->origin != SMTPF_ORIGIN_OWN)
+    replay_format(out, ", origin %s", smtpf_origin_name(to->origin));
+  if (*to->forward) {
+    text_cstr(out, ", forward ");
+    cstr(out, to->forward);
+  }
+  if (r->sender && !smtpf_str_equal_nocase(smtpf_str_of(to->sender), smtpf_str_of(r->sender))) {
+    text_cstr(out, ", sender ");
+    cstr(out, *to->sender ? to->sender : "<>");
+  }
+  if (to->known)
+    text_cstr(out, ", known");
+}
+
 static void write_recipients(text *out, const struct replay_record *r)
 {
   for (size_t i = 0; i < r->n_recipients; i++) {
     const struct replay_recipient *to = &r->recipients[i];
     replay_format(out, "    ");
-    cstr(out, to->address);
-    replay_format(out, " %s, dsn %s%s", smtpf_disposition_name(to->disposition), smtpf_dsn_name(to->dsn),
-                  to->overridden ? ", overridden" : "");
+    write_copy(out, r, to);
     if (r->lmtp) {
       replay_format(out, " -> ");
       write_reply(out, &to->reply);

@@ -283,5 +283,6 @@ void replay_close(struct replay *r)
   replay_facts_free(&r->directory);
   replay_checks_clear(&r->checks);
   text_free(&r->fault);
+  text_free(&r->sender);
   *r = (struct replay){0};
 }
