@@ -97,6 +97,7 @@ static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *er
         continue; /* idle for this policy */
     }
     e->checks[e->n_checks++] = o;
+    e->stages |= o.check->stages;
   }
   return SMTPF_OK;
 }

@@ -51,6 +51,7 @@ struct smtpf_engine {
   size_t n_checks;
   smtpf_limits limits;
   int refuse_stage;             /* smtpf_stage */
+  unsigned stages;              /* of all checks, as bits */
   smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */
   const smtpf_section **wishes; /* where each was written */
   size_t n_profiles, n_named;

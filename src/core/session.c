@@ -76,6 +76,7 @@ int smtpf_session_new(smtpf_session **out, smtpf_driver *d, const smtpf_session_
   }
   if (s->protocol == SMTPF_LMTP)
     s->capabilities |= SMTPF_CAN_REPLY_PER_RCPT;
+  s->can = s->capabilities;
   const smtpf_limits *l = &s->engine->limits;
   const size_t chunk = (size_t)l->chunk;
   smtpf_arena_init(&s->connection, &d->mem, chunk, (size_t)l->connection_memory);

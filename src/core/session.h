@@ -8,6 +8,7 @@
  *   stage_message.c      data, body, end of message, commit
  *   stage_other.c        reset, command, violation, quit; abort, overrule, queue id
  *   evidence.c           scopes of evidence and facts; what is in view of a decision
+ *   will.c               what is known, as wills for the policy room
  *   verdict.c            the answer, and its readers
  *
  * Memory: three arenas. `connection` lives as long as the connection, `greeting` until the next HELO, `transaction`
@@ -23,6 +24,7 @@
 #include "base/list.h"
 #include "engine.h"
 #include "policy/ledger.h"
+#include "policy/partition.h"
 #include "run.h"
 
 enum smtpf_state {
@@ -74,7 +76,13 @@ typedef struct smtpf_rcpt {
   smtpf_str written; /* with brackets */
   smtpf_str address; /* domain in lower case */
   smtpf_str params;
-  const smtpf_profile *profile;
+  const smtpf_profile *profile;  /* of the address as written */
+  const smtpf_profile **members; /* of the mailboxes behind it; none: its own */
+  size_t n_members;
+  smtpf_will *wills; /* one for each of them, and what is in view of it */
+  smtpf_summary *summaries;
+  size_t n_wills;
+  uint8_t origin; /* smtpf_origin */
   smtpf_scope evidence;
   smtpf_entry entry;
   smtpf_str reason;
@@ -113,7 +121,8 @@ struct smtpf_session {
   smtpf_link in_driver, in_queue, answered;
   struct smtpf_run *run;
   void *user;
-  unsigned capabilities;
+  unsigned capabilities; /* the host's */
+  unsigned can;          /* of them, what holds for this transaction */
   uint8_t protocol, state, event, greeting;
   uint8_t pending;   /* an event waits for its verdict */
   uint8_t no_memory; /* something was lost in this event: it is answered 4xx */

@@ -4,7 +4,7 @@
  */
 #include "base/str.h"
 #include "driver.h"
-#include "session.h"
+#include "will.h"
 
 /* Evidence found before RCPT refuses at once only where the policy says so (`refuse.stage`); otherwise it is held,
  * so that it meets the recipient's wishes. 1 when the event was answered. */
@@ -17,7 +17,7 @@ static int refused_early(smtpf_session *s, int banner)
   }
   if (s->stage < s->engine->refuse_stage)
     return 0;
-  const smtpf_outcome o = smtpf_judge(s->engine->site, s->own, view);
+  const smtpf_outcome o = smtpf_will_before_rcpt(s, view);
   if (o.act != SMTPF_ACT_REJECT && o.act != SMTPF_ACT_DEFER)
     return 0;
   smtpf_reply reply = smtpf_outcome_reply(&o);

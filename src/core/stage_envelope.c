@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 #include "driver.h"
-#include "session.h"
+#include "will.h"
 
 /* ---- what both have ---- */
 
@@ -20,17 +20,22 @@ static int take_path(smtpf_arena *a, smtpf_str text, smtpf_str *written, smtpf_p
   return r == SMTPF_OK ? smtpf_path_parse(*written, path) : r;
 }
 
-/* Walks the parameters that concern us. SMTPF_OK or SMTPF_EPARSE. */
-static int take_params(smtpf_str params, uint64_t *size, int *utf8)
+/* The parameters that concern us. */
+struct params {
+  uint64_t size;
+  int utf8, prdr;
+};
+
+/* SMTPF_OK or SMTPF_EPARSE. */
+static int take_params(smtpf_str params, struct params *out)
 {
   smtpf_str keyword, value;
   int r;
   while ((r = smtpf_param_next(&params, &keyword, &value)) == SMTPF_OK) {
-    if (size && smtpf_str_equal_nocase(keyword, SMTPF_LIT("SIZE")) &&
-        smtpf_str_uint(value, INT64_MAX, size) != SMTPF_OK)
+    if (smtpf_str_equal_nocase(keyword, SMTPF_LIT("SIZE")) && smtpf_str_uint(value, INT64_MAX, &out->size) != SMTPF_OK)
       return SMTPF_EPARSE;
-    if (smtpf_str_equal_nocase(keyword, SMTPF_LIT("SMTPUTF8")))
-      *utf8 = 1;
+    out->utf8 |= smtpf_str_equal_nocase(keyword, SMTPF_LIT("SMTPUTF8"));
+    out->prdr |= smtpf_str_equal_nocase(keyword, SMTPF_LIT("PRDR"));
   }
   return r == SMTPF_ENOTFOUND ? SMTPF_OK : r;
 }
@@ -40,22 +45,24 @@ static int take_params(smtpf_str params, uint64_t *size, int *utf8)
 /* What RFC 5321 itself refuses. 1 when the event was answered. */
 static int mail_is_wrong(smtpf_session *s, int parsed, smtpf_str params)
 {
-  uint64_t size = 0;
-  int utf8 = 0;
+  struct params p = {0};
   const smtpf_limits *l = &s->engine->limits;
   if (parsed == SMTPF_ENOMEM)
     smtpf_session_answer_no_memory(s);
   else if (parsed != SMTPF_OK || s->sender.form == SMTPF_PATH_POSTMASTER)
     SMTPF_ANSWER(s, 501, "5.1.7", "bad sender address syntax", "syntax");
-  else if (take_params(params, &size, &utf8) != SMTPF_OK)
+  else if (take_params(params, &p) != SMTPF_OK)
     SMTPF_ANSWER(s, 501, "5.5.4", "bad parameter syntax", "syntax");
-  else if (size > (uint64_t)l->message)
+  else if (p.size > (uint64_t)l->message)
     SMTPF_ANSWER(s, 552, "5.3.4", "message is larger than we take (limits.message)", "limits.message");
-  else if (s->sender.utf8 && !utf8)
+  else if (s->sender.utf8 && !p.utf8)
     SMTPF_ANSWER(s, 553, "5.6.7", "address needs SMTPUTF8", "syntax");
   else if (s->transactions >= l->transactions)
     SMTPF_ANSWER(s, 421, "4.7.0", "too many messages in this session (limits.transactions)", "limits.transactions");
-  s->smtputf8 = (uint8_t)utf8;
+  s->smtputf8 = (uint8_t)p.utf8;
+  s->can = s->capabilities;
+  if (s->protocol == SMTPF_SMTP && !p.prdr) /* draft-hall-prdr-00: only for who asks for it */
+    s->can &= ~(unsigned)SMTPF_CAN_REPLY_PER_RCPT;
   return s->verdict.action != 0;
 }
 
@@ -83,7 +90,7 @@ void smtpf_mail_decide(smtpf_session *s)
     smtpf_session_answer_no_memory(s);
     return;
   }
-  const smtpf_outcome o = smtpf_judge(s->engine->site, s->own, view);
+  const smtpf_outcome o = smtpf_will_before_rcpt(s, view);
   if (s->engine->refuse_stage <= SMTPF_MAIL && (o.act == SMTPF_ACT_REJECT || o.act == SMTPF_ACT_DEFER)) {
     s->over = 1;
     smtpf_session_answer(s, smtpf_outcome_reply(&o), smtpf_outcome_rule(&o, &s->transaction));
@@ -106,12 +113,12 @@ static void refuse_rcpt(smtpf_session *s)
 
 static int rcpt_is_wrong(smtpf_session *s, int parsed, smtpf_str params)
 {
-  int utf8 = s->smtputf8;
+  struct params p = {0};
   if (parsed == SMTPF_ENOMEM)
     smtpf_session_answer_no_memory(s);
   else if (parsed != SMTPF_OK || s->rcpt->path.form == SMTPF_PATH_NULL)
     SMTPF_ANSWER(s, 501, "5.1.3", "bad recipient address syntax", "syntax");
-  else if (take_params(params, NULL, &utf8) != SMTPF_OK)
+  else if (take_params(params, &p) != SMTPF_OK)
     SMTPF_ANSWER(s, 501, "5.5.4", "bad parameter syntax", "syntax");
   else if (s->rcpt->path.utf8 && !s->smtputf8)
     SMTPF_ANSWER(s, 553, "5.6.7", "address needs SMTPUTF8", "syntax");
@@ -183,13 +190,11 @@ static int accept_rcpt(smtpf_session *s)
 
 void smtpf_rcpt_decide(smtpf_session *s)
 {
-  smtpf_view view;
-  if (smtpf_session_look(s, s->rcpt, 0, &view) != SMTPF_OK) {
+  if (smtpf_will_judge(s, s->rcpt) != SMTPF_OK) {
     smtpf_session_answer_no_memory(s);
     return;
   }
-  smtpf_outcome *o = &s->rcpt->entry.outcome;
-  *o = smtpf_judge(s->rcpt->profile, s->own, view);
+  const smtpf_outcome *o = &s->rcpt->entry.outcome;
   if (o->act == SMTPF_ACT_REJECT || o->act == SMTPF_ACT_DEFER) {
     smtpf_session_answer(s, smtpf_outcome_reply(o), smtpf_outcome_rule(o, &s->transaction));
     refuse_rcpt(s);

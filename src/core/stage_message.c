@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "driver.h"
 #include "mail/header.h"
-#include "session.h"
+#include "will.h"
 
 /* Why a message cannot be taken, whatever its recipients wish. */
 enum flaw { FINE = 0, TOO_LARGE, HEADER_TOO_LARGE, LOOP };
@@ -41,11 +41,9 @@ static int line_up(smtpf_session *s)
 static int judge_all(smtpf_session *s)
 {
   smtpf_view view;
-  for (size_t i = 0; i < s->n_rcpts; i++) {
-    if (smtpf_session_look(s, s->rcpts[i], 0, &view) != SMTPF_OK)
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    if (smtpf_will_judge(s, s->rcpts[i]) != SMTPF_OK)
       return SMTPF_ENOMEM;
-    s->rcpts[i]->entry.outcome = smtpf_judge(s->rcpts[i]->profile, s->own, view);
-  }
   return smtpf_session_look(s, NULL, 1, &view);
 }
 
@@ -226,9 +224,9 @@ static smtpf_str mark_value(smtpf_session *s, const smtpf_rcpt *rcpt)
 /* Foreign fields of our mark's name go; tagged copies get one of ours. */
 static int make_edits(smtpf_session *s)
 {
-  const int each = (s->capabilities & SMTPF_CAN_EDIT_PER_RCPT) != 0;
+  const int each = (s->can & SMTPF_CAN_EDIT_PER_RCPT) != 0;
   const size_t foreign = (size_t)s->message->marks;
-  if (!(s->capabilities & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
+  if (!(s->can & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
     return SMTPF_OK;
   s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts) * sizeof *s->edits);
   if (!s->edits)
@@ -255,7 +253,7 @@ void smtpf_eom_decide(smtpf_session *s)
     return;
   }
   smtpf_entry **entries = s->message->entries;
-  const smtpf_decision d = smtpf_ledger_decide(entries, s->n_rcpts, s->capabilities, s->sender.form == SMTPF_PATH_NULL);
+  const smtpf_decision d = smtpf_ledger_decide(entries, s->n_rcpts, s->can, s->sender.form == SMTPF_PATH_NULL);
   for (size_t i = 0; i < s->n_rcpts; i++)
     s->rcpts[i]->reason = smtpf_outcome_rule(&s->rcpts[i]->entry.outcome, &s->transaction);
   const smtpf_outcome *cause = &entries[d.cause]->outcome;
@@ -298,7 +296,7 @@ static int can_commit(const smtpf_session *s, size_t recipient, int result)
 /* The answer once every copy's fate is known. */
 static void settle(smtpf_session *s)
 {
-  const int each = (s->capabilities & SMTPF_CAN_REPLY_PER_RCPT) != 0; /* then each has its own answer */
+  const int each = (s->can & SMTPF_CAN_REPLY_PER_RCPT) != 0; /* then each has its own answer */
   const smtpf_decision d = smtpf_ledger_settle(s->message->entries, s->n_rcpts, each);
   close_message(s);
   if (d.act == SMTPF_ACT_ACCEPT)

@@ -15,11 +15,14 @@
 
 static int sound(const smtpf_finding *f)
 {
-  const int refuse = (f->flags & SMTPF_FINDING_REFUSE) != 0, defer = (f->flags & SMTPF_FINDING_DEFER) != 0;
+  const int refuse = (f->flags & SMTPF_FINDING_REFUSE) != 0;
+  const int defer = (f->flags & (SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE)) != 0;
   if (f->size < sizeof *f || f->kind < SMTPF_CLEAR || f->kind > SMTPF_UNKNOWN || !f->code)
     return 0;
   /* Promise L4: only a hit may refuse, and what is unknown may at most defer. */
-  if ((refuse && f->kind != SMTPF_HIT) || (defer && f->kind != SMTPF_UNKNOWN) || (f->kind == SMTPF_UNKNOWN && f->score))
+  if ((refuse && f->kind != SMTPF_HIT) || ((f->flags & SMTPF_FINDING_DEFER) && f->kind != SMTPF_UNKNOWN) ||
+      ((f->flags & SMTPF_FINDING_ELECTIVE) && (refuse || f->kind == SMTPF_CLEAR)) ||
+      (f->kind == SMTPF_UNKNOWN && f->score))
     return 0;
   return !f->reply || (refuse && f->reply >= 500 && f->reply <= 599) || (defer && f->reply >= 400 && f->reply <= 499);
 }
@@ -60,6 +63,8 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   e->reply = (uint16_t)f->reply;
   e->stage = (uint8_t)s->stage;
   e->kind = (uint8_t)f->kind;
+  e->family = (uint8_t)t->opened->check->family;
+  e->position = (uint16_t)(t->opened - s->engine->checks);
   e->flags = (uint8_t)f->flags;
   const uint64_t us = (s->driver->now_ns - t->started_ns) / 1000;
   e->elapsed_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;

@@ -117,9 +117,15 @@ smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o)
   smtpf_reply r = {defer ? 451 : 550, defer ? SMTPF_LIT("4.7.1") : SMTPF_LIT("5.7.1"),
                    defer ? SMTPF_LIT("cannot decide about this mail now, try again later")
                          : SMTPF_LIT("refused by policy")};
+  if (o->rule == SMTPF_RULE_RESTRICTED)
+    r.text = SMTPF_LIT("this recipient takes no mail from outside");
+  else if (o->rule == SMTPF_RULE_DENY)
+    r.text = SMTPF_LIT("this recipient does not want mail from you");
+  else if (o->rule == SMTPF_RULE_ELECTIVE)
+    r.text = SMTPF_LIT("not now, try again later");
   if (!e)
     return r;
-  if (o->rule == SMTPF_RULE_FACT || o->rule == SMTPF_RULE_MISSING) {
+  if (o->rule == SMTPF_RULE_FACT || o->rule == SMTPF_RULE_MISSING || o->rule == SMTPF_RULE_ELECTIVE) {
     if (e->reply)
       r.code = e->reply;
     if (e->enhanced)
@@ -132,14 +138,27 @@ smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o)
 
 smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
 {
-  static const char *const words[] = {"",           "fact", "own client", "reject", "missing answer",
-                                      "quarantine", "tag",  "accept"};
+  static const char *const words[] = {[SMTPF_RULE_FACT] = "fact",
+                                      [SMTPF_RULE_RESTRICTED] = "restricted",
+                                      [SMTPF_RULE_MISSING] = "missing answer",
+                                      [SMTPF_RULE_OWN] = "own client",
+                                      [SMTPF_RULE_ALLOW] = "personal allow entry",
+                                      [SMTPF_RULE_DENY] = "personal deny entry",
+                                      [SMTPF_RULE_DISCARD] = "discard",
+                                      [SMTPF_RULE_REJECT] = "reject",
+                                      [SMTPF_RULE_ELECTIVE] = "deferral",
+                                      [SMTPF_RULE_SPENT] = "deferral budget spent",
+                                      [SMTPF_RULE_QUARANTINE] = "quarantine",
+                                      [SMTPF_RULE_TAG] = "tag",
+                                      [SMTPF_RULE_ACCEPT] = "accept"};
+  static const unsigned by_score =
+      1u << SMTPF_RULE_DISCARD | 1u << SMTPF_RULE_REJECT | 1u << SMTPF_RULE_QUARANTINE | 1u << SMTPF_RULE_TAG;
   char room[256];
   smtpf_out out;
   smtpf_str rule;
   smtpf_out_init(&out, room, sizeof room);
   smtpf_out_cstr(&out, words[o->rule]);
-  if (o->rule == SMTPF_RULE_ACCEPT || o->rule == SMTPF_RULE_OWN)
+  if (!o->cause && !(by_score >> o->rule & 1) && o->rule != SMTPF_RULE_RESTRICTED)
     return smtpf_str_of(words[o->rule]);
   if (o->cause) {
     smtpf_out_cstr(&out, ": ");
@@ -147,11 +166,13 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
     smtpf_out_char(&out, ' ');
     smtpf_out_cstr(&out, o->cause->code);
   }
-  if (o->rule != SMTPF_RULE_FACT && o->rule != SMTPF_RULE_MISSING) {
+  if (by_score >> o->rule & 1) {
     smtpf_out_cstr(&out, "; score ");
     smtpf_out_milli(&out, o->score);
     smtpf_out_cstr(&out, " >= ");
     smtpf_out_milli(&out, o->threshold);
+  }
+  if ((by_score >> o->rule & 1) || o->rule == SMTPF_RULE_RESTRICTED) {
     smtpf_out_cstr(&out, ", profile ");
     smtpf_out_escaped(&out, o->profile->name);
   }
@@ -232,7 +253,7 @@ size_t smtpf_verdict_recipient_count(const smtpf_verdict *v)
 static smtpf_reply own_reply(const smtpf_verdict *v, const smtpf_rcpt *r)
 {
   const int act = smtpf_ledger_reply(&r->entry);
-  if (!r->entry.disposition || !(v->session->capabilities & SMTPF_CAN_REPLY_PER_RCPT) || v->reply.code == 421)
+  if (!r->entry.disposition || !(v->session->can & SMTPF_CAN_REPLY_PER_RCPT) || v->reply.code == 421)
     return v->reply;
   if (act == SMTPF_ACT_ACCEPT)
     return (smtpf_reply){250, SMTPF_LIT("2.0.0"), SMTPF_LIT("taken")};
@@ -251,7 +272,9 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
     return SMTPF_ENOTFOUND;
   const smtpf_rcpt *r = v->session->rcpts[i];
   const smtpf_reply reply = own_reply(v, r);
-  const int null_sender = v->session->sender.form == SMTPF_PATH_NULL;
+  const smtpf_session *s = v->session;
+  const smtpf_str own_sender = s->sender.form == SMTPF_PATH_NULL ? (smtpf_str){"", 0} : s->sender.address;
+  const smtpf_profile *p = r->entry.outcome.profile ? r->entry.outcome.profile : r->profile;
   const smtpf_recipient_info info = {
       .size = sizeof info,
       .path = r->written,
@@ -264,10 +287,13 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
       .reply_code = reply.code,
       .enhanced = reply.enhanced,
       .text = reply.text,
-      .origin = v->session->own ? SMTPF_ORIGIN_OWN : SMTPF_ORIGIN_STRANGER,
-      .route = SMTPF_ROUTE_MAILBOX,
-      .sender = null_sender ? (smtpf_str){"", 0} : v->session->sender.address,
-      .fallback = SMTPF_FALLBACK_POSTMASTER,
+      .origin = r->origin,
+      .wish = r->entry.disposition ? r->entry.wish : 0,
+      .route = r->entry.forward ? SMTPF_ROUTE_FORWARD : SMTPF_ROUTE_MAILBOX,
+      .forward = r->entry.forward ? p->forward : (smtpf_str){"", 0},
+      .sender = r->entry.sender ? p->forward_sender : own_sender,
+      .fallback = p->fallback,
+      .known = r->entry.known,
   };
   return give(out, out->size, &info, sizeof info);
 }

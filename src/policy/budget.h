@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * budget: a deferral is a debt (promise L7). Elective deferrals of all causes are counted together for one sender
- * identity and one recipient, at most one per greylist wait: a bot that retries twelve times in two seconds buys nothing
- * with it. Past the limit, by number or by time since the first, only a definite answer is left.
+ * identity and one recipient, at most one per greylist wait: a bot that retries twelve times in two seconds buys
+ * nothing with it. Past the limit, by number or by time since the first, only a definite answer is left.
  *
  * The record is 24 bytes, little-endian: number (8), first and last deferral in wall seconds (8, 8).
  */

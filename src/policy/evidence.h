@@ -2,6 +2,13 @@
  *
  * policy: pure functions from evidence to dispositions. May call base; no I/O, no clock, no allocation.
  *
+ *   evidence --judge--> outcome of each will --ledger--> disposition of each recipient --> reply
+ *   origin     who the client is to a recipient, and which acts that leaves
+ *   judge      what one recipient's wishes make of the evidence
+ *   partition  whether two recipients can share one message at this host
+ *   ledger     what becomes of every copy, and the reply
+ *   budget     how long a sender may be put off
+ *
  * evidence: one finding of one check, as the judge sees it.
  */
 #ifndef SMTPF_POLICY_EVIDENCE_H
@@ -17,10 +24,12 @@ typedef struct smtpf_evidence {
   smtpf_str detail, text;
   int32_t score; /* thousandths */
   uint32_t elapsed_us;
-  uint16_t reply; /* with REFUSE or DEFER; 0 for the default */
-  uint8_t stage;  /* smtpf_stage */
-  uint8_t kind;   /* smtpf_evidence_kind */
-  uint8_t flags;  /* smtpf_finding_flag */
+  uint16_t reply;    /* with REFUSE, DEFER or ELECTIVE; 0 for the default */
+  uint16_t position; /* of the check, among the engine's */
+  uint8_t stage;     /* smtpf_stage */
+  uint8_t kind;      /* smtpf_evidence_kind */
+  uint8_t flags;     /* smtpf_finding_flag */
+  uint8_t family;    /* smtpf_family */
 } smtpf_evidence;
 
 /* The evidence in view of one decision, ordered by (stage, declaration). */

@@ -1,56 +1,246 @@
 /* SPDX-License-Identifier: MIT */
 #include "judge.h"
 
-int32_t smtpf_judge_score(smtpf_view view)
+#include "base/str.h"
+
+/* ---- what a view holds ---------------------------------------------------------------------------------------- */
+
+static void add_score(smtpf_summary *s, const smtpf_profile *p, const smtpf_evidence *e, unsigned weight)
 {
-  int64_t sum = 0;
-  for (size_t i = 0; i < view.n; i++)
-    if (view.v[i]->kind == SMTPF_HIT || view.v[i]->kind == SMTPF_CLEAR)
-      sum += view.v[i]->score;
+  const int64_t score = (int64_t)e->score * weight / 100;
+  const int declined =
+      (e->family == SMTPF_FAMILY_LIST && !p->reject_lists) || (e->family == SMTPF_FAMILY_CONTENT && !p->reject_content);
+  s->score += score;
+  if (!declined || score < 0)
+    s->refusable += score;
+  if (e->kind == SMTPF_HIT && score > s->heaviest) {
+    s->heaviest = score;
+    s->top = e;
+  }
+}
+
+static void add_fact(smtpf_summary *s, const smtpf_will *will, const smtpf_evidence *e)
+{
+  if (!s->fact && e->kind == SMTPF_HIT && (e->flags & SMTPF_FINDING_REFUSE) &&
+      smtpf_origin_may_refuse(will->origin, e->family, e->flags))
+    s->fact = e;
+  if (!s->missing && e->kind == SMTPF_UNKNOWN && (e->flags & SMTPF_FINDING_DEFER))
+    s->missing = e;
+}
+
+/* A greylist's deferral is for strangers, and for who asked for it; any other comes from not knowing. */
+static void add_elective(smtpf_summary *s, const smtpf_will *will, const smtpf_evidence *e)
+{
+  if (!(e->flags & SMTPF_FINDING_ELECTIVE))
+    return;
+  if (e->family == SMTPF_FAMILY_GREYLIST && (!will->profile->greylist || will->origin != SMTPF_ORIGIN_STRANGER))
+    return;
+  if (!s->elective)
+    s->elective = e;
+  s->elective_unknown |= e->kind == SMTPF_UNKNOWN;
+}
+
+smtpf_summary smtpf_judge_summary(const smtpf_will *will, smtpf_view view)
+{
+  smtpf_summary s = {0};
+  for (size_t i = 0; i < view.n; i++) {
+    const smtpf_evidence *e = view.v[i];
+    const unsigned weight = smtpf_profile_weight(will->profile, e->position);
+    if (!weight)
+      continue;
+    if (e->kind == SMTPF_UNKNOWN) {
+      s.unknown = 1;
+      s.unscanned |= e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT;
+    } else {
+      add_score(&s, will->profile, e, weight);
+    }
+    add_fact(&s, will, e);
+    add_elective(&s, will, e);
+  }
+  return s;
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------------------
+ */
+
+int32_t smtpf_judge_clip(int64_t sum)
+{
   if (sum >= SMTPF_SCORE_OFF)
     return SMTPF_SCORE_OFF - 1;
   return sum < INT32_MIN ? INT32_MIN : (int32_t)sum;
 }
 
-static const smtpf_evidence *first(smtpf_view view, int kind, unsigned flags)
+static int reached(int32_t score, int32_t threshold)
 {
-  for (size_t i = 0; i < view.n; i++)
-    if (view.v[i]->kind == kind && (view.v[i]->flags & flags) == flags)
-      return view.v[i];
-  return NULL;
+  return threshold != SMTPF_SCORE_OFF && score >= threshold;
 }
 
-static const smtpf_evidence *heaviest(smtpf_view view)
+/* The act of line 10, and of 11 and 12 for what may not be refused: quarantine, or tag where that is off. */
+static int next_best(const smtpf_profile *p)
 {
-  const smtpf_evidence *best = NULL;
-  for (size_t i = 0; i < view.n; i++)
-    if (view.v[i]->kind == SMTPF_HIT && view.v[i]->score > (best ? best->score : 0))
-      best = view.v[i];
-  return best;
+  return p->quarantine == SMTPF_SCORE_OFF ? SMTPF_ACT_TAG : SMTPF_ACT_QUARANTINE;
 }
 
-smtpf_outcome smtpf_judge(const smtpf_profile *profile, int own, smtpf_view view)
+/* Lines 6 to 13 without 9: what becomes of the copy when nothing puts it off. */
+static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
 {
-  const int32_t score = smtpf_judge_score(view);
-  const smtpf_evidence *top = heaviest(view);
-  const smtpf_evidence *fact = first(view, SMTPF_HIT, SMTPF_FINDING_REFUSE | (own ? SMTPF_FINDING_OWN_TOO : 0u));
-  const smtpf_evidence *missing = first(view, SMTPF_UNKNOWN, SMTPF_FINDING_DEFER);
-
+  const smtpf_profile *p = w->profile;
+  const int32_t score = smtpf_judge_clip(s->score), refusable = smtpf_judge_clip(s->refusable);
+  const int legal = smtpf_origin_may_reject(w->origin);
+  const int deny = w->entry == SMTPF_ENTRY_DENY, reject = reached(refusable, p->reject);
+  const int discard = reached(score, p->discard) && !(reject && legal && p->reject >= p->discard);
+  smtpf_outcome o = {.score = score, .cause = s->top, .profile = p};
   const struct {
-    int holds;
-    smtpf_outcome outcome;
+    int holds, act, rule;
+    int32_t threshold;
   } table[] = {
-      {fact != NULL, {SMTPF_ACT_REJECT, SMTPF_RULE_FACT, score, 0, fact, profile}},
-      {own && !missing, {SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, score, 0, NULL, profile}},
-      {!own && score >= profile->reject, {SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, score, profile->reject, top, profile}},
-      {missing != NULL, {SMTPF_ACT_DEFER, SMTPF_RULE_MISSING, score, 0, missing, profile}},
-      {score >= profile->quarantine,
-       {SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, score, profile->quarantine, top, profile}},
-      {score >= profile->tag, {SMTPF_ACT_TAG, SMTPF_RULE_TAG, score, profile->tag, top, profile}},
-      {1, {SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, score, 0, NULL, profile}},
+      {deny && legal, SMTPF_ACT_REJECT, SMTPF_RULE_DENY, 0},
+      {discard, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, p->discard},
+      {reject && legal, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, p->reject},
+      {s->elective_unknown, next_best(p), SMTPF_RULE_SPENT, 0},
+      {deny, next_best(p), SMTPF_RULE_DENY, 0},
+      {reject, next_best(p), SMTPF_RULE_REJECT, p->reject},
+      {reached(score, p->quarantine), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, p->quarantine},
+      {reached(score, p->tag), SMTPF_ACT_TAG, SMTPF_RULE_TAG, p->tag},
+      {1, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 0},
   };
   size_t i = 0;
   while (!table[i].holds)
     i++;
-  return table[i].outcome;
+  o.act = (uint8_t)table[i].act;
+  o.rule = (uint8_t)table[i].rule;
+  o.threshold = table[i].threshold;
+  if (o.rule == SMTPF_RULE_SPENT)
+    o.cause = s->elective;
+  else if (o.rule == SMTPF_RULE_DENY || o.rule == SMTPF_RULE_ACCEPT)
+    o.cause = NULL;
+  return o;
+}
+
+/* Line 9 stands behind what refuses, what discards, and what is never judged. */
+static int may_wait(const smtpf_outcome *o)
+{
+  return o->rule > SMTPF_RULE_ALLOW && o->act != SMTPF_ACT_REJECT && o->act != SMTPF_ACT_DISCARD;
+}
+
+/* Whether the definite act sends the copy on. */
+static int forwards(const smtpf_summary *s, const smtpf_outcome *o)
+{
+  switch (o->profile->route) {
+  case SMTPF_WISH_FORWARD: return o->definite == SMTPF_ACT_ACCEPT || (o->definite == SMTPF_ACT_TAG && !o->spent);
+  case SMTPF_WISH_FORWARD_NONSPAM: return o->definite == SMTPF_ACT_ACCEPT && !s->unscanned;
+  default: return 0;
+  }
+}
+
+smtpf_outcome smtpf_judge_by(const smtpf_will *w, const smtpf_summary *s)
+{
+  const smtpf_outcome plain = {.score = smtpf_judge_clip(s->score), .profile = w->profile};
+  const struct {
+    int holds, act, rule;
+    const smtpf_evidence *cause;
+  } table[] = {
+      {s->fact != NULL, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, s->fact},
+      {w->restricted, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED, NULL},
+      {s->missing != NULL, SMTPF_ACT_DEFER, SMTPF_RULE_MISSING, s->missing},
+      {w->origin == SMTPF_ORIGIN_OWN, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, NULL},
+      {w->entry == SMTPF_ENTRY_ALLOW, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, NULL},
+  };
+  smtpf_outcome o = plain;
+  size_t i = 0;
+  while (i < sizeof table / sizeof *table && !table[i].holds)
+    i++;
+  if (i < sizeof table / sizeof *table) {
+    o.act = (uint8_t)table[i].act;
+    o.rule = (uint8_t)table[i].rule;
+    o.cause = table[i].cause;
+  } else {
+    o = definite(w, s);
+  }
+  o.definite = o.act;
+  o.spent = o.rule == SMTPF_RULE_SPENT;
+  if (s->elective && w->budget == SMTPF_BUDGET_LEFT && may_wait(&o)) {
+    o.act = SMTPF_ACT_DEFER;
+    o.rule = SMTPF_RULE_ELECTIVE;
+    o.cause = s->elective;
+  }
+  o.forward = (uint8_t)forwards(s, &o);
+  o.refusable = (uint8_t)smtpf_origin_may_reject(w->origin);
+  o.unknown = s->unknown;
+  return o;
+}
+
+smtpf_outcome smtpf_judge(const smtpf_will *will, smtpf_view view)
+{
+  const smtpf_summary s = smtpf_judge_summary(will, view);
+  return smtpf_judge_by(will, &s);
+}
+
+/* ---- several wills behind one recipient ---------------------------------------------------------------------------
+ */
+
+static size_t count(const smtpf_outcome *o, size_t n, int act)
+{
+  size_t c = 0;
+  for (size_t i = 0; i < n; i++)
+    c += o[i].definite == act;
+  return c;
+}
+
+/* The definite act all can live with. */
+static int common_act(const smtpf_outcome *o, size_t n)
+{
+  const size_t accept = count(o, n, SMTPF_ACT_ACCEPT), tag = count(o, n, SMTPF_ACT_TAG);
+  size_t refused = count(o, n, SMTPF_ACT_REJECT);
+  if (count(o, n, SMTPF_ACT_DISCARD) == n)
+    return SMTPF_ACT_DISCARD;
+  for (size_t i = 0; i < n; i++)
+    refused += o[i].definite == SMTPF_ACT_DISCARD && o[i].refusable;
+  if (refused == n)
+    return SMTPF_ACT_REJECT;
+  if (accept == n)
+    return SMTPF_ACT_ACCEPT;
+  return accept + tag ? SMTPF_ACT_TAG : SMTPF_ACT_QUARANTINE;
+}
+
+/* Who speaks for all: who keeps the client out, then who cannot be answered for now, then who is put off, then the
+ * first of the strongest. */
+static size_t speaker(const smtpf_outcome *o, size_t n)
+{
+  static const uint8_t first[] = {SMTPF_RULE_FACT, SMTPF_RULE_RESTRICTED, SMTPF_RULE_MISSING, SMTPF_RULE_ELECTIVE};
+  size_t strongest = 0;
+  for (size_t k = 0; k < sizeof first; k++)
+    for (size_t i = 0; i < n; i++)
+      if (o[i].rule == first[k])
+        return i;
+  for (size_t i = 1; i < n; i++)
+    if (o[i].act > o[strongest].act)
+      strongest = i;
+  return strongest;
+}
+
+static int same_forward(const smtpf_outcome *o, size_t n)
+{
+  size_t i = 0;
+  while (i < n && o[i].forward && smtpf_str_equal(o[i].profile->forward, o[0].profile->forward) &&
+         smtpf_str_equal(o[i].profile->forward_sender, o[0].profile->forward_sender))
+    i++;
+  return i == n;
+}
+
+smtpf_outcome smtpf_judge_members(const smtpf_outcome *o, size_t n)
+{
+  smtpf_outcome all = o[speaker(o, n)];
+  if (all.rule == SMTPF_RULE_FACT || all.rule == SMTPF_RULE_RESTRICTED || all.rule == SMTPF_RULE_MISSING)
+    return all;
+  all.definite = (uint8_t)common_act(o, n);
+  if (all.rule != SMTPF_RULE_ELECTIVE)
+    all.act = all.definite;
+  all.forward = (uint8_t)same_forward(o, n);
+  for (size_t i = 0; i < n; i++) {
+    all.refusable &= o[i].refusable;
+    all.unknown |= o[i].unknown;
+    all.spent |= o[i].spent;
+  }
+  return all;
 }

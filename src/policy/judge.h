@@ -1,29 +1,45 @@
 /* SPDX-License-Identifier: MIT
  *
- * judge: what one profile makes of the evidence.
+ * judge: what one recipient's wishes make of the evidence.
  *
  *   in this order, the first that holds decides
- *   1  a fact that refuses by itself (HIT with REFUSE)                   -> reject, its reply
- *   2  own client, nothing missing                                       -> accept
- *   3  not an own client, and score >= reject                            -> reject
- *   4  an answer without which the mail cannot be taken (UNKNOWN, DEFER) -> defer, its reply
- *   5  score >= quarantine                                               -> quarantine
- *   6  score >= tag                                                      -> tag
- *   7                                                                    -> accept
+ *   1  a fact that may refuse mail of this origin                        -> reject, its reply
+ *   2  restricted: `only_from` keeps this client out                     -> reject
+ *   3  an answer without which the mail cannot be taken (UNKNOWN, DEFER) -> defer, its reply
+ *   4  own client                                                        -> accept
+ *   5  personal allow entry                                              -> accept
+ *   6  personal deny entry, and the origin may be refused                -> reject
+ *   7  score >= discard, the recipient's consent                         -> discard, unless 8 holds and asks for more
+ *   8  refusable score >= reject, and the origin may be refused          -> reject
+ *   9  an elective deferral (ELECTIVE) and budget left                   -> defer, its reply
+ *  10  what 9 would put off came from an UNKNOWN, budget spent           -> quarantine, or tag where that is off
+ *  11  score >= quarantine, or a deny or reject that is not legal        -> quarantine (11 is left out where the
+ *                                                                           profile's quarantine is off)
+ *  12  score >= tag, or what 11 would have taken                         -> tag
+ *  13                                                                    -> accept
  *
- * The score is the sum over hits and clears. Unknowns add nothing: alone they never refuse (promise L4).
- * For own clients (authenticated, own networks) a fact refuses only when it says so (OWN_TOO).
+ * 7 and 8: the greater of the two thresholds that are reached decides; reject when they are equal.
+ * The score is the sum over hits and clears, each by the weight its check has for this recipient (a weight of 0
+ * silences the check). The refusable score leaves out what speaks against the mail and may not refuse it: positive
+ * scores of lists without `reject_lists`, of content without `reject_content`. Unknowns add nothing: alone they never
+ * refuse (promise L4). A greylist's deferral counts only with `greylist`, and only from strangers. A budget that is
+ * unreadable counts as spent (promise L7).
+ *
+ * A copy that is taken is forwarded as its profile says: `forward-nonspam` only when it is accepted unmarked and no
+ * list and no scanner left its answer out, and never when line 10 decided.
  */
 #ifndef SMTPF_POLICY_JUDGE_H
 #define SMTPF_POLICY_JUDGE_H
 
 #include "evidence.h"
+#include "origin.h"
 #include "profile.h"
 
 enum smtpf_act {
   SMTPF_ACT_ACCEPT = 1,
   SMTPF_ACT_TAG,
   SMTPF_ACT_QUARANTINE,
+  SMTPF_ACT_DISCARD,
   SMTPF_ACT_DEFER,
   SMTPF_ACT_REJECT,
 };
@@ -31,26 +47,77 @@ enum smtpf_act {
 /* Which line of the table decided. */
 enum smtpf_rule {
   SMTPF_RULE_FACT = 1,
-  SMTPF_RULE_OWN = 2,
-  SMTPF_RULE_REJECT = 3,
-  SMTPF_RULE_MISSING = 4,
-  SMTPF_RULE_QUARANTINE = 5,
-  SMTPF_RULE_TAG = 6,
-  SMTPF_RULE_ACCEPT = 7,
+  SMTPF_RULE_RESTRICTED,
+  SMTPF_RULE_MISSING,
+  SMTPF_RULE_OWN,
+  SMTPF_RULE_ALLOW,
+  SMTPF_RULE_DENY, /* also 11, 12: a deny that is not legal */
+  SMTPF_RULE_DISCARD,
+  SMTPF_RULE_REJECT,
+  SMTPF_RULE_ELECTIVE,
+  SMTPF_RULE_SPENT,
+  SMTPF_RULE_QUARANTINE,
+  SMTPF_RULE_TAG,
+  SMTPF_RULE_ACCEPT,
 };
 
+/* Whether sender and recipient may be put off once more (budget.h). */
+enum smtpf_budget_state { SMTPF_BUDGET_LEFT = 0, SMTPF_BUDGET_SPENT, SMTPF_BUDGET_UNREADABLE };
+
+/* One will: a recipient's, or that of one member behind it. */
+typedef struct smtpf_will {
+  const smtpf_profile *profile;
+  uint8_t origin;     /* smtpf_origin */
+  uint8_t restricted; /* smtpf_origin_restricted() */
+  uint8_t entry;      /* smtpf_entry_kind */
+  uint8_t budget;     /* smtpf_budget_state */
+} smtpf_will;
+
 typedef struct smtpf_outcome {
-  int act;                     /* smtpf_act */
-  int rule;                    /* smtpf_rule */
+  uint8_t act;                 /* smtpf_act */
+  uint8_t rule;                /* smtpf_rule */
+  uint8_t definite;            /* DEFER by ELECTIVE: the act without it, as when the budget is spent; else `act` */
+  uint8_t forward;             /* the copy goes to profile->forward; for DEFER: the definite one would */
+  uint8_t refusable;           /* the origin may be refused: reject is a legal act for this copy */
+  uint8_t unknown;             /* something could not be found out */
+  uint8_t spent;               /* `definite` is by line 10 */
   int32_t score;               /* thousandths */
   int32_t threshold;           /* the profile's, where a score decided */
   const smtpf_evidence *cause; /* the finding that decided, or weighed most; NULL when there is none */
   const smtpf_profile *profile;
 } smtpf_outcome;
 
-smtpf_outcome smtpf_judge(const smtpf_profile *profile, int own, smtpf_view view);
+/* What a view holds for one will: all that the table looks at. */
+typedef struct smtpf_summary {
+  int64_t score, refusable; /* sums, not yet clipped */
+  int64_t heaviest;         /* score of `top` */
+  const smtpf_evidence *fact, *missing, *elective, *top;
+  uint8_t elective_unknown; /* the elective deferral came from an UNKNOWN */
+  uint8_t unknown;          /* some finding is unknown */
+  uint8_t unscanned;        /* a list's or a scanner's finding is */
+} smtpf_summary;
 
-/* The sum over hits and clears, saturating below SMTPF_SCORE_OFF, which is a threshold nothing reaches. */
-int32_t smtpf_judge_score(smtpf_view view);
+smtpf_summary smtpf_judge_summary(const smtpf_will *will, smtpf_view view);
+smtpf_outcome smtpf_judge_by(const smtpf_will *will, const smtpf_summary *summary);
+
+/* Both. */
+smtpf_outcome smtpf_judge(const smtpf_will *will, smtpf_view view);
+
+/*
+ * The wills of several members behind one recipient, as one: there is one copy and one reply.
+ *
+ *   some reject by fact or restriction          -> reject: whom a member keeps out does not come in through an alias
+ *   some defer                                  -> defer; electively only when all deferring ones do
+ *   all reject, or discard and may be refused   -> reject
+ *   all discard                                 -> discard
+ *   some accept or tag                          -> accept when all do, else tag: nothing is kept from who wants it
+ *   else                                        -> quarantine
+ *
+ * A forward holds only when all members forward to the same address.
+ */
+smtpf_outcome smtpf_judge_members(const smtpf_outcome *outcomes, size_t n);
+
+/* A sum as a score, saturating below SMTPF_SCORE_OFF, which is a threshold nothing reaches. */
+int32_t smtpf_judge_clip(int64_t sum);
 
 #endif

@@ -2,16 +2,31 @@
  *
  * ledger: outcomes of all recipients and what the host can do -> one disposition each and the reply.
  *
- * At end of message, where one reply must serve all:
+ * The join: one reply must serve all, at end of message. The first line that holds:
  *
- *   some outcome is defer            -> 4xx, everyone is deferred: nobody can be lost by waiting
- *   all outcomes are reject          -> 5xx, everyone is rejected
- *   some reject, others do not       -> 2xx; a reject becomes the strongest act that loses nothing:
- *                                       quarantine of that copy, else tag; named as overridden
- *   quarantine that the host cannot  -> tag, named as overridden
+ *   J1  some defer, not electively                    -> 4xx, all deferred: nobody is lost by waiting
+ *   J2  some defer electively, budget left for all    -> 4xx, all deferred
+ *       (budget spent or unreadable for one: every elective deferral becomes its definite act, and the join goes on)
+ *   J3  all reject                                    -> 5xx, all rejected
+ *   J4  all reject or discard, the discarding ones    -> 5xx, all rejected: a refusal tells the sender, a discard
+ *       from an origin that may be refused               tells nobody; the discarding ones are overridden
+ *   J5  else                                          -> 2xx, and for each copy:
+ *       accept      delivered; with a mark it did not ask for when J5 tags another and headers do not vary: overridden
+ *       tag         tagged; delivered where the host cannot edit: overridden
+ *       quarantine  quarantined; where the host cannot quarantine this copy alone and others are taken: as tag,
+ * overridden discard     discarded; where the host cannot drop this copy alone and others are taken: as quarantine,
+ * overridden reject      as quarantine: overridden forward     forwarded; where another envelope sender is needed, the
+ * host cannot vary it and not all have the same: kept in the mailbox (`forward-nonspam`) or forwarded with the original
+ * sender; overridden
  *
- * With a reply for each recipient (LMTP, PRDR) each outcome stands alone. Nothing here discards (promise
- * L3). Dispositions are provisional until commit (promise L1).
+ * With a reply for each recipient (LMTP, PRDR) every outcome stands alone, and a copy that is refused or discarded is
+ * just not delivered; J5's lines hold for what is taken. A final reply covers all: all refused and some deferred ->
+ * 4xx, all rejected -> 5xx, else 2xx. An elective deferral whose budget is spent or unreadable becomes its definite
+ * act.
+ *
+ * Where the budget is unreadable an elective deferral is treated as where it is spent (promise L7). Dispositions are
+ * provisional until commit (promise L1). Quarantine of the whole message (QUARANTINE) serves when all copies that are
+ * taken and not discarded go there.
  */
 #ifndef SMTPF_POLICY_LEDGER_H
 #define SMTPF_POLICY_LEDGER_H
@@ -21,10 +36,15 @@
 /* One recipient's entry. */
 typedef struct smtpf_entry {
   smtpf_outcome outcome;
+  uint8_t budget;      /* smtpf_budget_state */
+  uint8_t known;       /* taken before (lost acknowledgement): settled, no part in the join */
+  uint8_t wish;        /* smtpf_disposition the outcome asks for */
   uint8_t disposition; /* smtpf_disposition; 0 while open */
   uint8_t final;       /* can no longer change */
   uint8_t overridden;  /* the outcome could not be kept */
   uint8_t dsn;         /* smtpf_dsn */
+  uint8_t forward;     /* the copy goes to the profile's forward address */
+  uint8_t sender;      /* with the profile's forward_sender */
 } smtpf_entry;
 
 /* A reply, as smtpf_act: ACCEPT, DEFER or REJECT; `cause` is the index of the entry that gives its words. */
@@ -33,7 +53,7 @@ typedef struct smtpf_decision {
   size_t cause;
 } smtpf_decision;
 
-/* Sets every entry's disposition and DSN permission. `capabilities` are smtpf_capability bits. */
+/* Sets every entry's disposition, route and DSN permission. `capabilities` are smtpf_capability bits. */
 smtpf_decision smtpf_ledger_decide(smtpf_entry *const *entries, size_t n, unsigned capabilities, int null_sender);
 
 /* Closes one open entry by what the host reports (smtpf_commit_result). */

@@ -28,6 +28,9 @@ typedef struct smtpf_party {
   size_t n;
 } smtpf_party;
 
+/* The recipient's outcome, by all its wills. */
+smtpf_outcome smtpf_party_outcome(const smtpf_party *party);
+
 /* 1 when the acts of two outcomes can be done to one message by a host with these capabilities. */
 int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned capabilities);
 

@@ -486,7 +486,9 @@ smtpf_session *world_greeted(world *w, unsigned capabilities)
 smtpf_session *world_taken(world *w, unsigned capabilities, const char *message)
 {
   smtpf_session *s = world_greeted(w, capabilities);
-  ck_assert_int_eq(world_mail(s, "<from@client.example>"), SMTPF_OK);
+  const int each = (capabilities & SMTPF_CAN_REPLY_PER_RCPT) != 0; /* in SMTP: who asks for it */
+  ck_assert_int_eq(smtpf_session_mail(s, SMTPF_LIT("<from@client.example>"), each ? SMTPF_LIT("PRDR") : SMTPF_LIT("")),
+                   SMTPF_OK);
   ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_OK);
   EXPECT_CODE(s, 250);
   ck_assert_int_eq(world_rcpt(s, "<b@x.example>"), SMTPF_OK);

@@ -8,9 +8,18 @@
 #include "policy/judge.h"
 #include "test_policy.h"
 
-static const smtpf_profile usual = {.name = {"default", 7}, .reject = 10000, .quarantine = 7000, .tag = 5000};
-static const smtpf_profile never = {
-    .name = {"never", 5}, .reject = SMTPF_SCORE_OFF, .quarantine = SMTPF_SCORE_OFF, .tag = SMTPF_SCORE_OFF};
+static const smtpf_profile usual = {.name = {"default", 7},
+                                    .reject = 10000,
+                                    .quarantine = 7000,
+                                    .tag = 5000,
+                                    .discard = SMTPF_SCORE_OFF,
+                                    .reject_lists = 1,
+                                    .reject_content = 1};
+static const smtpf_profile never = {.name = {"never", 5},
+                                    .reject = SMTPF_SCORE_OFF,
+                                    .quarantine = SMTPF_SCORE_OFF,
+                                    .tag = SMTPF_SCORE_OFF,
+                                    .discard = SMTPF_SCORE_OFF};
 
 static smtpf_evidence hit(int32_t score)
 {
@@ -39,7 +48,8 @@ static smtpf_outcome judge(const smtpf_profile *p, int own, const smtpf_evidence
   const smtpf_evidence *v[8];
   for (size_t i = 0; i < n; i++)
     v[i] = &list[i];
-  return smtpf_judge(p, own, (smtpf_view){v, n});
+  const smtpf_will will = {.profile = p, .origin = own ? SMTPF_ORIGIN_OWN : SMTPF_ORIGIN_STRANGER};
+  return smtpf_judge(&will, (smtpf_view){v, n});
 }
 
 static void expect(smtpf_outcome o, int act, int rule)
@@ -66,7 +76,7 @@ END_TEST
 START_TEST(the_order_of_the_lines)
 {
   const smtpf_evidence missing = unknown(SMTPF_FINDING_DEFER);
-  expect(judge(&usual, 0, (smtpf_evidence[]){missing, hit(10000)}, 2), SMTPF_ACT_REJECT, SMTPF_RULE_REJECT);
+  expect(judge(&usual, 0, (smtpf_evidence[]){missing, hit(10000)}, 2), SMTPF_ACT_DEFER, SMTPF_RULE_MISSING);
   expect(judge(&usual, 0, (smtpf_evidence[]){missing, hit(9999)}, 2), SMTPF_ACT_DEFER, SMTPF_RULE_MISSING);
   expect(judge(&usual, 0, (smtpf_evidence[]){missing, fact(0), hit(10000)}, 3), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
   /* Own clients: facts only when they say so, scores never, what is missing still defers. */

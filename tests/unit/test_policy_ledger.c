@@ -28,10 +28,15 @@ typedef struct table {
       ck_abort_msg("does not hold: %s", #what);                                                                        \
   } while (0)
 
+static const smtpf_profile profile = {.name = {"default", 7}};
+static const uint8_t acts[] = {SMTPF_ACT_ACCEPT, SMTPF_ACT_TAG, SMTPF_ACT_QUARANTINE, SMTPF_ACT_DEFER,
+                               SMTPF_ACT_REJECT};
+
 static void outcome(smtpf_entry *e, int act)
 {
-  static const int32_t scores[] = {0, 0, 6000, 8000, 0, 12000};
-  *e = (smtpf_entry){.outcome = {.act = act, .score = scores[act]}};
+  static const int32_t scores[] = {0, 0, 6000, 8000, 0, 0, 12000};
+  *e = (smtpf_entry){
+      .outcome = {.act = (uint8_t)act, .definite = (uint8_t)act, .score = scores[act], .profile = &profile}};
 }
 
 static size_t count(const table *t, int disposition)
@@ -120,7 +125,8 @@ static void no_refusal_from_an_error(const table *t)
 /* L6: whose wish was not kept is named; what the host cannot do is not asked of it. */
 static void overridden_are_named(const table *t)
 {
-  static const int kept[] = {0, SMTPF_DELIVERED, SMTPF_TAGGED, SMTPF_QUARANTINED, SMTPF_DEFERRED, SMTPF_REJECTED};
+  static const int kept[] = {
+      0, SMTPF_DELIVERED, SMTPF_TAGGED, SMTPF_QUARANTINED, SMTPF_DISCARDED, SMTPF_DEFERRED, SMTPF_REJECTED};
   const int can_tag = can(t, SMTPF_CAN_EDIT) || can(t, SMTPF_CAN_EDIT_PER_RCPT);
   const int mark_on_all = count(t, SMTPF_TAGGED) && !can(t, SMTPF_CAN_EDIT_PER_RCPT);
   size_t taken = 0;
@@ -204,7 +210,7 @@ START_TEST(enumerate)
         for (int null_sender = 0; null_sender < 2; null_sender++, cases++) {
           table t = {.n = n, .caps = caps, .null_sender = null_sender};
           for (size_t i = 0, rest = code; i < n; i++, rest /= 5) {
-            t.wish[i] = (int)(rest % 5) + SMTPF_ACT_ACCEPT;
+            t.wish[i] = acts[rest % 5];
             outcome(&t.e[i], t.wish[i]);
             t.v[i] = &t.e[i];
           }
@@ -219,7 +225,8 @@ END_TEST
 
 START_TEST(a_score_short_of_a_mark_takes_the_body_out_of_the_report)
 {
-  smtpf_entry e = {.outcome = {.act = SMTPF_ACT_ACCEPT, .score = 1}}, *v = &e;
+  smtpf_entry e = {.outcome = {.act = SMTPF_ACT_ACCEPT, .definite = SMTPF_ACT_ACCEPT, .score = 1, .profile = &profile}},
+              *v = &e;
   (void)smtpf_ledger_decide(&v, 1, SMTPF_CAN_REPORT_COMMIT, 0);
   HOLDS(e.dsn == SMTPF_DSN_HEADERS_ONLY);
   e.outcome.score = -5;

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "will.h"
+
+#include "base/str.h"
+
+/* ---- the client ----------------------------------------------------------------------------------------------------
+ */
+
+static int is_open_relay(smtpf_view view)
+{
+  for (size_t i = 0; i < view.n; i++)
+    if (view.v[i]->kind == SMTPF_HIT && (view.v[i]->flags & SMTPF_FINDING_OPEN_RELAY))
+      return 1;
+  return 0;
+}
+
+static smtpf_standing standing_of(const smtpf_session *s, smtpf_view view)
+{
+  const smtpf_engine *e = s->engine;
+  const smtpf_str checked = smtpf_session_fact(s, "iprev.name");
+  return (smtpf_standing){
+      .scopes = smtpf_engine_scopes(e, &s->client, s->identity.n > 0, s->identity, checked.n ? checked : s->rdns),
+      .backup_mx = e->backup_mx,
+      .forwarders = e->forwarders,
+      .own = s->own,
+      .open_relay = is_open_relay(view),
+  };
+}
+
+smtpf_outcome smtpf_will_before_rcpt(smtpf_session *s, smtpf_view view)
+{
+  const smtpf_standing client = standing_of(s, view);
+  const smtpf_will will = {.profile = s->engine->site,
+                           .origin = (uint8_t)smtpf_origin_of(&client, s->engine->site),
+                           .budget = SMTPF_BUDGET_UNREADABLE};
+  return smtpf_judge(&will, view);
+}
+
+/* ---- a recipient ---------------------------------------------------------------------------------------------------
+ */
+
+static const smtpf_profile *profile_at(const smtpf_rcpt *rcpt, size_t i)
+{
+  return rcpt->n_members ? rcpt->members[i] : rcpt->profile;
+}
+
+/* `only_from` is judged on what was written and on what is behind it. */
+static smtpf_will will_of(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t i, const smtpf_standing *client)
+{
+  const smtpf_profile *p = profile_at(rcpt, i);
+  const int null_sender = s->sender.form == SMTPF_PATH_NULL;
+  return (smtpf_will){
+      .profile = p,
+      .origin = (uint8_t)smtpf_origin_of(client, p),
+      .restricted = (uint8_t)(smtpf_origin_restricted(client, p, null_sender) ||
+                              smtpf_origin_restricted(client, rcpt->profile, null_sender)),
+      .entry = (uint8_t)smtpf_engine_entry(p, &s->sender, &s->client),
+      .budget = rcpt->entry.budget,
+  };
+}
+
+static int make_room(smtpf_session *s, smtpf_rcpt *rcpt, size_t n)
+{
+  if (rcpt->n_wills == n)
+    return SMTPF_OK;
+  rcpt->wills = smtpf_arena_alloc(&s->transaction, n * sizeof *rcpt->wills);
+  rcpt->summaries = smtpf_arena_alloc(&s->transaction, n * sizeof *rcpt->summaries);
+  if (!rcpt->wills || !rcpt->summaries)
+    return SMTPF_ENOMEM;
+  rcpt->n_wills = n;
+  return SMTPF_OK;
+}
+
+int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out)
+{
+  const size_t n = rcpt->n_members ? rcpt->n_members : 1;
+  smtpf_view view;
+  int r = smtpf_session_look(s, rcpt, 0, &view);
+  if (r == SMTPF_OK)
+    r = make_room(s, rcpt, n);
+  if (r != SMTPF_OK)
+    return r;
+  const smtpf_standing client = standing_of(s, view);
+  for (size_t i = 0; i < n; i++) {
+    rcpt->wills[i] = will_of(s, rcpt, i, &client);
+    rcpt->summaries[i] = smtpf_judge_summary(&rcpt->wills[i], view);
+  }
+  *out = (smtpf_party){rcpt->wills, rcpt->summaries, n};
+  return SMTPF_OK;
+}
+
+int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt)
+{
+  smtpf_party party;
+  int r = smtpf_will_party(s, rcpt, &party);
+  if (r != SMTPF_OK)
+    return r;
+  rcpt->entry.outcome = smtpf_party_outcome(&party);
+  rcpt->origin = party.wills[0].origin;
+  return r;
+}
+
+int smtpf_will_settled(const smtpf_session *s)
+{
+  return !(s->engine->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM));
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * will: the session's knowledge as the policy room wants it: who the client is to a recipient, the wills behind a
+ * recipient, and what is in view of them.
+ */
+#ifndef SMTPF_CORE_WILL_H
+#define SMTPF_CORE_WILL_H
+
+#include "session.h"
+
+/* Judges by the site's profile, before there is a recipient: of its wishes only scores and facts count. */
+smtpf_outcome smtpf_will_before_rcpt(smtpf_session *s, smtpf_view view);
+
+/* One recipient as a party: its wills, renewed by what is known now, each with what is in view of it; what is in view
+ * stays the session's view. SMTPF_OK or SMTPF_ENOMEM. */
+int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out);
+
+/* The recipient's outcome by what is known now, into its entry. SMTPF_OK or SMTPF_ENOMEM. */
+int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt);
+
+/* 1 when nothing more can be found about the message: no check waits for its content. */
+int smtpf_will_settled(const smtpf_session *s);
+
+#endif
