@@ -12,6 +12,8 @@ TCase *session_cases(void);
 TCase *message_cases(void);
 TCase *option_cases(void);
 TCase *engine_cases(void);
+TCase *profile_cases(void);
+TCase *scope_cases(void);
 TCase *op_cases(void);
 TCase *epoll_cases(void);
 TCase *stage_cases(void);
