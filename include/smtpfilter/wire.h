@@ -20,6 +20,13 @@
  * the session (smtpf_smtpd_apply() returns SMTPF_OK), and smtpf_smtpd_answer() writes the chunk's reply, a refused
  * BDAT's being the refusal it was given; the verdict is not read. Chunks that go on with a message give no COMMAND.
  *
+ * Replies for each recipient. LMTP (RFC 2033): after the end of data, also where the last chunk was not wanted, as many
+ * replies as recipients were accepted, in the order of their RCPTs. SMTP with SMTPF_EXT_PRDR announced and `PRDR` in
+ * MAIL: 353, the same replies, and a final one, written in one go; a copy is ours where its own reply and the final one are 2xx. One
+ * plain reply stands for all of it where the message broke the protocol, where the server closes (421) and where the
+ * host answers by smtpf_smtpd_reply(); clients take that as if it had been said to everyone. What a client makes of
+ * such replies is in smtpf_transfer, below.
+ *
  * Only CRLF "." CRLF ends DATA. A bare CR, a bare LF or a NUL never reaches an event: by option they refuse the
  * message (default) or, for line ends, are normalised to CRLF.
  */
@@ -35,7 +42,7 @@ extern "C" {
 typedef struct smtpf_smtpd smtpf_smtpd; /**< the server's side of one SMTP connection (RFC 5321) */
 typedef struct smtpf_smtpc smtpf_smtpc; /**< the client's side of one SMTP connection */
 
-/** Extensions (RFC 1870, 2920, 3030, 3461, 6152, 6531, 2034, 3207, 4954), as bits. */
+/** Extensions (RFC 1870, 2920, 3030, 3461, 6152, 6531, 2034, 3207, 4954, draft-hall-prdr-00), as bits. */
 enum smtpf_extension {
   SMTPF_EXT_PIPELINING = 1 << 0,
   SMTPF_EXT_SIZE = 1 << 1,
@@ -60,7 +67,7 @@ typedef struct smtpf_smtpd_options {
   smtpf_str hostname;     /**< for banner and EHLO; must outlive the codec */
   smtpf_str banner;       /**< text after the host name; empty for `ESMTP`; must outlive the codec */
   smtpf_str auth;         /**< mechanisms for the AUTH line, e.g. `PLAIN LOGIN`; must outlive the codec */
-  unsigned extensions;    /**< smtpf_extension bits to announce */
+  unsigned extensions;    /**< smtpf_extension bits to announce; PRDR is left out under LMTP, which needs none */
   int protocol;           /**< smtpf_protocol; 0 for SMTP */
   int line_ends;          /**< smtpf_line_ends; 0 for refuse */
   uint32_t line_max;      /**< longest command line with CRLF; 0 for 2048, else at least 512 (RFC 5321 4.5.3.1.4) */
@@ -155,20 +162,23 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_smtpd_next(smtpf_smtpd *c, const char **in,
 SMTPF_API int smtpf_smtpd_apply(smtpf_smtpd *c, smtpf_session *s, smtpf_smtpd_event *ev);
 
 /**
- * Writes the reply for a verdict (EHLO's list of extensions, the LMTP replies after a message, multi-line text)
- * and lets the codec go on.
+ * Writes the reply for a verdict (EHLO's list of extensions, the replies for each recipient after a message,
+ * multi-line text) and lets the codec go on.
  * @param c    the codec
  * @param v    the verdict of the event that waits for an answer; at first, of CONNECT: the banner
- * @param out  room for the reply; SMTPF_REPLY_MAX is always enough except after an LMTP message
+ * @param out  room for the reply; SMTPF_REPLY_MAX is always enough, except after a message: with LMTP that for each
+ *             accepted recipient, with PRDR for each and two more
  * @param cap  its size
  * @return bytes written, 0 when the reply comes later (BDAT), SMTPF_ELIMIT (`cap` too small, nothing changed),
- *         SMTPF_EINVAL (no verdict) or SMTPF_ESTATE (no answer is due, or an accepting verdict at end of
- *         message has recipients that are not committed: it must not be told yet). Since 0.1.
+ *         SMTPF_EINVAL (no verdict; or, where each recipient has a reply, a verdict that takes a message and has
+ *         other recipients than were accepted here) or SMTPF_ESTATE (no answer is due, or at end of message a
+ *         recipient would be told 2xx who is not committed: it must not be told yet). Since 0.1.
  */
 SMTPF_API int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t cap);
 
 /**
- * The same for an answer of the host's own, e.g. the next hop's.
+ * The same for an answer of the host's own, e.g. the next hop's. After a message it is for all recipients: with LMTP
+ * it is written for each, with PRDR once.
  * @param c         the codec
  * @param code      200-599
  * @param enhanced  empty for none; left out where not announced or not fitting the code's class
@@ -177,7 +187,7 @@ SMTPF_API int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *o
  */
 SMTPF_API int smtpf_smtpd_reply(smtpf_smtpd *c, int code, smtpf_str enhanced, smtpf_str text, char *out, size_t cap);
 
-/** Room that any reply of ours fits into (LMTP end of message: this for each recipient). */
+/** Room that any one reply of ours fits into; see smtpf_smtpd_answer() for the replies after a message. */
 #define SMTPF_REPLY_MAX 4096
 
 /** Tells the codec that TLS is up: HELO is forgotten, STARTTLS no longer announced, input that is buffered is dropped.

@@ -65,6 +65,9 @@ int smtpf_verb_is_last(int verb);
  */
 void smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a);
 
+/* 1 when PRDR is among parameters that have passed. */
+int smtpf_params_prdr(smtpf_str rest);
+
 /* A word of up to eight bytes as a number, without regard to ASCII case; 0 for a longer one. Only letters and digits
  * are told apart for certain, from each other and from all printable bytes. */
 static inline uint64_t smtpf_word(smtpf_str s)

@@ -86,6 +86,8 @@ static int is_orcpt(smtpf_str v)
 
 /* ---- the parameters ----------------------------------------------------------------------------- */
 
+#define WORD_PRDR SMTPF_WORD('P', 'R', 'D', 'R', 0, 0, 0, 0)
+
 static const struct param {
   uint64_t word;
   uint8_t verb;
@@ -100,7 +102,7 @@ static const struct param {
     {SMTPF_WORD('R', 'E', 'T', 0, 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_DSN, is_ret},
     {SMTPF_WORD('E', 'N', 'V', 'I', 'D', 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_DSN, is_envid},
     {SMTPF_WORD('A', 'U', 'T', 'H', 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_AUTH, is_auth},
-    {SMTPF_WORD('P', 'R', 'D', 'R', 0, 0, 0, 0), SMTPF_VERB_MAIL, SMTPF_EXT_PRDR, is_empty},
+    {WORD_PRDR, SMTPF_VERB_MAIL, SMTPF_EXT_PRDR, is_empty},
 };
 
 enum { N_PARAMS = sizeof params / sizeof params[0] };
@@ -157,4 +159,13 @@ void smtpf_params_check(smtpf_smtpd_event *ev, const smtpf_announced *a)
   }
   if (fault)
     smtpf_event_violate(ev, code, code == 552 ? SMTPF_LIT("5.3.4") : SMTPF_LIT("5.5.4"), smtpf_str_of(fault));
+}
+
+int smtpf_params_prdr(smtpf_str rest)
+{
+  smtpf_str key, value;
+  while (rest.n && smtpf_param_next(&rest, &key, &value) == SMTPF_OK)
+    if (smtpf_word(key) == WORD_PRDR)
+      return 1;
+  return 0;
 }

@@ -45,6 +45,8 @@ int smtpf_smtpd_new(smtpf_smtpd **out, const smtpf_smtpd_options *options, const
   c->scan.normalise = o.line_ends == SMTPF_LINE_ENDS_NORMALISE;
   c->extensions = (uint16_t)o.extensions;
   c->lmtp = o.protocol == SMTPF_LMTP;
+  if (c->lmtp) /* replies for each recipient by itself */
+    c->extensions &= (uint16_t)~SMTPF_EXT_PRDR;
   c->due = SMTPF_DUE_BANNER;
   c->alone = 1;
   *out = c;
@@ -69,6 +71,7 @@ void smtpf_smtpd_forget(smtpf_smtpd *c)
 {
   c->bdat = SMTPF_BDAT_NONE;
   c->recipients = 0;
+  c->prdr = 0;
 }
 
 void smtpf_smtpd_tls(smtpf_smtpd *c)
@@ -94,6 +97,7 @@ static int leave(smtpf_smtpd *c, smtpf_smtpd_event *ev, int due, int alone, size
 {
   ev->pipelined = c->early;
   c->due = (uint8_t)due;
+  c->each = due == SMTPF_DUE_MESSAGE;
   c->alone = alone != 0;
   c->early = alone && more;
   c->fatal = ev->fatal != 0;
@@ -201,6 +205,7 @@ static int take_command(smtpf_smtpd *c, smtpf_str whole, const char **in, size_t
   if ((ev->verb == SMTPF_VERB_MAIL || ev->verb == SMTPF_VERB_RCPT) && ev->arg.p[0] != '<' &&
       add_brackets(c, whole, ev) != SMTPF_OK)
     return SMTPF_ENOMEM;
+  c->prdr_asked = ev->verb == SMTPF_VERB_MAIL && smtpf_params_prdr(ev->params);
   leave(c, ev, SMTPF_DUE_COMMAND, smtpf_verb_is_last(ev->verb) || !smtpf_smtpd_pipelining(c), *n);
   if (ev->verb == SMTPF_VERB_STARTTLS) { /* what follows was sent by who knows whom */
     *in += *n;
@@ -343,6 +348,7 @@ static int next_chunk(smtpf_smtpd *c, const char **in, size_t *n, smtpf_smtpd_ev
   return end(c, ev, c->chunk_last, *n);
 }
 
+/* The answer to BDAT LAST is one for each recipient under LMTP also where its chunk was not wanted. */
 static int next_swallow(smtpf_smtpd *c, const char **in, size_t *n, smtpf_smtpd_event *ev)
 {
   size_t used = *n < c->chunk ? *n : (size_t)c->chunk;
@@ -354,10 +360,13 @@ static int next_swallow(smtpf_smtpd *c, const char **in, size_t *n, smtpf_smtpd_
   c->state = SMTPF_READ_COMMAND;
   if (c->refusal) {
     ev->kind = SMTPF_SMTPD_END;
-    return leave(c, ev, SMTPF_DUE_CHUNK, !smtpf_smtpd_pipelining(c), *n);
+    leave(c, ev, SMTPF_DUE_CHUNK, !smtpf_smtpd_pipelining(c), *n);
+  } else {
+    smtpf_event_violate(ev, 503, SMTPF_LIT("5.5.1"), SMTPF_LIT("message was refused: send RSET"));
+    violated(c, ev, *n);
   }
-  smtpf_event_violate(ev, 503, SMTPF_LIT("5.5.1"), SMTPF_LIT("message was refused: send RSET"));
-  return violated(c, ev, *n);
+  c->each = c->chunk_last;
+  return SMTPF_OK;
 }
 
 static int drop_all(const char **in, size_t *n)

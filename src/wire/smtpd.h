@@ -4,12 +4,16 @@
  *
  *   state       reads                               goes to
  *   COMMAND     a command line                      by the answer: DATA (354 to DATA), CHUNK (2xx, 3xx to BDAT),
- * SWALLOW (any other to BDAT), AUTH (334 to AUTH), TLS (220 to STARTTLS), CLOSED (QUIT, 421, fatal), else COMMAND SKIP
- * and drops, to the next CRLF         COMMAND, by a violation: line too long AUTH        a line of the exchange AUTH by
- * 334, COMMAND by any other answer DATA        the message to CRLF `.` CRLF        COMMAND, by END or a violation CHUNK
- * `chunk` bytes of the message        COMMAND, by END or a violation SWALLOW     and drops `chunk` bytes COMMAND, by
- * END of the chunk or a violation TLS         and drops all: plain text that      COMMAND, by smtpf_smtpd_tls() came
- * after STARTTLS is forged CLOSED      and drops all
+ *                                                   SWALLOW (any other to BDAT), AUTH (334 to AUTH), TLS (220 to
+ *                                                   STARTTLS), CLOSED (QUIT, 421, fatal), else COMMAND
+ *   SKIP        and drops, to the next CRLF         COMMAND, by a violation: line too long
+ *   AUTH        a line of the exchange              AUTH by 334, COMMAND by any other answer
+ *   DATA        the message to CRLF `.` CRLF        COMMAND, by END or a violation
+ *   CHUNK       `chunk` bytes of the message        COMMAND, by END or a violation
+ *   SWALLOW     and drops `chunk` bytes             COMMAND, by END of the chunk or a violation
+ *   TLS         and drops all: plain text that      COMMAND, by smtpf_smtpd_tls()
+ *               came after STARTTLS is forged
+ *   CLOSED      and drops all
  *
  * BDAT (RFC 3030) leaves a second state behind, between its chunks:
  *
@@ -20,6 +24,15 @@
  *   DEAD        swallowed, 503           MAIL: NONE if accepted         NONE
  *
  * A violation of any kind while OPEN leads to DEAD.
+ *
+ * Replies after the end of data, for n accepted recipients:
+ *
+ *                                    SMTP   PRDR asked by MAIL        LMTP, n > 0   LMTP, n = 0
+ *   END last, by a verdict           1      353, n, final             n             1
+ *   END last, by the host's reply    1      1                         n, all alike  1
+ *   421                              1      1                         n             1
+ *   violation in place of END last   1      1                         n             1
+ *   BDAT LAST that was swallowed     1      1                         n, all alike  1
  */
 #ifndef SMTPF_WIRE_SMTPD_H
 #define SMTPF_WIRE_SMTPD_H
@@ -64,7 +77,7 @@ struct smtpf_smtpd {
   smtpf_line line;     /* a line split across reads; after a refused BDAT its reply */
   smtpf_scan scan;
   uint32_t line_max;
-  uint32_t recipients; /* accepted ones: LMTP replies for each */
+  uint32_t recipients; /* accepted ones: LMTP and PRDR reply for each */
   uint16_t chunks;     /* of this message */
   uint16_t extensions;
   uint16_t refusal; /* code of the refused BDAT that is being swallowed, 0 for none */
@@ -78,7 +91,10 @@ struct smtpf_smtpd {
   unsigned early : 1;    /* but something did */
   unsigned fatal : 1;    /* close after the due answer */
   unsigned chunk_last : 1;
-  unsigned after_cr : 1; /* SKIP: the last byte was CR */
+  unsigned each : 1;       /* LMTP: the due answer is one for each recipient */
+  unsigned prdr_asked : 1; /* by the MAIL that waits for its answer */
+  unsigned prdr : 1;       /* in this transaction */
+  unsigned after_cr : 1;   /* SKIP: the last byte was CR */
 };
 
 enum { SMTPF_AUTH_LINE_MAX = 12288 }; /* RFC 4954 section 4 */

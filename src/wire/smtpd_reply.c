@@ -70,21 +70,56 @@ static int write_one(const smtpf_smtpd *c, int code, smtpf_str enhanced, smtpf_s
   return smtpf_reply_format(code, enhanced_or_none(c, enhanced), text, out, cap);
 }
 
-/* LMTP, after a message: one reply for each recipient, from the verdict where it has one. */
-static int write_each(const smtpf_smtpd *c, const smtpf_verdict *v, int code, smtpf_str enhanced, smtpf_str text,
-                      char *out, size_t cap)
+/* ---- a reply for each recipient ----------------------------------------------------------------- */
+
+/* The words of one reply. */
+struct words {
+  int code;
+  smtpf_str enhanced, text;
+};
+
+/* Adds a reply behind the `n` bytes that are there. The new length, or an error. */
+static int add(const smtpf_smtpd *c, const struct words *w, char *out, size_t cap, int n)
 {
-  size_t n = 0;
-  for (uint32_t i = 0; i < c->recipients; i++) {
-    smtpf_recipient_info info = {.size = sizeof info};
-    int own = v && smtpf_verdict_recipient(v, i, &info) == SMTPF_OK && info.reply_code;
-    int r = own ? write_one(c, info.reply_code, info.enhanced, info.text, out + n, cap - n)
-                : write_one(c, code, enhanced, text, out + n, cap - n);
-    if (r < 0)
-      return r;
-    n += (size_t)r;
+  int r = n < 0 ? n : write_one(c, w->code, w->enhanced, w->text, out + n, cap - (size_t)n);
+  return r < 0 ? r : r > INT32_MAX - n ? SMTPF_ELIMIT : n + r;
+}
+
+/* What the verdict says to recipient `i` alone. 1 when there is such a thing. */
+static int own_words(const smtpf_verdict *v, size_t i, struct words *w)
+{
+  smtpf_recipient_info info = {.size = sizeof info};
+  if (!v || smtpf_verdict_recipient(v, i, &info) != SMTPF_OK || !info.reply_code)
+    return 0;
+  *w = (struct words){info.reply_code, info.enhanced, info.text};
+  return 1;
+}
+
+/* Adds one for each: its own, or the message's where it has none. */
+static int add_each(const smtpf_smtpd *c, const smtpf_verdict *v, const struct words *all, char *out, size_t cap, int n)
+{
+  for (size_t i = 0; i < c->recipients && n >= 0; i++) {
+    struct words own;
+    n = add(c, own_words(v, i, &own) ? &own : all, out, cap, n);
   }
-  return n <= INT32_MAX ? (int)n : SMTPF_ELIMIT;
+  return n;
+}
+
+/* PRDR: 353, one for each, the final one. */
+static int write_block(const smtpf_smtpd *c, const smtpf_verdict *v, const struct words *all, char *out, size_t cap)
+{
+  const struct words begins = {353, {NULL, 0}, SMTPF_LIT("A reply for each recipient follows")};
+  int n = add(c, &begins, out, cap, 0);
+  n = add_each(c, v, all, out, cap, n);
+  return add(c, all, out, cap, n);
+}
+
+/* Whether the message ends by such a block: not where it broke the protocol, where we close, or where the host answers
+ * by itself. These are one reply for all. */
+static int is_block(const smtpf_smtpd *c, const smtpf_verdict *v, int code)
+{
+  return c->prdr && c->due == SMTPF_DUE_MESSAGE && c->recipients && !c->scan.bad && code != 421 && v &&
+         smtpf_verdict_stage(v) == SMTPF_EOM && smtpf_verdict_recipient_count(v) == c->recipients;
 }
 
 /* ---- BDAT: the refusal waits until the chunk has been swallowed --------------------------------- */
@@ -101,7 +136,7 @@ static void keep_refusal(smtpf_smtpd *c, int code, smtpf_str enhanced, smtpf_str
   }
 }
 
-static int write_refusal(const smtpf_smtpd *c, char *out, size_t cap)
+static int write_kept(const smtpf_smtpd *c, char *out, size_t cap)
 {
   if (!c->line.n) /* there was no memory for it */
     return smtpf_reply_format(c->refusal, (smtpf_str){NULL, 0}, SMTPF_LIT("refused"), out, cap);
@@ -109,6 +144,18 @@ static int write_refusal(const smtpf_smtpd *c, char *out, size_t cap)
     return SMTPF_ELIMIT;
   memcpy(out, c->line.p, c->line.n);
   return (int)c->line.n;
+}
+
+static int write_refusal(const smtpf_smtpd *c, size_t times, char *out, size_t cap)
+{
+  int n = 0;
+  for (size_t i = 0; i < times; i++) {
+    int r = write_kept(c, out + n, cap - (size_t)n);
+    if (r < 0 || r > INT32_MAX - n)
+      return SMTPF_ELIMIT;
+    n += r;
+  }
+  return n;
 }
 
 static int write_received(const smtpf_smtpd *c, char *out, size_t cap)
@@ -149,6 +196,7 @@ static void settle_command(smtpf_smtpd *c, int code)
   case SMTPF_VERB_RSET:
     if (ok)
       smtpf_smtpd_forget(c);
+    c->prdr = ok ? c->prdr_asked : c->prdr;
     break;
   case SMTPF_VERB_XCLIENT:
     if (code != 220)
@@ -202,12 +250,15 @@ static int give(smtpf_smtpd *c, const smtpf_verdict *v, int code, smtpf_str enha
     settle_chunk(c, code < 400);
     return 0;
   }
-  int n;
+  const struct words all = {code, enhanced, text};
+  int each = c->lmtp && c->each && c->recipients, n;
   if (c->due == SMTPF_DUE_CHUNK && c->refusal) {
-    n = write_refusal(c, out, cap);
+    n = write_refusal(c, each ? c->recipients : 1, out, cap);
     code = c->refusal;
-  } else if (c->due == SMTPF_DUE_MESSAGE && c->lmtp && c->recipients) {
-    n = write_each(c, v, code, enhanced, text, out, cap);
+  } else if (each) {
+    n = add_each(c, c->due == SMTPF_DUE_MESSAGE ? v : NULL, &all, out, cap, 0);
+  } else if (is_block(c, v, code)) {
+    n = write_block(c, v, &all, out, cap);
   } else {
     n = write_one(c, code, enhanced, text, out, cap);
   }
@@ -225,17 +276,26 @@ int smtpf_smtpd_reply(smtpf_smtpd *c, int code, smtpf_str enhanced, smtpf_str te
   return give(c, NULL, code, enhanced, text, out, cap);
 }
 
-/* Promise L1: an accepting verdict at end of message is no reply yet while the host has to commit. */
+/* Promise L1: no 2xx at end of message, to all or to one recipient, while the host has to commit that copy. */
 static int is_provisional(const smtpf_verdict *v)
 {
-  if (smtpf_verdict_stage(v) != SMTPF_EOM || smtpf_verdict_action(v) != SMTPF_ACCEPT)
+  if (smtpf_verdict_stage(v) != SMTPF_EOM)
     return 0;
+  int accepts = smtpf_verdict_action(v) == SMTPF_ACCEPT;
   for (size_t i = 0, n = smtpf_verdict_recipient_count(v); i < n; i++) {
     smtpf_recipient_info r = {.size = sizeof r};
-    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && !r.final)
+    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && !r.final && (accepts || r.reply_code / 100 == 2))
       return 1;
   }
   return 0;
+}
+
+/* A verdict that takes a message must be about the recipients who were accepted here: replies are told to them in turn.
+ */
+static int is_about_others(const smtpf_smtpd *c, const smtpf_verdict *v)
+{
+  return (c->lmtp || c->prdr) && c->due == SMTPF_DUE_MESSAGE && smtpf_verdict_code(v) / 100 == 2 &&
+         smtpf_verdict_recipient_count(v) != c->recipients;
 }
 
 int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t cap)
@@ -251,6 +311,8 @@ int smtpf_smtpd_answer(smtpf_smtpd *c, const smtpf_verdict *v, char *out, size_t
   if (!v)
     return c->due == SMTPF_DUE_CHUNK ? give(c, NULL, c->refusal, (smtpf_str){NULL, 0}, (smtpf_str){NULL, 0}, out, cap)
                                      : SMTPF_EINVAL;
+  if (is_about_others(c, v))
+    return SMTPF_EINVAL;
   if (is_provisional(v))
     return SMTPF_ESTATE;
   int closes = smtpf_verdict_closes(v);

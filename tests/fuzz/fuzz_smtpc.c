@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The client's side. What a server sends, whole and by bytes: the same replies, each of them fit to be passed on as one
- * reply. The same bytes as a message, dots stuffed in pieces: with the end added, one message that gives them back.
+ * reply; taken for replies to the end of data, no recipient is decided twice, or owned without a 2xx. The same bytes as
+ * a message, dots stuffed in pieces: with the end added, one message that gives them back.
  */
 #include <smtpfilter/wire.h>
 #include <stdlib.h>
@@ -42,12 +43,64 @@ static uint64_t look(uint64_t h, const smtpf_smtpc_reply *r)
   return mix(h, r->text.p, r->text.n);
 }
 
+/* ---- the same replies to the end of data, for as many recipients as fit ------------------------- */
+
+enum { RECIPIENTS = 5 };
+
+struct ends {
+  smtpf_transfer t[3];
+  uint16_t codes[3][RECIPIENTS];
+  int fates[3][RECIPIENTS], over[3], pleased;
+};
+
+static void begin(struct ends *e)
+{
+  *e = (struct ends){.pleased = 0};
+  for (int k = 0; k < 3; k++)
+    MUST(smtpf_transfer_begin(&e->t[k], k + 1, e->codes[k], RECIPIENTS) == SMTPF_OK);
+}
+
+static void compare(struct ends *e, int k)
+{
+  for (size_t i = 0; i < RECIPIENTS; i++) {
+    int f = smtpf_transfer_fate(&e->t[k], i);
+    MUST(e->fates[k][i] == SMTPF_FATE_OPEN || e->fates[k][i] == f);
+    MUST(f != SMTPF_FATE_OPEN || !e->over[k]);
+    MUST(f != SMTPF_FATE_TAKEN || e->pleased);
+    e->fates[k][i] = f;
+  }
+}
+
+static void tell(struct ends *e, int code)
+{
+  e->pleased |= code / 100 == 2;
+  for (int k = 0; k < 3; k++) {
+    size_t who = 0;
+    int r = smtpf_transfer_feed(&e->t[k], code, &who);
+    MUST((r == SMTPF_ESTATE) == e->over[k]);
+    MUST(r < 0 || who < RECIPIENTS || who == SMTPF_TRANSFER_ALL || (who == SMTPF_TRANSFER_NONE && code == 353));
+    e->over[k] = r != SMTPF_PENDING;
+    compare(e, k);
+  }
+}
+
+static void lose(struct ends *e)
+{
+  for (int k = 0; k < 3; k++) {
+    smtpf_transfer_lost(&e->t[k]);
+    e->over[k] = 1;
+    compare(e, k);
+  }
+}
+
 static uint64_t replies(const uint8_t *data, size_t size, size_t piece)
 {
   smtpf_smtpc *c;
   smtpf_smtpc_reply r;
   uint64_t h = UINT64_C(14695981039346656037);
   int got = SMTPF_PENDING;
+  struct ends ends;
+  begin(&ends);
   MUST(smtpf_smtpc_new(&c, 2000, NULL) == SMTPF_OK);
   for (size_t at = 0; at < size; at += piece) {
     size_t n = size - at < piece ? size - at : piece;
@@ -55,14 +108,17 @@ static uint64_t replies(const uint8_t *data, size_t size, size_t piece)
     MUST(exact);
     memcpy(exact, data + at, n);
     const char *in = exact;
-    while ((got = smtpf_smtpc_next(c, &in, &n, &r)) == SMTPF_OK)
+    while ((got = smtpf_smtpc_next(c, &in, &n, &r)) == SMTPF_OK) {
       h = look(h, &r);
+      tell(&ends, r.code);
+    }
     free(exact);
     if (got != SMTPF_PENDING)
       break;
     MUST(n == 0);
   }
   smtpf_smtpc_free(c);
+  lose(&ends);
   return mix(h, &got, sizeof got);
 }
 

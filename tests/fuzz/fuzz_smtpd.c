@@ -23,6 +23,8 @@ static smtpf_smtpd_options choose(uint8_t bits)
     o.extensions = SMTPF_EXT_CHUNKING;
   if (bits & 16)
     o.extensions |= SMTPF_EXT_XCLIENT | SMTPF_EXT_XFORWARD;
+  if (bits & 128)
+    o.extensions |= SMTPF_EXT_PRDR;
   return o;
 }
 

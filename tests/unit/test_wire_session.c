@@ -13,7 +13,10 @@ struct host {
   smtpf_driver *driver;
   smtpf_session *session;
   smtpf_smtpd *codec;
-  int commit; /* smtpf_commit_result for what was accepted */
+  int commit;       /* smtpf_commit_result for what was accepted */
+  int each[3];      /* or for each recipient, where not 0 */
+  int lmtp_session; /* the session has been told LMTP, the codec has not */
+  size_t piece;     /* the client's bytes come by so many, 0 for all at once */
   char out[16384];
   size_t n;
 };
@@ -30,13 +33,15 @@ static void answer(struct host *h)
   h->n += (size_t)n;
 }
 
-static void open_host(struct host *h, int protocol)
+/* A session that answers each recipient for itself, behind a codec of either protocol. */
+static void open_host_as(struct host *h, int protocol, int session_protocol)
 {
   smtpf_config *cfg;
   smtpf_engine *engine;
   smtpf_error err = {.size = sizeof err};
   size_t line;
-  *h = (struct host){.commit = SMTPF_COMMIT_OK};
+  *h = (struct host){.commit = SMTPF_COMMIT_OK,
+                     .lmtp_session = session_protocol == SMTPF_LMTP && protocol == SMTPF_SMTP};
   must(smtpf_zone_new(&h->zone, S(""), NULL, &line));
   must(smtpf_config_new(&cfg, NULL));
   must(smtpf_config_append(cfg, "local_domains", "example.net", &err));
@@ -48,15 +53,22 @@ static void open_host(struct host *h, int protocol)
   must(smtpf_driver_new(&h->driver, engine, &ports));
   smtpf_engine_unref(engine);
   smtpf_session_options so = {
-      .size = sizeof so, .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_REPORT_COMMIT, .protocol = protocol};
+      .size = sizeof so, .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_REPORT_COMMIT, .protocol = session_protocol};
   must(smtpf_session_new(&h->session, h->driver, &so));
   smtpf_smtpd_options o = feed_options();
   o.protocol = protocol;
+  o.extensions |= SMTPF_EXT_PRDR;
+  o.message_max = 4000;
   must(smtpf_smtpd_new(&h->codec, &o, NULL));
   smtpf_peer peer = {.size = sizeof peer, .address = S("192.0.2.1")};
   int r = smtpf_session_connect(h->session, &peer);
   must(r == SMTPF_PENDING ? smtpf_session_wait(h->session, 1000) : r);
   answer(h);
+}
+
+static void open_host(struct host *h, int protocol)
+{
+  open_host_as(h, protocol, protocol);
 }
 
 static void close_host(struct host *h)
@@ -67,21 +79,40 @@ static void close_host(struct host *h)
   smtpf_zone_free(h->zone);
 }
 
-/* As the head of wire.h says. */
-static void talk(struct host *h, const char *in)
+/* What the host made of the copies. */
+static void commit(struct host *h)
 {
-  size_t n = strlen(in);
+  for (size_t i = 0; i < 3 && h->each[i]; i++)
+    must(smtpf_session_commit(h->session, i, h->each[i]));
+  if (!h->each[0])
+    must(smtpf_session_commit(h->session, SMTPF_ALL, h->commit));
+}
+
+/* As the head of wire.h says. */
+static void listen_to(struct host *h, const char *in, size_t n)
+{
   smtpf_smtpd_event ev;
-  h->n = 0;
   while (smtpf_smtpd_next(h->codec, &in, &n, &ev) == SMTPF_OK) {
+    if (h->lmtp_session && ev.kind == SMTPF_SMTPD_COMMAND && ev.verb == SMTPF_VERB_EHLO)
+      ev.verb = SMTPF_VERB_LHLO;
     int r = smtpf_smtpd_apply(h->codec, h->session, &ev);
     must(r == SMTPF_PENDING ? smtpf_session_wait(h->session, 1000) : r);
     if (ev.kind == SMTPF_SMTPD_BODY)
       continue;
     int accepted = smtpf_verdict_action(smtpf_session_verdict(h->session)) == SMTPF_ACCEPT;
     if (ev.kind == SMTPF_SMTPD_END && ev.last && accepted)
-      must(smtpf_session_commit(h->session, SMTPF_ALL, h->commit));
+      commit(h);
     answer(h);
+  }
+}
+
+static void talk(struct host *h, const char *in)
+{
+  size_t n = strlen(in);
+  h->n = 0;
+  for (size_t at = 0, k; at < n; at += k) {
+    k = h->piece && h->piece < n - at ? h->piece : n - at;
+    listen_to(h, in + at, k);
   }
   h->out[h->n] = '\0';
 }
@@ -153,6 +184,26 @@ START_TEST(commit_decides_the_reply)
 }
 END_TEST
 
+#define MESSAGE_TEXT "From: a@c.example\r\n\r\nhi\r\n"
+
+/* The message comes, and the host has not said anything about its copies yet. */
+static void end_without_commit(struct host *h)
+{
+  const char *in = MESSAGE_TEXT ".\r\n";
+  size_t n = strlen(in);
+  smtpf_smtpd_event ev;
+  while (smtpf_smtpd_next(h->codec, &in, &n, &ev) == SMTPF_OK)
+    ck_assert_int_ge(smtpf_smtpd_apply(h->codec, h->session, &ev), 0);
+  h->n = 0;
+}
+
+/* Promise L1: nothing is said before every copy's fate is known. */
+static void expect_no_answer(struct host *h, int why)
+{
+  int r = smtpf_smtpd_answer(h->codec, smtpf_session_verdict(h->session), h->out, sizeof h->out);
+  ck_assert_int_eq(r, why);
+}
+
 START_TEST(lmtp)
 {
   struct host h;
@@ -165,21 +216,182 @@ START_TEST(lmtp)
   talk(&h, "MAIL FROM:<a@c.example>\r\nRCPT TO:<a@example.net>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n");
   EXPECT("a\nb\r\n.\r\n", "554 554");
   talk(&h, "MAIL FROM:<a@c.example>\r\nRCPT TO:<a@example.net>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n");
-  smtpf_smtpd_event ev;
-  const char *in = "From: a@c.example\r\n\r\nhi\r\n.\r\n";
-  size_t n = strlen(in);
-  while (smtpf_smtpd_next(h.codec, &in, &n, &ev) == SMTPF_OK)
-    ck_assert_int_ge(smtpf_smtpd_apply(h.codec, h.session, &ev), 0);
-  /* Promise L1: nothing is said before every copy's fate is known. */
-  ck_assert_int_eq(smtpf_smtpd_answer(h.codec, smtpf_session_verdict(h.session), h.out, sizeof h.out), SMTPF_ESTATE);
+  end_without_commit(&h);
+  expect_no_answer(&h, SMTPF_ESTATE);
   must(smtpf_session_commit(h.session, 0, SMTPF_COMMIT_REFUSED));
-  ck_assert_int_eq(smtpf_smtpd_answer(h.codec, smtpf_session_verdict(h.session), h.out, sizeof h.out), SMTPF_ESTATE);
+  expect_no_answer(&h, SMTPF_ESTATE);
   must(smtpf_session_commit(h.session, 1, SMTPF_COMMIT_OK));
   h.n = 0;
   answer(&h);
   h.out[h.n] = '\0';
   ck_assert_str_eq(codes(&h), "554 250");
   close_host(&h);
+}
+END_TEST
+
+#define BEGIN(params)                                                                                                  \
+  "MAIL FROM:<a@c.example>" params "\r\nRCPT TO:<a@example.net>\r\nRCPT TO:<x@elsewhere.example>\r\n"                  \
+  "RCPT TO:<b@example.net>\r\nRCPT TO:<c@example.net>\r\n"
+#define BEGUN "250 250 550 250 250"
+
+START_TEST(lmtp_chunks)
+{
+  struct host h;
+  open_host(&h, SMTPF_LMTP);
+  EXPECT("LHLO c.example\r\n", "250");
+  ck_assert_ptr_null(strstr(h.out, "PRDR"));
+  EXPECT(BEGIN("") "BDAT 9\r\nX: y\r\n\r\nhBDAT 1 LAST\r\ni", BEGUN " 250 250 250 250");
+  EXPECT(BEGIN(" PRDR"), "555 503 503 503 503");
+  EXPECT("MAIL FROM:<a@c.example>\r\nRCPT TO:<x@elsewhere.example>\r\nBDAT 2 LAST\r\nhi", "250 550 554");
+  EXPECT("RSET\r\nMAIL FROM:<a@c.example>\r\nDATA\r\n", "250 250 503");
+  /* each chunk has one reply, the last one of them one for each recipient, also after the message was given up */
+  EXPECT("RSET\r\n" BEGIN("") "BDAT 3\r\na\nbBDAT 1\r\ncBDAT 1 LAST\r\nd", "250 " BEGUN " 554 503 503 503 503");
+  close_host(&h);
+}
+END_TEST
+
+START_TEST(lmtp_refused_chunk)
+{
+  struct host h;
+  smtpf_smtpd_event ev;
+  open_host(&h, SMTPF_LMTP);
+  EXPECT("LHLO c.example\r\n" BEGIN(""), "250 " BEGUN);
+  const char *in = "BDAT 2 LAST\r\nhiNOOP\r\n";
+  size_t n = strlen(in);
+  must(smtpf_smtpd_next(h.codec, &in, &n, &ev));
+  ck_assert_int_eq(smtpf_smtpd_reply(h.codec, 452, S("4.3.1"), S("full"), h.out, sizeof h.out), 0);
+  must(smtpf_smtpd_next(h.codec, &in, &n, &ev));
+  for (size_t cap = 0; cap < 3 * strlen("452 4.3.1 full\r\n"); cap++)
+    ck_assert_int_eq(smtpf_smtpd_answer(h.codec, NULL, h.out, cap), SMTPF_ELIMIT);
+  h.n = 0;
+  answer(&h);
+  h.out[h.n] = '\0';
+  ck_assert_str_eq(h.out, "452 4.3.1 full\r\n452 4.3.1 full\r\n452 4.3.1 full\r\n");
+  close_host(&h);
+}
+END_TEST
+
+/* 353, one for each, and then the verdict's own. */
+static void expect_block(struct host *h, const char *in, const char *want)
+{
+  char all[64];
+  talk(h, in);
+  snprintf(all, sizeof all, "%s %d", want, smtpf_verdict_code(smtpf_session_verdict(h->session)));
+  ck_assert_str_eq(codes(h), all);
+}
+
+START_TEST(prdr)
+{
+  static const size_t pieces[] = {0, 1, 7};
+  for (size_t i = 0; i < 3; i++) {
+    struct host h;
+    open_host_as(&h, SMTPF_SMTP, SMTPF_LMTP);
+    EXPECT("EHLO c.example\r\n", "250");
+    ck_assert_ptr_nonnull(strstr(h.out, "250-PRDR\r\n"));
+    h.piece = pieces[i];
+    EXPECT(BEGIN(" prdr SIZE=100") "DATA\r\n", BEGUN " 354");
+    expect_block(&h, MESSAGE_TEXT ".\r\n", "353 250 250 250");
+    ck_assert_int_eq(memcmp(h.out, "353 A reply", 11), 0);
+    ck_assert_ptr_nonnull(strstr(h.out, "\r\n250 2."));
+    h.each[0] = SMTPF_COMMIT_REFUSED, h.each[1] = SMTPF_COMMIT_OK, h.each[2] = SMTPF_COMMIT_FAILED;
+    EXPECT(BEGIN(" PRDR") "DATA\r\n", BEGUN " 354");
+    expect_block(&h, MESSAGE_TEXT ".\r\n", "353 554 250 451");
+    expect_block(&h, BEGIN(" PRDR") "BDAT 1\r\nXBDAT 7 LAST\r\n: y\r\n\r\n", BEGUN " 250 353 554 250 451");
+    /* one more time without it: the next transaction asks anew */
+    h.each[0] = 0;
+    EXPECT(BEGIN("") "DATA\r\n", BEGUN " 354");
+    EXPECT(MESSAGE_TEXT ".\r\nQUIT\r\n", "250 221");
+    close_host(&h);
+  }
+}
+END_TEST
+
+START_TEST(prdr_is_asked_for)
+{
+  struct host h;
+  open_host(&h, SMTPF_SMTP);
+  EXPECT("EHLO c.example\r\nMAIL FROM:<a@c.example> PRDR=1\r\nMAIL FROM:<a@c.example> PRDR PRDR\r\n", "250 501 501");
+  EXPECT("MAIL FROM:<a@@c.example> PRDR\r\n" BEGIN("") "DATA\r\n", "501 " BEGUN " 354");
+  EXPECT(MESSAGE_TEXT ".\r\n", "250"); /* a MAIL that was refused asked for nothing */
+  EXPECT(BEGIN(" PRDR") "MAIL FROM:<a@c.example>\r\nRCPT TO:<a@example.net> PRDR\r\nDATA\r\n", BEGUN " 503 555 354");
+  expect_block(&h, MESSAGE_TEXT ".\r\n", "353 250 250 250"); /* nor does it take anything back */
+  EXPECT(BEGIN(" PRDR") "RSET\r\n" BEGIN("") "DATA\r\n", BEGUN " 250 " BEGUN " 354");
+  EXPECT(MESSAGE_TEXT ".\r\n", "250");
+  EXPECT(BEGIN(" PRDR") "EHLO c.example\r\n" BEGIN("") "DATA\r\n", BEGUN " 250 " BEGUN " 354");
+  EXPECT(MESSAGE_TEXT ".\r\n", "250");
+  close_host(&h);
+  smtpf_smtpd_options o = feed_options();
+  static const char in[] = GREET "MAIL FROM:<a@b.example> PRDR\r\n";
+  expect_with(&o, in, sizeof in - 1, GREETED "VIOLATION 555 5.5.4\n< 555 5.5.4 parameter not announced\\r\\n\n");
+}
+END_TEST
+
+START_TEST(prdr_with_one_reply)
+{
+  struct host h;
+  open_host(&h, SMTPF_SMTP);
+  EXPECT("EHLO c.example\r\n" BEGIN(" PRDR") "DATA\r\n", "250 " BEGUN " 354");
+  EXPECT("a\nb\r\n.\r\n", "554");
+  EXPECT(BEGIN(" PRDR") "DATA\r\n", BEGUN " 354");
+  char big[4200];
+  memset(big, 'x', sizeof big);
+  for (size_t i = 78; i < sizeof big; i += 80)
+    memcpy(big + i, "\r\n", 2);
+  memcpy(big + sizeof big - 6, "\r\n.\r\n", 6);
+  EXPECT(big, "552");
+  EXPECT(BEGIN(" PRDR") "BDAT 3\r\na\nbBDAT 1 LAST\r\nc", BEGUN " 554 503");
+  EXPECT("RSET\r\nMAIL FROM:<a@c.example> PRDR\r\nDATA\r\n", "250 250 503");
+  EXPECT(BEGIN(" PRDR") "DATA\r\n", "503 250 550 250 250 354");
+  end_without_commit(&h);
+  int n = smtpf_smtpd_reply(h.codec, 421, S("4.3.2"), S("closing"), h.out, sizeof h.out);
+  ck_assert_int_eq(n, 19);
+  ck_assert_mem_eq(h.out, "421 4.3.2 closing\r\n", 19);
+  close_host(&h);
+}
+END_TEST
+
+START_TEST(prdr_waits_for_commit)
+{
+  struct host h;
+  open_host_as(&h, SMTPF_SMTP, SMTPF_LMTP);
+  EXPECT("EHLO c.example\r\n" BEGIN(" PRDR") "DATA\r\n", "250 " BEGUN " 354");
+  end_without_commit(&h);
+  expect_no_answer(&h, SMTPF_ESTATE);
+  for (size_t i = 0; i < 3; i++) {
+    expect_no_answer(&h, SMTPF_ESTATE);
+    must(smtpf_session_commit(h.session, i, i == 1 ? SMTPF_COMMIT_FAILED : SMTPF_COMMIT_OK));
+  }
+  int need = smtpf_smtpd_answer(h.codec, smtpf_session_verdict(h.session), h.out, 0);
+  for (size_t cap = 0; need == SMTPF_ELIMIT; cap++) /* what does not fit changes nothing */
+    need = smtpf_smtpd_answer(h.codec, smtpf_session_verdict(h.session), h.out, cap);
+  h.out[need] = '\0';
+  ck_assert_int_eq(memcmp(codes(&h), "353 250 451 250 ", 16), 0);
+  ck_assert_int_lt(need, 5 * SMTPF_REPLY_MAX);
+  close_host(&h);
+}
+END_TEST
+
+START_TEST(replies_are_for_whom_the_client_knows)
+{
+  for (int protocol = SMTPF_SMTP; protocol <= SMTPF_LMTP; protocol++) {
+    struct host h;
+    smtpf_smtpd_event ev;
+    open_host(&h, protocol);
+    talk(&h, protocol == SMTPF_LMTP ? "LHLO c.example\r\n" : "EHLO c.example\r\n");
+    talk(&h, protocol == SMTPF_LMTP ? BEGIN("") : BEGIN(" PRDR"));
+    const char *in = "RCPT TO:<d@example.net>\r\n";
+    size_t n = strlen(in);
+    must(smtpf_smtpd_next(h.codec, &in, &n, &ev));
+    int r = smtpf_smtpd_apply(h.codec, h.session, &ev);
+    must(r == SMTPF_PENDING ? smtpf_session_wait(h.session, 1000) : r);
+    /* the host refuses, and does not tell the session: its replies would be out of step */
+    ck_assert_int_gt(smtpf_smtpd_reply(h.codec, 550, S(""), S("no"), h.out, sizeof h.out), 0);
+    EXPECT("DATA\r\n", "354");
+    end_without_commit(&h);
+    must(smtpf_session_commit(h.session, SMTPF_ALL, SMTPF_COMMIT_OK));
+    expect_no_answer(&h, SMTPF_EINVAL);
+    close_host(&h);
+  }
 }
 END_TEST
 
@@ -229,8 +441,21 @@ END_TEST
 Suite *smtpf_suite_wire_session(void)
 {
   Suite *suite = suite_create("wire and session");
-  const TTest *const tests[] = {a_conversation,     chunks_are_answered,     commit_decides_the_reply, lmtp,
-                                early_talk_is_told, the_host_s_own_business, too_many_errors_close,    NULL};
+  const TTest *const tests[] = {a_conversation,
+                                chunks_are_answered,
+                                commit_decides_the_reply,
+                                lmtp,
+                                lmtp_chunks,
+                                lmtp_refused_chunk,
+                                prdr,
+                                prdr_is_asked_for,
+                                prdr_with_one_reply,
+                                prdr_waits_for_commit,
+                                replies_are_for_whom_the_client_knows,
+                                early_talk_is_told,
+                                the_host_s_own_business,
+                                too_many_errors_close,
+                                NULL};
   add_case(suite, "session", tests);
   return suite;
 }
