@@ -322,7 +322,8 @@ int replay_overrule(struct replay *r, int stage, struct replay_record *rec);
 int replay_diff(text *out, const struct replay_options *options, const char *other, const struct replay_script *script,
                 int json, smtpf_error *err);
 
-/* Loads a policy and looks for what cannot be meant. The number of problems, written to `out`. */
-int replay_lint(text *out, const char *policy);
+/* Loads a policy and looks for what cannot be meant, or kept by a host with these smtpf_capability bits. 0, or 1 with the
+ * problems in `out`. */
+int replay_lint(text *out, const char *policy, unsigned capabilities);
 
 #endif

@@ -25,7 +25,7 @@ static void usage(FILE *to)
 {
   fputs("usage: smtpf-replay [-c POLICY] [--dns ZONEFILE] [--store DIR] [--now EPOCH] [--host CAPABILITIES]\n"
         "                    [--json] [--diff OTHER_POLICY] SCRIPT...\n"
-        "       smtpf-replay --lint [-c] POLICY...\n",
+        "       smtpf-replay --lint [--host CAPABILITIES] [-c] POLICY...\n",
         to);
 }
 
@@ -212,9 +212,9 @@ static int play_all(struct command *c, char **names, size_t n)
 
 static int lint_all(struct command *c, char **names)
 {
-  int problems = c->options.policy ? replay_lint(&c->out, c->options.policy) : 0;
+  int problems = c->options.policy ? replay_lint(&c->out, c->options.policy, c->options.host.capabilities) : 0;
   for (; *names; names++)
-    problems += replay_lint(&c->out, *names);
+    problems += replay_lint(&c->out, *names, c->options.host.capabilities);
   flush(c);
   return problems ? EXIT_CHANGED : 0;
 }

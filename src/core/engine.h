@@ -54,6 +54,7 @@ struct smtpf_engine {
   unsigned stages;              /* of all checks, as bits */
   smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */
   const smtpf_section **wishes; /* where each was written */
+  uint8_t *used;                /* of the named ones, whether the policy itself gives it to somebody */
   size_t n_profiles, n_named;
   smtpf_map by_name; /* profiles */
   const smtpf_profile *site;

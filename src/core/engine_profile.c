@@ -228,6 +228,7 @@ static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_profile *p, sm
     if (result != SMTPF_OK)
       return result;
     *p = *parent;
+    e->used[parent - e->profiles] = 1;
   }
   int result = read_wishes(&r, p);
   p->name = s->key;
@@ -241,6 +242,7 @@ int smtpf_engine_derive(smtpf_engine *e, const smtpf_config *cfg, const smtpf_se
   for (size_t i = 0; i < s->n; i++)
     own |= !smtpf_str_equal(s->v[i]->name, SMTPF_LIT("profile"));
   *out = base;
+  e->used[base - e->profiles] = 1;
   if (!own)
     return SMTPF_OK;
   const reader r = {e, cfg, s, 0, err};
@@ -266,7 +268,8 @@ static int make_room(smtpf_engine *e)
   const size_t room = named_ones + smtpf_section_count(e->tree.root, "recipients");
   e->profiles = smtpf_arena_alloc(&e->tree.arena, room * sizeof *e->profiles);
   e->wishes = smtpf_arena_alloc(&e->tree.arena, room * sizeof(const smtpf_section *));
-  if (!e->profiles || !e->wishes)
+  e->used = smtpf_arena_alloc(&e->tree.arena, named_ones);
+  if (!e->profiles || !e->wishes || !e->used)
     return SMTPF_ENOMEM;
   e->n_named = e->n_profiles = named_ones;
   for (size_t i = 0; i < named_ones; i++) {
@@ -295,6 +298,7 @@ int smtpf_engine_read_profiles(smtpf_engine *e, const smtpf_config *cfg, smtpf_e
   if (!e->site)
     return smtpf_section_fail(root, "profile", err, SMTPF_ENOTFOUND, "no such profile", site,
                               "the name of one of `profiles`");
+  e->used[e->site - e->profiles] = 1;
   return smtpf_engine_check_route(e, e->site, e->wishes[e->site - e->profiles], err);
 }
 

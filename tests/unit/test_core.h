@@ -14,6 +14,7 @@ TCase *option_cases(void);
 TCase *engine_cases(void);
 TCase *profile_cases(void);
 TCase *scope_cases(void);
+TCase *lint_cases(void);
 TCase *op_cases(void);
 TCase *epoll_cases(void);
 TCase *stage_cases(void);

@@ -14,6 +14,7 @@ int main(void)
   suite_add_tcase(s, engine_cases());
   suite_add_tcase(s, profile_cases());
   suite_add_tcase(s, scope_cases());
+  suite_add_tcase(s, lint_cases());
   suite_add_tcase(s, op_cases());
   suite_add_tcase(s, oom_cases());
   return port_run(s);
