@@ -2,6 +2,7 @@
 #include "host_options.h"
 
 #define ADDRESS "An address with its port, `127.0.0.1:10025` or `[::1]:10025`; names are not resolved. "
+#define LMTP "With `lmtp:` before it, LMTP is spoken there; a Unix socket is `unix:/path`. "
 #define SECOND 1000
 #define HOUR (3600 * (int64_t)SECOND)
 #define NUMBER(path, type, deflt, min, max, doc)                                                                       \
@@ -20,12 +21,19 @@
   {                                                                                                                    \
     path, SMTPF_OPTION_CHOICE, deflt, 0, 0, words, doc                                                                 \
   }
+#define FLAG(path, deflt, doc) NUMBER(path, SMTPF_OPTION_BOOL, deflt, 0, 1, doc)
 #define TIME(path, deflt, min, max, doc) NUMBER(path, SMTPF_OPTION_TIME, deflt, min, max, doc)
 #define COUNT(path, deflt, min, max, doc) NUMBER(path, SMTPF_OPTION_INT, deflt, min, max, doc)
 
 const smtpf_option host_options[] = {
-    TEXTS("proxy.listen", "Where smtpf-proxy listens. " ADDRESS "Without any: `127.0.0.1:2525`."),
-    TEXT("proxy.next_hop", "127.0.0.1:10025", "The server that takes what is accepted. " ADDRESS),
+    TEXTS("proxy.listen", "Where smtpf-proxy listens. " ADDRESS LMTP "Without any: `127.0.0.1:2525`."),
+    TEXT("proxy.next_hop", "127.0.0.1:10025", "The server that takes what is accepted. " ADDRESS LMTP),
+    FLAG("proxy.prdr", "true",
+         "Whether SMTP clients are offered PRDR, a reply for each recipient after the message. LMTP clients have that "
+         "always."),
+    FLAG("proxy.split", "true",
+         "Whether copies of one message may differ: header fields, envelope sender, destination, quarantine. Each "
+         "kind of copy is then a transaction of its own with the next hop. With false all recipients share one."),
     CHOICE(
         "proxy.identity", "auto", "auto|xclient|xforward|none",
         "How the client's identity is told to the next hop. `auto` takes XCLIENT or else XFORWARD when the next hop "

@@ -35,9 +35,10 @@ static print_event event_of(const client *c)
   print_event e = {c->kind == SMTPF_SMTPD_COMMAND && c->verb <= SMTPF_VERB_UNKNOWN ? words[c->verb] : "line", {0}};
   switch (c->verb) {
   case SMTPF_VERB_HELO:
-  case SMTPF_VERB_EHLO: e.arg = smtpf_str_of(c->offered_helo ? c->offered_helo : c->helo); break;
-  case SMTPF_VERB_MAIL: e.arg = t ? transaction_string(t, 0, t->sender_n) : e.arg; break;
-  case SMTPF_VERB_RCPT: e.arg = t ? transaction_string(t, t->asked.path, t->asked.path_n) : e.arg; break;
+  case SMTPF_VERB_EHLO:
+  case SMTPF_VERB_LHLO: e.arg = smtpf_str_of(c->offered_helo ? c->offered_helo : c->helo); break;
+  case SMTPF_VERB_MAIL: e.arg = t ? transaction_string(t, t->sender) : e.arg; break;
+  case SMTPF_VERB_RCPT: e.arg = t ? transaction_string(t, t->asked.path) : e.arg; break;
   default: break;
   }
   return e;
@@ -145,20 +146,32 @@ static void accepted_mail(client *c)
   answer(c);
 }
 
+/* Where the mail of the recipient that has just been accepted may go instead of the mailbox; empty for nowhere. */
+static smtpf_str forward_of(const client *c)
+{
+  const smtpf_verdict *v = smtpf_session_verdict(c->session);
+  const size_t n = smtpf_verdict_recipient_count(v);
+  smtpf_recipient_info r = {.size = sizeof r};
+  return n && smtpf_verdict_recipient(v, n - 1, &r) == SMTPF_OK ? r.forward : (smtpf_str){0};
+}
+
 static void accepted_command(client *c)
 {
   switch (c->verb) {
   case SMTPF_VERB_HELO:
   case SMTPF_VERB_EHLO:
+  case SMTPF_VERB_LHLO:
     take_helo(c);
-    c->greeting = c->verb == SMTPF_VERB_EHLO ? SMTPF_GREET_EHLO : SMTPF_GREET_HELO;
+    c->greeting = c->verb == SMTPF_VERB_LHLO   ? SMTPF_GREET_LHLO
+                  : c->verb == SMTPF_VERB_EHLO ? SMTPF_GREET_EHLO
+                                               : SMTPF_GREET_HELO;
     drop_transaction(c);
     answer(c);
     return;
   case SMTPF_VERB_MAIL: accepted_mail(c); return;
   case SMTPF_VERB_RCPT:
     c->wait = WAIT_HOP;
-    transaction_rcpt(c->tx);
+    transaction_rcpt(c->tx, forward_of(c));
     return;
   case SMTPF_VERB_DATA:
   case SMTPF_VERB_BDAT:
@@ -211,20 +224,57 @@ static void deliver(client *c)
   transaction_deliver(c->tx, smtpf_session_verdict(c->session), smtpf_str_of(c->id));
 }
 
-/* The final verdict, after commit. The hop's own words go with it where they say the same. */
+/* The final verdict, after commit. The hop's own words go with it where they say the same and one reply serves all. */
 static void committed(client *c, const smtpf_verdict *v)
 {
   transaction *t = c->tx;
   const int code = smtpf_verdict_code(v);
   c->committed = 0;
   client_log(c, v, t->code);
-  if (code >= 300 && t->kept[0])
-    quarantine_undo(t->kept);
-  if (code / 100 == t->code / 100 && !smtpf_verdict_closes(v))
+  if (code >= 300 && !c->lmtp && t->quarantined[0])
+    quarantine_undo(t->quarantined);
+  if (code / 100 == t->code / 100 && !smtpf_verdict_closes(v) && !t->each)
     answer_transaction(c);
   else
     answer(c);
   drop_transaction(c);
+}
+
+/* One result for all that are open, else 0. */
+static int common_result(const transaction *t)
+{
+  int result = 0;
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].open) {
+      if (result && t->rcpt[i].result != result)
+        return 0;
+      result = t->rcpt[i].result;
+    }
+  return result;
+}
+
+/* Tells the session what became of the copies, those that are open from c->commit_at on. The last verdict is the final
+ * one. */
+static void commit(client *c)
+{
+  transaction *t = c->tx;
+  const int common = c->commit_at ? 0 : common_result(t);
+  c->committed = 1;
+  while (c->commit_at < t->n) {
+    const size_t i = c->commit_at++;
+    if (!t->rcpt[i].open)
+      continue;
+    int r = smtpf_session_commit(c->session, common ? SMTPF_ALL : i, common ? common : t->rcpt[i].result);
+    if (common)
+      c->commit_at = t->n;
+    if (r == SMTPF_PENDING) {
+      c->wait = WAIT_VERDICT;
+      return;
+    }
+    if (r != SMTPF_OK)
+      client_failure(c, "commit", smtpf_strerror(r));
+  }
+  committed(c, smtpf_session_verdict(c->session)); /* where nothing was open, the one before */
 }
 
 void client_verdict(client *c)
@@ -236,7 +286,7 @@ void client_verdict(client *c)
     return;
   c->delayed = 0;
   if (c->committed) {
-    committed(c, v);
+    commit(c); /* what is left of it */
     return;
   }
   const int asks_hop = good && ((c->kind == SMTPF_SMTPD_END && c->tx) ||
@@ -284,18 +334,8 @@ void client_hop_answered(client *c)
     rcpt_answered(c);
     return;
   }
-  int result = t->code / 100 == 2            ? SMTPF_COMMIT_OK
-               : t->code >= 500 && t->by_hop ? SMTPF_COMMIT_REFUSED
-                                             : SMTPF_COMMIT_FAILED;
-  c->committed = 1;
-  int r = smtpf_session_commit(c->session, SMTPF_ALL, result);
-  if (r == SMTPF_PENDING) {
-    c->wait = WAIT_VERDICT;
-  } else if (r == SMTPF_OK) {
-    client_verdict(c);
-  } else { /* nothing was left open: the verdict stands */
-    committed(c, smtpf_session_verdict(c->session));
-  }
+  c->commit_at = 0;
+  commit(c);
 }
 
 /* ---- what the codec found ------------------------------------------------------------------------- */
@@ -314,7 +354,7 @@ static int remember(client *c, const smtpf_smtpd_event *ev)
   }
   if (ev->verb == SMTPF_VERB_RCPT && c->tx)
     transaction_ask(c->tx, ev->arg, ev->params);
-  if (ev->verb == SMTPF_VERB_HELO || ev->verb == SMTPF_VERB_EHLO) {
+  if (ev->verb == SMTPF_VERB_HELO || ev->verb == SMTPF_VERB_EHLO || ev->verb == SMTPF_VERB_LHLO) {
     char *name = copy(ev->arg);
     if (!name)
       return 0;

@@ -313,7 +313,7 @@ void client_event(client *c, uint32_t events)
     c->readable = 1;
   if (events & EPOLLRDHUP)
     c->hung_up = 1;
-  if (events & (EPOLLHUP | EPOLLERR) && !(c->tx && c->tx->streaming)) {
+  if (events & (EPOLLHUP | EPOLLERR) && !(c->tx && c->tx->begun)) {
     client_close(c);
     return;
   }
@@ -426,6 +426,11 @@ void client_sweep(loop *l)
   }
 }
 
+int client_answers_each(const client *c, smtpf_str params)
+{
+  return c->lmtp || (c->settings->prdr && envelope_has(params, SMTPF_LIT("PRDR"), (smtpf_str){0}));
+}
+
 /* ---- a new one ---------------------------------------------------------------------------------- */
 
 static int make_codec(client *c)
@@ -434,7 +439,8 @@ static int make_codec(client *c)
   const unsigned ours = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_CHUNKING;
   const unsigned if_hop = SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 | SMTPF_EXT_DSN;
   const uint64_t hop_size = atomic_load_explicit(&c->settings->hop_size, memory_order_relaxed);
-  o.extensions = ours | (atomic_load_explicit(&c->settings->hop_extensions, memory_order_relaxed) & if_hop);
+  o.protocol = c->lmtp ? SMTPF_LMTP : SMTPF_SMTP;
+  o.extensions = ours | (c->settings->prdr && !c->lmtp ? (unsigned)SMTPF_EXT_PRDR : 0U) | (atomic_load_explicit(&c->settings->hop_extensions, memory_order_relaxed) & if_hop);
   if (hop_size && (!o.message_max || hop_size < o.message_max))
     o.message_max = hop_size;
   return smtpf_smtpd_new(&c->codec, &o, NULL);
@@ -454,11 +460,15 @@ static int make_session(client *c, const struct sockaddr *sa)
   }
   smtpf_session_options o = {
       .size = sizeof o, .capabilities = c->settings->capabilities, .protocol = SMTPF_SMTP, .user = c};
+  if (c->lmtp) {
+    o.protocol = SMTPF_LMTP;
+    o.capabilities |= SMTPF_CAN_REPLY_PER_RCPT;
+  }
   int r = smtpf_session_new(&c->session, c->loop->driver, &o);
   return r ? r : smtpf_session_connect(c->session, &peer);
 }
 
-void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer)
+void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer, int lmtp)
 {
   int one = 1;
   client *c = calloc(1, sizeof *c);
@@ -471,6 +481,7 @@ void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer)
   c->item = (item){ITEM_CLIENT, fd};
   c->loop = l;
   c->peer = peer;
+  c->lmtp = lmtp != 0;
   c->settings = settings_ref(l->settings);
   ring_init(&c->resume);
   ring_append(&l->clients, &c->link);

@@ -41,6 +41,7 @@ typedef struct client {
   smtpf_op delay;
   peer_key peer;
   unsigned port, messages;
+  size_t commit_at; /* the recipient whose result is told to the session next */
   char address[46];
   char id[28];                              /* of the message at hand */
   unsigned char kind, verb, wait, greeting; /* smtpf_smtpd_kind (0: the connection itself), smtpf_verb, client_wait */
@@ -53,11 +54,12 @@ typedef struct client {
   unsigned unasked : 1;                     /* the codec may have another event without more input */
   unsigned fatal : 1;                       /* a violation after which the connection must be closed */
   unsigned closing : 1;                     /* after what is to be sent */
+  unsigned lmtp : 1;
   unsigned dead : 1;
 } client;
 
 /* Takes an accepted socket. */
-void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer);
+void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer, int lmtp);
 void client_event(client *c, uint32_t events);
 /* Goes on at the end of the turn. */
 void client_resume(client *c);
@@ -72,6 +74,8 @@ void client_sweep(loop *l);
 void client_dismiss(client *c, int now);
 void client_free(client *c);
 
+/* Whether a message with these parameters of MAIL is answered for each recipient: LMTP, PRDR. */
+int client_answers_each(const client *c, smtpf_str params);
 /* One log line about the next hop, or about storage. */
 void client_hop_failed(client *c, const char *why);
 void client_failure(client *c, const char *what, const char *why);

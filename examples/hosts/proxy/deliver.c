@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The second half of a transaction: after an accepting verdict at end of message.
+ * The second half of a transaction: after an accepting verdict at end of message. Quarantine first, where it can be
+ * taken back; then one group of copies after the other, those that are most likely to be refused first. Where one reply
+ * serves all, the first failure ends it: what is not sent yet is not sent, and the client comes again with all.
  */
 #include <errno.h>
 #include <smtpfilter/ext/mail.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
@@ -19,70 +22,146 @@ static void quarantine_fields(transaction *t, const smtpf_verdict *v, text *out)
   message_field(out, SMTPF_LIT("X-Quarantine-Id"), t->id);
   message_field(out, SMTPF_LIT("X-Quarantine-Client"), smtpf_str_of(c->address));
   message_field(out, SMTPF_LIT("X-Quarantine-Helo"), smtpf_str_of(c->helo));
-  message_field(out, SMTPF_LIT("X-Quarantine-Sender"), transaction_string(t, 0, t->sender_n));
+  message_field(out, SMTPF_LIT("X-Quarantine-Sender"), transaction_string(t, t->sender));
   message_field(out, SMTPF_LIT("X-Quarantine-Rule"), smtpf_verdict_rule(v));
   for (size_t i = 0; i < t->n; i++) {
     smtpf_recipient_info r = {.size = sizeof r};
-    if (t->rcpt[i].disposition != SMTPF_QUARANTINED || smtpf_verdict_recipient(v, i, &r))
+    if (t->rcpt[i].disposition != SMTPF_QUARANTINED || !t->rcpt[i].open || smtpf_verdict_recipient(v, i, &r))
       continue;
-    message_field(out, SMTPF_LIT("X-Quarantine-Recipient"), transaction_string(t, t->rcpt[i].path, t->rcpt[i].path_n));
+    message_field(out, SMTPF_LIT("X-Quarantine-Recipient"), transaction_string(t, t->rcpt[i].path));
     if (r.reason.n)
       message_field(out, SMTPF_LIT("X-Quarantine-Reason"), r.reason);
   }
 }
 
-static int begin(transaction *t, outgoing *o, int quarantined)
+/* What the Received field may name: the only recipient of this copy (RFC 5321 4.4), as the client wrote it. */
+static smtpf_str only_member(const transaction *t, uint32_t group)
+{
+  const recipient *only = NULL;
+  for (size_t i = 0; i < t->n; i++) {
+    if (t->rcpt[i].group != group)
+      continue;
+    if (only)
+      return (smtpf_str){0};
+    only = &t->rcpt[i];
+  }
+  return only ? transaction_string(t, only->path) : (smtpf_str){0};
+}
+
+/* `first`: whose header edits; `group`: 0 for the copy in the quarantine folder. */
+static int begin(transaction *t, outgoing *o, size_t first, uint32_t group, int quarantined)
 {
   const struct client *c = t->client;
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   text extra = {0};
-  smtpf_str params = transaction_string(t, t->sender_n, t->params_n), key, value;
   trace r = {.helo = smtpf_str_of(c->helo),
              .rdns = smtpf_str_of(c->rdns),
              .address = smtpf_str_of(c->address),
              .by = t->settings->smtpd.hostname,
-             .with = c->greeting == SMTPF_GREET_EHLO ? "ESMTP" : "SMTP",
+             .with = c->greeting == SMTPF_GREET_LHLO   ? "LMTP"
+                     : c->greeting == SMTPF_GREET_EHLO ? "ESMTP"
+                                                       : "SMTP",
              .id = t->id,
+             .for_path = t->n == 1 ? transaction_string(t, t->rcpt[0].path) : only_member(t, group),
              .wall_s = t->loop->wall_s};
-  while (smtpf_param_next(&params, &key, &value) == SMTPF_OK)
-    if (smtpf_str_equal_nocase(key, SMTPF_LIT("SMTPUTF8")))
-      r.with = "UTF8SMTP";
-  if (t->n == 1)
-    r.for_path = transaction_string(t, t->rcpt[0].path, t->rcpt[0].path_n);
+  if (envelope_has(transaction_string(t, t->params), SMTPF_LIT("SMTPUTF8"), (smtpf_str){0}))
+    r.with = c->lmtp ? "UTF8LMTP" : "UTF8SMTP";
   if (quarantined)
     quarantine_fields(t, v, &extra);
-  int e = extra.failed ? ENOMEM : outgoing_begin(o, &r, v, text_str(&extra), &t->spool);
+  int e = extra.failed ? ENOMEM : outgoing_begin(o, &r, v, first, text_str(&extra), &t->spool);
   text_free(&extra);
   return e;
 }
 
-/* ---- quarantine ---------------------------------------------------------------------------------- */
+/* ---- the end -------------------------------------------------------------------------------------- */
 
-static void finish_errno(transaction *t, int e)
+static int code_of(const recipient *r)
 {
-  client_failure(t->client, "spool", strerror(e));
-  if (e == ENOSPC || e == EDQUOT || e == EFBIG)
-    transaction_finish(t, 452, "4.3.1", SMTPF_LIT("insufficient storage"));
-  else
-    transaction_finish(t, 451, "4.3.0", SMTPF_LIT("local failure, try again"));
+  if (r->code)
+    return r->code;
+  if (r->result != SMTPF_COMMIT_FAILED)
+    return 250;
+  return strcmp(r->enhanced, "4.3.1") ? 451 : 452;
 }
 
-static int keep_copy(transaction *t)
+static void over(transaction *t)
 {
-  outgoing o;
-  int e = begin(t, &o, 1);
-  if (e)
-    return e;
-  e = quarantine_keep(t->settings->quarantine_directory, t->id, &o, &t->spool, t->kept, sizeof t->kept);
-  outgoing_end(&o);
-  if (e)
-    t->kept[0] = 0;
-  return e;
+  const recipient *r;
+  hop *h = t->hop;
+  t->hop = NULL;
+  copies_settle_rest(t, 0, SMTPF_COMMIT_OK, 0, "2.0.0", SMTPF_LIT("Ok")); /* dropped, or in the quarantine folder */
+  r = copies_speaker(t);
+  if (h)
+    hop_release(h);
+  if (!r) /* nothing was open, or there is no memory for words */
+    transaction_finish(t, 250, "2.0.0", SMTPF_LIT("Ok"), 0);
+  else
+    transaction_finish(t, code_of(r), r->enhanced, transaction_string(t, r->words), r->code != 0);
+}
+
+/* The whole message fails for a reason of ours. */
+static void fail_errno(transaction *t, int e)
+{
+  const int full = e == ENOSPC || e == EDQUOT || e == EFBIG;
+  client_failure(t->client, "spool", strerror(e));
+  copies_settle_rest(t, 0, SMTPF_COMMIT_FAILED, 0, full ? "4.3.1" : "4.3.0",
+                     full ? SMTPF_LIT("insufficient storage") : SMTPF_LIT("local failure, try again"));
+  over(t);
+}
+
+/* ---- which group is next ---------------------------------------------------------------------------- */
+
+static int rank(const transaction *t, const group *g)
+{
+  return g->quarantine ? 0 : t->rcpt[g->first].destination == TO_FORWARD ? 1 : 2;
+}
+
+/* The next group that is not done, or the end. */
+static void next_group(transaction *t)
+{
+  const group *best = NULL;
+  for (size_t k = 0; k < t->n_groups; k++)
+    if (!t->groups[k].done && (!best || rank(t, &t->groups[k]) < rank(t, best)))
+      best = &t->groups[k];
+  if (!best) {
+    over(t);
+    return;
+  }
+  t->current = (size_t)(best - t->groups);
+  t->goal = GOAL_DELIVER;
+  t->fresh = 0;
+  transaction_step(t);
+}
+
+static uint32_t current(const transaction *t)
+{
+  return (uint32_t)t->current + 1;
+}
+
+/* One reply serves all, and some copy failed: the client will come again with all of them. What the hop already owns
+ * cannot be taken back, but nothing is added to it. */
+static void stop_if_failed(transaction *t)
+{
+  for (size_t i = 0; i < t->n && !t->each; i++)
+    if (t->rcpt[i].result == SMTPF_COMMIT_FAILED) {
+      copies_settle_rest(t, 0, SMTPF_COMMIT_FAILED, 0, "4.3.0", (smtpf_str){0});
+      for (size_t k = 0; k < t->n_groups; k++)
+        t->groups[k].done = 1;
+      return;
+    }
+}
+
+/* Every copy of this group has its fate. */
+static void group_over(transaction *t)
+{
+  t->groups[t->current].done = 1;
+  stop_if_failed(t);
+  next_group(t);
 }
 
 /* ---- opening the hop's transaction as it must be -------------------------------------------------- */
 
-static smtpf_str redirect_path(const transaction *t, char *room, size_t cap)
+static smtpf_str quarantine_path(const transaction *t, char *room, size_t cap)
 {
   smtpf_str to = smtpf_str_of(t->settings->quarantine_redirect);
   if (to.n + 2 > cap)
@@ -93,60 +172,118 @@ static smtpf_str redirect_path(const transaction *t, char *room, size_t cap)
   return (smtpf_str){room, to.n + 2};
 }
 
-static int is_wanted(const transaction *t, size_t i)
+static int null_sender(const transaction *t, kept sender)
 {
-  return t->goal == GOAL_DELIVER && t->rcpt[i].wanted;
+  return transaction_string(t, sender).n <= 2;
 }
 
-/* The hop holds a recipient that must not have this copy. */
-static int holds_others(const transaction *t)
+static int offers_dsn(const transaction *t)
 {
+  return (t->hop->extensions & SMTPF_EXT_DSN) != 0;
+}
+
+static int is_silent(const transaction *t, const recipient *r)
+{
+  return r->dsn == SMTPF_DSN_NEVER && offers_dsn(t) && !null_sender(t, t->groups[t->current].sender);
+}
+
+static int is_wanted(const transaction *t, const recipient *r, int destination)
+{
+  return r->group == current(t) && !r->result && r->destination == (unsigned)destination &&
+         !t->groups[t->current].quarantine;
+}
+
+/* What is open at the hop cannot serve this group: another envelope, or a recipient that must not have this copy. */
+static int is_another(const transaction *t)
+{
+  const group *g = &t->groups[t->current];
+  const smtpf_str a = transaction_string(t, t->mail), b = transaction_string(t, g->sender);
+  if (t->stray || a.n != b.n || memcmp(a.p, b.p, a.n) || (g->quiet && offers_dsn(t) && !t->mail_quiet) ||
+      (t->quarantine.place && !g->quarantine))
+    return 1;
   for (size_t i = 0; i < t->n; i++)
-    if (t->rcpt[i].at_hop && !is_wanted(t, i))
-      return 1;
-  return t->redirect_at_hop && t->goal != GOAL_REDIRECT;
+    for (int d = 0; d < DESTINATIONS; d++) {
+      const seat *s = &t->rcpt[i].seat[d];
+      if (s->place && (!is_wanted(t, &t->rcpt[i], d) || (is_silent(t, &t->rcpt[i]) && !s->silent)))
+        return 1;
+    }
+  return 0;
 }
 
-static void forget(transaction *t)
-{
-  t->redirect_at_hop = 0;
-  for (size_t i = 0; i < t->n; i++)
-    t->rcpt[i].at_hop = 0;
-}
-
-/* Puts the next RCPT that the hop lacks. 0 when it has all. */
-static int put_missing(transaction *t)
+static int put_one(transaction *t, recipient *r, unsigned *missing)
 {
   char room[300];
-  if (t->goal == GOAL_REDIRECT) {
-    if (!t->redirect_at_hop)
-      transaction_send_rcpt(t, redirect_path(t, room, sizeof room), (smtpf_str){0});
-    return !t->redirect_at_hop;
-  }
-  for (size_t i = 0; i < t->n; i++) {
+  if (!r)
+    return transaction_send_rcpt(t, &t->quarantine, quarantine_path(t, room, sizeof room), (smtpf_str){0}, 0, missing);
+  return transaction_send_rcpt(t, &r->seat[r->destination],
+                               transaction_string(t, r->destination == TO_FORWARD ? r->forward : r->path),
+                               transaction_string(t, r->params), is_silent(t, r), missing);
+}
+
+/* Puts the RCPTs that the hop lacks, as many as it takes at once. 0 when one cannot be put. */
+static int put_missing(transaction *t, unsigned *missing)
+{
+  const hop *h = t->hop;
+  const int at_once = h->extensions & SMTPF_EXT_PIPELINING ? (int)sizeof h->expect : 1;
+  if (t->groups[t->current].quarantine)
+    return t->quarantine.place || put_one(t, NULL, missing);
+  for (size_t i = 0; i < t->n && (int)h->expects < at_once; i++) {
     recipient *r = &t->rcpt[i];
-    if (is_wanted(t, i) && !r->at_hop) {
-      t->asking = i;
-      transaction_send_rcpt(t, transaction_string(t, r->path, r->path_n),
-                            transaction_string(t, r->params, r->params_n));
-      return 1;
-    }
+    if (is_wanted(t, r, (int)r->destination) && !r->seat[r->destination].place && !put_one(t, r, missing))
+      return 0;
   }
-  return 0;
+  return 1;
+}
+
+static int all_settled(const transaction *t)
+{
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].group == current(t) && !t->rcpt[i].result)
+      return 0;
+  return 1;
+}
+
+/* One step nearer to DATA. In one write what the hop takes at once. */
+static int open_transaction(transaction *t, unsigned *missing)
+{
+  hop *h = t->hop;
+  const group *g = &t->groups[t->current];
+  const int at_once = h->extensions & SMTPF_EXT_PIPELINING;
+  if (h->mail_open && is_another(t)) {
+    transaction_forget(t);
+    h->mail_open = 0;
+    hop_send(h, SMTPF_LIT("RSET\r\n"), (char[]){EXPECT_RSET, 0});
+    if (!at_once)
+      return 1;
+  }
+  if (!h->mail_open && (!transaction_send_mail(t, g->sender, g->quiet, missing) || !at_once))
+    return h->expects > 0 && !*missing;
+  return put_missing(t, missing);
 }
 
 void deliver_step(transaction *t)
 {
   hop *h = t->hop;
-  if (h->mail_open && holds_others(t)) {
-    forget(t);
-    h->mail_open = 0;
-    hop_send(h, SMTPF_LIT("RSET\r\n"), (char[]){EXPECT_RSET, 0});
-  } else if (!h->mail_open) {
-    transaction_send_mail(t);
-  } else if (!put_missing(t)) {
-    hop_send(h, SMTPF_LIT("DATA\r\n"), (char[]){EXPECT_DATA, 0});
+  unsigned missing = 0;
+  if (all_settled(t)) {
+    group_over(t);
+    return;
   }
+  hop_cork(h);
+  const int ok = open_transaction(t, &missing);
+  if (ok && !h->expects && t->places > 0)
+    hop_send(h, SMTPF_LIT("DATA\r\n"), (char[]){EXPECT_DATA, 0});
+  hop_uncork(h);
+  if (ok)
+    return;
+  smtpf_str words;
+  const char *enhanced = transaction_missing(missing, &words);
+  copies_settle_rest(t, current(t), SMTPF_COMMIT_FAILED, 0, enhanced, words);
+  h->soiled = 1; /* replies may be on their way */
+  t->hop = NULL;
+  hop_release(h);
+  transaction_forget(t);
+  group_over(t);
 }
 
 /* ---- the message --------------------------------------------------------------------------------- */
@@ -158,11 +295,12 @@ void deliver_stream(transaction *t)
   while (!t->out.ended) {
     size_t n = outgoing_fill(&t->out, &t->spool, t->loop->out, sizeof t->loop->out);
     if (t->out.failed) { /* without the final dot the hop drops it */
+      const int e = errno;
       t->hop = NULL;
       t->streaming = 0;
       hop_close(h);
-      forget(t);
-      finish_errno(t, errno);
+      transaction_forget(t);
+      fail_errno(t, e);
       return;
     }
     if (!hop_send_message(h, n))
@@ -170,36 +308,145 @@ void deliver_stream(transaction *t)
   }
 }
 
+static int begin_transfer(transaction *t)
+{
+  const int kind = t->settings->hop.lmtp ? SMTPF_TRANSFER_LMTP
+                   : t->mail_prdr        ? SMTPF_TRANSFER_PRDR
+                                         : SMTPF_TRANSFER_SMTP;
+  uint16_t *codes = realloc(t->codes, t->places * sizeof *codes);
+  if (!codes)
+    return ENOMEM;
+  t->codes = codes;
+  return smtpf_transfer_begin(&t->transfer, kind, codes, t->places) ? EINVAL : 0;
+}
+
 static void start(transaction *t)
 {
+  const group *g = &t->groups[t->current];
   outgoing_end(&t->out);
-  int e = begin(t, &t->out, t->goal == GOAL_REDIRECT);
+  int e = begin_transfer(t);
+  if (!e)
+    e = begin(t, &t->out, g->first, current(t), g->quarantine);
   t->hop->data_open = 1; /* even when nothing can be sent: it waits for a message */
   if (e) {
     hop_close(t->hop);
     t->hop = NULL;
-    forget(t);
-    finish_errno(t, e);
+    transaction_forget(t);
+    fail_errno(t, e);
     return;
   }
-  t->streaming = 1;
+  t->streaming = t->begun = 1;
   hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
   deliver_stream(t);
 }
 
-/* What a refusal means: of a redirected copy never more than a failure of ours (L4); of one recipient among several,
- * too, since the client was told that it is good. */
-static void refused(transaction *t, const smtpf_smtpc_reply *r, int one_of_many)
+/* ---- what the hop says ----------------------------------------------------------------------------- */
+
+typedef struct saying {
+  int code;
+  char enhanced[12];
+  kept words;
+} saying;
+
+static saying say(transaction *t, const smtpf_smtpc_reply *r)
 {
-  if (t->goal == GOAL_REDIRECT)
-    transaction_finish(t, 451, "4.3.0", SMTPF_LIT("quarantine is not available"));
-  else if (one_of_many)
-    transaction_finish(t, 451, "4.4.2", SMTPF_LIT("next hop refuses a recipient that it had accepted"));
-  else
-    transaction_finish_reply(t, r, 0);
+  saying s = {.code = r->code, .words = copies_words(t, r->text)};
+  if (r->enhanced.n < sizeof s.enhanced)
+    memcpy(s.enhanced, r->enhanced.p, r->enhanced.n);
+  return s;
 }
 
-static void final(transaction *t, const smtpf_smtpc_reply *r)
+/* One of ours in place of the hop's. */
+static void say_instead(transaction *t, saying *s, int code, const char *enhanced, smtpf_str words)
+{
+  *s = (saying){.code = code, .words = copies_words(t, words)};
+  memcpy(s->enhanced, enhanced, strlen(enhanced));
+}
+
+/* What a refusal means for one copy. Of a quarantined copy it is never more than a failure of ours (promise L4). Of a
+ * mailbox that the hop had accepted at RCPT, among others, too: the client comes again, and is told at RCPT. The words
+ * about a forward name an address that is nobody's business. */
+static void refuse(transaction *t, recipient *r, saying s, int at_rcpt)
+{
+  const group *g = &t->groups[t->current];
+  int result = s.code >= 500 ? SMTPF_COMMIT_REFUSED : SMTPF_COMMIT_FAILED;
+  if (g->quarantine) {
+    say_instead(t, &s, 0, "4.3.0", SMTPF_LIT("quarantine is not available"));
+    result = SMTPF_COMMIT_FAILED;
+  } else if (s.code < 400) {
+    say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop answered out of turn"));
+  } else if (at_rcpt && !t->each && t->n > 1 && r->destination == TO_MAILBOX) {
+    say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop refuses a recipient that it had accepted"));
+    result = SMTPF_COMMIT_FAILED;
+  } else if (r->destination == TO_FORWARD) {
+    say_instead(t, &s, s.code, s.code >= 500 ? "5.2.1" : "4.2.1",
+                SMTPF_LIT("mail for this recipient cannot be delivered"));
+  }
+  copies_settle(r, result, s.code, s.enhanced, s.words);
+}
+
+static void refuse_group(transaction *t, const smtpf_smtpc_reply *r)
+{
+  const saying s = say(t, r);
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].group == current(t) && !t->rcpt[i].result)
+      refuse(t, &t->rcpt[i], s, 0);
+}
+
+/* The member whose RCPT this reply is to: replies come in the order in which RCPTs were put. */
+static recipient *asked_member(transaction *t)
+{
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].group == current(t) && t->rcpt[i].seat[t->rcpt[i].destination].asked)
+      return &t->rcpt[i];
+  return NULL;
+}
+
+static void rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
+{
+  const int good = r->code / 100 == 2;
+  recipient *member = t->quarantine.asked ? NULL : asked_member(t);
+  seat *s = member ? &member->seat[member->destination] : &t->quarantine;
+  s->asked = 0;
+  if (t->mail_refused)
+    return;
+  if (good)
+    s->place = ++t->places;
+  else if (member)
+    refuse(t, member, say(t, r), 1);
+  else
+    refuse_group(t, r);
+  if (!good)
+    stop_if_failed(t);
+}
+
+/* Whether the hop will send somebody a DSN that must not be. */
+static int stays_loud(const transaction *t, const recipient *r)
+{
+  return r->dsn != SMTPF_DSN_ALLOWED && r->dsn && !offers_dsn(t) && !null_sender(t, t->groups[t->current].sender);
+}
+
+/* The fate of the copy that has `place`, where it is known now. */
+static void settle_place(transaction *t, uint32_t place, const saying *s)
+{
+  const int fate = smtpf_transfer_fate(&t->transfer, place - 1);
+  for (size_t i = 0; i < t->n; i++) {
+    recipient *r = &t->rcpt[i];
+    if (r->group != current(t) || r->result)
+      continue;
+    if ((t->quarantine.place ? t->quarantine.place : r->seat[r->destination].place) != place)
+      continue;
+    if (fate == SMTPF_FATE_TAKEN) {
+      r->loud = stays_loud(t, r) != 0;
+      t->loud += r->loud;
+      copies_settle(r, SMTPF_COMMIT_OK, s->code, s->enhanced, s->words);
+    } else if (fate != SMTPF_FATE_OPEN) {
+      refuse(t, r, *s, 0);
+    }
+  }
+}
+
+static void message_over(transaction *t, int out_of_turn)
 {
   hop *h = t->hop;
   t->streaming = 0;
@@ -207,90 +454,120 @@ static void final(transaction *t, const smtpf_smtpc_reply *r)
   h->messages++;
   if (t->out.ended && h->out_at == h->out.n)
     h->data_open = 0;
-  forget(t);
-  if (r->code / 100 != 2) {
-    refused(t, r, 0);
-  } else if (t->goal == GOAL_REDIRECT) {
-    t->goal = GOAL_NONE;
-    for (size_t i = 0; i < t->n; i++)
-      if (t->rcpt[i].wanted)
-        t->goal = GOAL_DELIVER;
-    if (t->goal) {
-      transaction_step(t);
-      return;
-    }
-    transaction_finish_reply(t, r, 1);
-  } else {
-    transaction_finish_reply(t, r, 1);
+  if (h->data_open || out_of_turn) { /* it answered before it had all, or what no server answers */
+    h->soiled = 1;
+    t->hop = NULL;
+    hop_release(h);
   }
-  t->hop = NULL;
-  hop_release(h);
+  transaction_forget(t);
+  group_over(t);
+}
+
+static void final(transaction *t, const smtpf_smtpc_reply *r)
+{
+  size_t whose = SMTPF_TRANSFER_NONE;
+  const int more = smtpf_transfer_feed(&t->transfer, r->code, &whose);
+  if (more < 0)
+    smtpf_transfer_lost(&t->transfer);
+  const saying s = whose == SMTPF_TRANSFER_NONE && more >= 0 ? (saying){0} : say(t, r);
+  for (uint32_t place = 1; place <= t->places && s.code; place++)
+    if (more != SMTPF_PENDING || whose == SMTPF_TRANSFER_ALL || whose == place - 1)
+      settle_place(t, place, &s);
+  if (more == SMTPF_PENDING) {
+    hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
+    return;
+  }
+  message_over(t, more < 0);
 }
 
 void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
 {
-  const int good = r->code / 100 == 2;
   switch (expect) {
   case EXPECT_DATA:
-    if (r->code == 354)
+    if (r->code == 354) {
       start(t);
-    else
-      refused(t, r, 0);
-    return;
+      return;
+    }
+    refuse_group(t, r);
+    break;
   case EXPECT_FINAL: final(t, r); return;
   case EXPECT_MAIL:
-    if (!good) {
+    if (r->code / 100 != 2) {
       t->hop->mail_open = 0;
-      refused(t, r, 0);
-      return;
+      t->mail_refused = 1;
+      refuse_group(t, r);
     }
     break;
-  case EXPECT_RCPT:
-    if (!good) {
-      refused(t, r, t->n > 1);
-      return;
-    }
-    if (t->goal == GOAL_REDIRECT)
-      t->redirect_at_hop = 1;
-    else
-      t->rcpt[t->asking].at_hop = 1;
-    break;
+  case EXPECT_RCPT: rcpt_answered(t, r); break;
   default: break;
   }
-  transaction_step(t);
+  if (!t->hop->expects)
+    transaction_step(t);
+}
+
+/* The hop is gone, or was never there: then others need not be tried. */
+void deliver_lost(transaction *t, int began)
+{
+  if (began) {
+    smtpf_transfer_lost(&t->transfer);
+    copies_settle_rest(t, current(t), SMTPF_COMMIT_FAILED, 0, "4.4.2", SMTPF_LIT("connection to next hop lost"));
+    group_over(t);
+    return;
+  }
+  copies_settle_rest(t, current(t), SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
+  for (size_t k = 0; k < t->n_groups; k++) {
+    copies_settle_rest(t, (uint32_t)k + 1, SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
+    t->groups[k].done = 1;
+  }
+  group_over(t);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------- */
 
+/* One copy for all recipients whose mail is quarantined. */
+static int keep_copy(transaction *t)
+{
+  outgoing o;
+  size_t first = 0;
+  while (first < t->n && !(t->rcpt[first].open && t->rcpt[first].disposition == SMTPF_QUARANTINED))
+    first++;
+  if (first == t->n || !t->settings->quarantine_directory)
+    return 0;
+  int e = begin(t, &o, first, 0, 1);
+  if (e)
+    return e;
+  e = quarantine_keep(t->settings->quarantine_directory, t->id, &o, &t->spool, t->quarantined, sizeof t->quarantined);
+  outgoing_end(&o);
+  if (e)
+    t->quarantined[0] = 0;
+  else
+    t->begun = 1;
+  return e;
+}
+
+/* Quarantine is not to be had: those whose mail goes there are told so, alone where each has an answer. */
+static void quarantine_failed(transaction *t, int e)
+{
+  const kept words = copies_words(t, SMTPF_LIT("quarantine is not available"));
+  client_failure(t->client, "quarantine", strerror(e));
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].disposition == SMTPF_QUARANTINED)
+      copies_settle(&t->rcpt[i], SMTPF_COMMIT_FAILED, 0, "4.3.0", words);
+  next_group(t);
+}
+
 void transaction_deliver(transaction *t, const smtpf_verdict *v, smtpf_str id)
 {
-  int quarantined = 0, wanted = 0;
   t->code = 0;
   t->id = id;
-  t->fresh = 0;
-  for (size_t i = 0; i < t->n; i++) {
-    smtpf_recipient_info r = {.size = sizeof r};
-    if (smtpf_verdict_recipient(v, i, &r))
-      continue;
-    t->rcpt[i].disposition = (unsigned char)r.disposition;
-    t->rcpt[i].wanted = r.disposition == SMTPF_DELIVERED || r.disposition == SMTPF_TAGGED;
-    wanted |= t->rcpt[i].wanted;
-    quarantined |= r.disposition == SMTPF_QUARANTINED;
-  }
-  if (t->spool_error) {
-    finish_errno(t, t->spool_error);
-    return;
-  }
-  int e = quarantined && t->settings->quarantine_directory ? keep_copy(t) : 0;
-  if (e) {
-    finish_errno(t, e);
-  } else if (quarantined && !t->settings->quarantine_directory) {
-    t->goal = GOAL_REDIRECT;
-    transaction_step(t);
-  } else if (wanted) {
-    t->goal = GOAL_DELIVER;
-    transaction_step(t);
-  } else {
-    transaction_finish(t, 250, "2.0.0", SMTPF_LIT("Ok"));
-  }
+  int e = copies_sort(t, v);
+  if (!e)
+    e = t->spool_error;
+  const int kept = e ? 0 : keep_copy(t);
+  if (e || (kept && !t->each))
+    fail_errno(t, e ? e : kept);
+  else if (kept)
+    quarantine_failed(t, kept);
+  else
+    next_group(t);
 }

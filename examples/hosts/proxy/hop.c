@@ -41,7 +41,7 @@ void hop_free(hop *h)
 static void lost(hop *h, const char *why)
 {
   transaction *owner = h->owner;
-  const int reused = h->reused;
+  const int reused = h->reused || h->messages; /* it was good before */
   hop_close(h);
   if (owner)
     transaction_hop_lost(owner, why, reused);
@@ -191,11 +191,15 @@ static void greeted(hop *h, const smtpf_smtpc_reply *r)
   case HOP_GREETING:
   case HOP_XCLIENT:
     if (good)
-      say(h, HOP_EHLO, "EHLO", name);
+      say(h, HOP_EHLO, h->settings->hop.lmtp ? "LHLO" : "EHLO", name);
     else
       lost(h, h->state == HOP_XCLIENT ? "refused XCLIENT" : "refused the connection");
     return;
   case HOP_EHLO:
+    if (!good && h->settings->hop.lmtp) {
+      lost(h, "refused LHLO");
+      return;
+    }
     if (!good) {
       say(h, HOP_HELO, "HELO", name);
       return;

@@ -9,7 +9,7 @@
 
 #include "loop.h"
 
-enum hop_state { HOP_CONNECTING = 1, HOP_GREETING, HOP_EHLO, HOP_HELO, HOP_XCLIENT, HOP_READY, HOP_DEAD };
+enum hop_state { HOP_CONNECTING = 1, HOP_GREETING, HOP_EHLO, HOP_HELO, HOP_XCLIENT, HOP_READY, HOP_DEAD }; /* EHLO: or LHLO */
 
 /* What a reply is to. */
 enum hop_expect { EXPECT_XFORWARD = 1, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EXPECT_FINAL, EXPECT_RSET };
@@ -25,7 +25,7 @@ typedef struct hop {
   smtpf_smtpc *codec;
   int state;
   unsigned extensions, attributes; /* smtpf_extension bits; identity_attribute bits */
-  unsigned char expect[8];
+  unsigned char expect[16];
   unsigned expects;
   text out; /* what could not be sent yet */
   size_t out_at;

@@ -11,6 +11,6 @@
 int listener_open(shared *sh, const settings *s);
 void listener_close(shared *sh);
 /* Takes what waits, within bounds. */
-void listener_accept(loop *l, const item *it);
+void listener_accept(loop *l, const listening *from);
 
 #endif

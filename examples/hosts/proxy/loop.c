@@ -36,10 +36,10 @@ int loop_listen(loop *l, int on)
     return 0;
   l->listening = on;
   for (size_t i = 0; i < l->shared->listeners; i++) {
-    if (on && watch_level(l, &l->shared->listener[i], EPOLLIN | EPOLLEXCLUSIVE))
+    if (on && watch_level(l, &l->shared->listener[i].item, EPOLLIN | EPOLLEXCLUSIVE))
       return -1;
     if (!on)
-      epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->shared->listener[i].fd, NULL);
+      epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->shared->listener[i].item.fd, NULL);
   }
   return 0;
 }
@@ -99,7 +99,7 @@ static void dispatch(loop *l, const struct epoll_event *e)
 {
   item *it = e->data.ptr;
   switch (it->kind) {
-  case ITEM_LISTENER: listener_accept(l, it); break;
+  case ITEM_LISTENER: listener_accept(l, (const listening *)(const void *)it); break;
   case ITEM_DRIVER: smtpf_driver_process(l->driver); break;
   case ITEM_WAKE: woken(l); break;
   case ITEM_CLIENT: client_event((client *)(void *)it, e->events); break;

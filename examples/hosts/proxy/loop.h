@@ -27,12 +27,18 @@ typedef struct item {
   int fd;
 } item;
 
+typedef struct listening {
+  item item;
+  address at;
+} listening;
+
 /* The process, shared by all threads. */
 typedef struct shared {
   const arguments *arguments;
-  item listener[PROXY_LISTEN_MAX]; /* read-only once threads run */
+  listening listener[PROXY_LISTEN_MAX]; /* read-only once threads run */
   size_t listeners;
   peers peers;
+  atomic_uint_fast64_t loud; /* copies for which the next hop could not be told that no DSN may be sent */
   atomic_int draining;
 } shared;
 

@@ -52,13 +52,13 @@ static int write_pid(const char *path)
 /* Tells where it listens: the port may have been chosen by the system. */
 static void say_ready(const process *p)
 {
-  char line[PROXY_LISTEN_MAX * 72];
+  char line[PROXY_LISTEN_MAX * (ADDRESS_TEXT + 1) + 1];
   size_t n = 0;
   for (size_t i = 0; i < p->shared.listeners; i++) {
     struct sockaddr_storage sa;
     socklen_t len = sizeof sa;
-    char at[64];
-    if (getsockname(p->shared.listener[i].fd, (struct sockaddr *)&sa, &len))
+    char at[ADDRESS_TEXT];
+    if (getsockname(p->shared.listener[i].item.fd, (struct sockaddr *)&sa, &len))
       continue;
     address_format((const struct sockaddr *)&sa, at, sizeof at);
     n += (size_t)snprintf(line + n, sizeof line - n, "%s%s", n ? " " : "", at);
@@ -124,7 +124,10 @@ static int run(process *p, const sigset_t *signals)
   peers_free(&p->shared.peers);
   if (ok && p->arguments->pid_file)
     unlink(p->arguments->pid_file);
-  log_line("info", "stopped", NULL);
+  text loud = {0};
+  text_int(&loud, (int64_t)atomic_load(&p->shared.loud));
+  log_line("info", "stopped", (log_field[]){{"dsn_unenforced", text_str(&loud)}, {NULL, {NULL, 0}}});
+  text_free(&loud);
   return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

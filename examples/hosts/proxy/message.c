@@ -45,10 +45,15 @@ static void trace_field(text *t, const trace *r)
   text_cstr(t, "Received: from ");
   token(t, r->helo);
   text_cstr(t, " (");
-  token(t, r->rdns);
-  text_cstr(t, memchr(r->address.p, ':', r->address.n) ? " [IPv6:" : " [");
-  text_add(t, r->address);
-  text_cstr(t, "])\r\n\tby ");
+  if (r->address.n) {
+    token(t, r->rdns);
+    text_cstr(t, memchr(r->address.p, ':', r->address.n) ? " [IPv6:" : " [");
+    text_add(t, r->address);
+    text_char(t, ']');
+  } else {
+    text_cstr(t, "local");
+  }
+  text_cstr(t, ")\r\n\tby ");
   text_add(t, r->by);
   text_cstr(t, " (smtpf-proxy) with ");
   text_cstr(t, r->with);
@@ -114,14 +119,20 @@ static smtpf_str field_name(smtpf_str field)
   return (smtpf_str){field.p, n};
 }
 
-static int is_deleted(const smtpf_verdict *v, smtpf_str name, int occurrence)
+/* Edit `i`, when it is for all or for this recipient. */
+static int edit_at(const smtpf_verdict *v, size_t i, size_t recipient, smtpf_edit_info *e)
 {
-  for (size_t i = 0, n = smtpf_verdict_edit_count(v); i < n; i++) {
-    smtpf_edit_info e = {.size = sizeof e};
-    if (smtpf_verdict_edit(v, i, &e) == SMTPF_OK && e.op == SMTPF_EDIT_DELETE && e.occurrence == occurrence &&
+  *e = (smtpf_edit_info){.size = sizeof *e};
+  return smtpf_verdict_edit(v, i, e) == SMTPF_OK && (e->recipient == SMTPF_ALL || e->recipient == recipient);
+}
+
+static int is_deleted(const smtpf_verdict *v, size_t recipient, smtpf_str name, int occurrence)
+{
+  smtpf_edit_info e;
+  for (size_t i = 0, n = smtpf_verdict_edit_count(v); i < n; i++)
+    if (edit_at(v, i, recipient, &e) && e.op == SMTPF_EDIT_DELETE && e.occurrence == occurrence &&
         smtpf_str_equal_nocase(e.name, name))
       return 1;
-  }
   return 0;
 }
 
@@ -134,7 +145,7 @@ static int occurrences(smtpf_str all, const char *upto, smtpf_str name)
   return n;
 }
 
-static int edit_section(outgoing *o, const smtpf_verdict *v, const spool *s)
+static int edit_section(outgoing *o, const smtpf_verdict *v, size_t recipient, const spool *s)
 {
   text head = {0};
   size_t section = 0;
@@ -146,16 +157,15 @@ static int edit_section(outgoing *o, const smtpf_verdict *v, const spool *s)
   smtpf_str all = {head.p, section}, rest = all;
   while (rest.n) {
     smtpf_str field = field_cut(&rest), name = field_name(field);
-    if (!name.n || !is_deleted(v, name, occurrences(all, field.p, name) + 1))
+    if (!name.n || !is_deleted(v, recipient, name, occurrences(all, field.p, name) + 1))
       text_add(&o->prefix, field);
   }
   if (section && head.p[section - 1] != '\n')
     text_cstr(&o->prefix, "\r\n");
-  for (size_t i = 0, n = smtpf_verdict_edit_count(v); i < n; i++) {
-    smtpf_edit_info e = {.size = sizeof e};
-    if (smtpf_verdict_edit(v, i, &e) == SMTPF_OK && e.op == SMTPF_EDIT_APPEND)
+  smtpf_edit_info e;
+  for (size_t i = 0, n = smtpf_verdict_edit_count(v); i < n; i++)
+    if (edit_at(v, i, recipient, &e) && e.op == SMTPF_EDIT_APPEND)
       message_field(&o->prefix, e.name, e.value);
-  }
   o->from = section;
   text_free(&head);
   return 0;
@@ -164,12 +174,12 @@ static int edit_section(outgoing *o, const smtpf_verdict *v, const spool *s)
 /* ---- the whole ---------------------------------------------------------------------------------- */
 
 /* Prepended fields: the last edit ends up first. */
-static int prepend(outgoing *o, const smtpf_verdict *v)
+static int prepend(outgoing *o, const smtpf_verdict *v, size_t recipient)
 {
   int inside = 0;
+  smtpf_edit_info e;
   for (size_t i = smtpf_verdict_edit_count(v); i-- > 0;) {
-    smtpf_edit_info e = {.size = sizeof e};
-    if (smtpf_verdict_edit(v, i, &e))
+    if (!edit_at(v, i, recipient, &e))
       continue;
     if (e.op == SMTPF_EDIT_PREPEND)
       message_field(&o->prefix, e.name, e.value);
@@ -179,12 +189,13 @@ static int prepend(outgoing *o, const smtpf_verdict *v)
   return inside;
 }
 
-int outgoing_begin(outgoing *o, const trace *t, const smtpf_verdict *v, smtpf_str extra, const spool *s)
+int outgoing_begin(outgoing *o, const trace *t, const smtpf_verdict *v, size_t recipient, smtpf_str extra,
+                   const spool *s)
 {
   *o = (outgoing){0};
   text_add(&o->prefix, extra);
   trace_field(&o->prefix, t);
-  int r = prepend(o, v) ? edit_section(o, v, s) : 0;
+  int r = prepend(o, v, recipient) ? edit_section(o, v, recipient, s) : 0;
   if (!r && o->prefix.failed)
     r = ENOMEM;
   if (r)

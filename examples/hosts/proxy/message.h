@@ -15,7 +15,7 @@
 typedef struct trace {
   smtpf_str helo, rdns, address; /* the client; rdns may be empty */
   smtpf_str by;                  /* our name */
-  const char *with;              /* SMTP, ESMTP, UTF8SMTP */
+  const char *with;              /* SMTP, ESMTP, LMTP, UTF8SMTP, UTF8LMTP (RFC 3848, 6531) */
   smtpf_str id;
   smtpf_str for_path; /* the recipient when there is one only, else empty */
   int64_t wall_s;
@@ -31,8 +31,10 @@ typedef struct outgoing {
   int failed; /* the spool could not be read */
 } outgoing;
 
-/* Builds the prefix. `extra` (complete fields, each with CRLF) goes before all others. 0, or an errno. */
-int outgoing_begin(outgoing *o, const trace *t, const smtpf_verdict *v, smtpf_str extra, const spool *s);
+/* Builds the prefix, with the verdict's edits for all recipients and for this one. `extra` (complete fields, each with
+ * CRLF) goes before all others. 0, or an errno. */
+int outgoing_begin(outgoing *o, const trace *t, const smtpf_verdict *v, size_t recipient, smtpf_str extra,
+                   const spool *s);
 /* The next bytes, dot-stuffed, with the final dot at the end; 0 when all is written, or `failed`. */
 size_t outgoing_fill(outgoing *o, const spool *s, char *out, size_t cap);
 /* The next bytes as they are, without dots: for a file. */

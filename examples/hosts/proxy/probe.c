@@ -55,7 +55,7 @@ static int converse(int fd, const settings *s, smtpf_smtpc *codec, int64_t until
   smtpf_smtpc_reply reply;
   if (!wait_for(fd, POLLOUT, until) || !hear(fd, codec, until, &reply, room, sizeof room))
     return 0;
-  if (!say(fd, "EHLO", s->smtpd.hostname) || !hear(fd, codec, until, &reply, room, sizeof room))
+  if (!say(fd, s->hop.lmtp ? "LHLO" : "EHLO", s->smtpd.hostname) || !hear(fd, codec, until, &reply, room, sizeof room))
     return 0;
   *extensions = smtpf_smtpc_extensions(reply.text, size);
   return say(fd, "QUIT", (smtpf_str){0});

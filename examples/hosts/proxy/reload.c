@@ -29,7 +29,7 @@ static int same_listen(const settings *a, const settings *b)
   if (a->listens != b->listens)
     return 0;
   for (size_t i = 0; i < a->listens; i++)
-    if (memcmp(&a->listen[i].sa, &b->listen[i].sa, sizeof a->listen[i].sa))
+    if (memcmp(&a->listen[i].sa, &b->listen[i].sa, sizeof a->listen[i].sa) || a->listen[i].lmtp != b->listen[i].lmtp)
       return 0;
   return 1;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../../common/host_options.h"
@@ -24,7 +25,19 @@ static int port_parse(const char *s, in_port_t *out)
   return 1;
 }
 
-int address_parse(const char *name, address *out)
+static int unix_parse(const char *path, address *out)
+{
+  struct sockaddr_un *un = (struct sockaddr_un *)&out->sa;
+  const size_t n = strlen(path);
+  if (path[0] != '/' || n >= sizeof un->sun_path)
+    return 0;
+  un->sun_family = AF_UNIX;
+  memcpy(un->sun_path, path, n + 1);
+  out->len = sizeof *un;
+  return 1;
+}
+
+static int ip_parse(const char *name, address *out)
 {
   char host[64];
   int six = name[0] == '[';
@@ -34,20 +47,31 @@ int address_parse(const char *name, address *out)
     return 0;
   memcpy(host, from, (size_t)(end - from));
   host[end - from] = 0;
-  address a = {0};
-  struct sockaddr_in *in = (struct sockaddr_in *)&a.sa;
-  struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&a.sa;
+  struct sockaddr_in *in = (struct sockaddr_in *)&out->sa;
+  struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&out->sa;
   in_port_t port;
   if (!port_parse(end + 1 + six, &port))
     return 0;
   if (six ? inet_pton(AF_INET6, host, &in6->sin6_addr) != 1 : inet_pton(AF_INET, host, &in->sin_addr) != 1)
     return 0;
-  a.sa.ss_family = six ? AF_INET6 : AF_INET;
-  a.len = six ? sizeof *in6 : sizeof *in;
+  out->sa.ss_family = six ? AF_INET6 : AF_INET;
+  out->len = six ? sizeof *in6 : sizeof *in;
   if (six)
     in6->sin6_port = port;
   else
     in->sin_port = port;
+  return 1;
+}
+
+int address_parse(const char *name, address *out)
+{
+  address a = {0};
+  if (!strncmp(name, "lmtp:", 5)) {
+    a.lmtp = 1;
+    name += 5;
+  }
+  if (!strncmp(name, "unix:", 5) ? !unix_parse(name + 5, &a) : !ip_parse(name, &a))
+    return 0;
   *out = a;
   return 1;
 }
@@ -69,6 +93,10 @@ unsigned address_host(const struct sockaddr *sa, char *out, size_t cap)
 void address_format(const struct sockaddr *sa, char *out, size_t cap)
 {
   char host[64];
+  if (sa->sa_family == AF_UNIX) {
+    snprintf(out, cap, "unix:%s", ((const struct sockaddr_un *)(const void *)sa)->sun_path);
+    return;
+  }
   unsigned port = address_host(sa, host, sizeof host);
   snprintf(out, cap, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
@@ -109,7 +137,7 @@ static int choice(const smtpf_engine *e, const char *path, const char *const *wo
 
 static int read_addresses(settings *s, const arguments *a, smtpf_error *err)
 {
-  static const char expected[] = "an address with a port, such as 127.0.0.1:25 or [::1]:25";
+  static const char expected[] = "an address such as 127.0.0.1:25, [::1]:25, lmtp:127.0.0.1:24 or lmtp:unix:/run/lmtp";
   for (size_t i = 0; i < PROXY_LISTEN_MAX; i++) {
     const char *v = a->listens ? (i < a->listens ? a->listen[i] : NULL) : string(s->engine, "proxy.listen", i);
     if (!v && !i)
@@ -136,6 +164,8 @@ static void read_numbers(settings *s)
   s->identity = choice(e, "proxy.identity", identities);
   s->log_verdicts = choice(e, "proxy.log_verdicts", verdicts);
   s->log_json = choice(e, "proxy.log", forms);
+  s->split = (int)number(e, "proxy.split", 1);
+  s->prdr = (int)number(e, "proxy.prdr", 1);
   s->threads = (int)number(e, "proxy.threads", 1);
   s->connections = number(e, "proxy.connections", 10000);
   s->connections_per_client = number(e, "proxy.connections_per_client", 0);
@@ -162,14 +192,17 @@ static int read_quarantine(settings *s, const arguments *a, smtpf_error *err)
   s->quarantine_directory = string(s->engine, "quarantine.directory", 0);
   s->quarantine_redirect = string(s->engine, "quarantine.redirect", 0);
   s->spool_directory = string(s->engine, "proxy.spool_directory", 0);
-  s->capabilities =
-      SMTPF_CAN_DROP_RCPT | SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT | SMTPF_CAN_EDIT;
+  s->capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT | SMTPF_CAN_EDIT;
+  if (s->split)
+    s->capabilities |= SMTPF_CAN_DROP_RCPT | SMTPF_CAN_EDIT_PER_RCPT | SMTPF_CAN_SENDER_PER_RCPT;
+  if (s->prdr)
+    s->capabilities |= SMTPF_CAN_REPLY_PER_RCPT;
   const char *to = s->quarantine_directory ? NULL : s->quarantine_redirect;
   if (to && (strpbrk(to, "<> \t\r\n") || !strchr(to, '@') || strlen(to) > 254))
     return fail(err, SMTPF_EINVAL, a, "quarantine.redirect", to, "an address such as spam@example.net");
   if (s->quarantine_directory || to)
-    s->capabilities |= SMTPF_CAN_QUARANTINE | SMTPF_CAN_QUARANTINE_PER_RCPT;
-  if ((smtpf_engine_needs(s->engine) & (SMTPF_CAN_QUARANTINE | SMTPF_CAN_QUARANTINE_PER_RCPT)) & ~s->capabilities)
+    s->capabilities |= SMTPF_CAN_QUARANTINE | (s->split ? (unsigned)SMTPF_CAN_QUARANTINE_PER_RCPT : 0U);
+  if (smtpf_engine_needs(s->engine) & SMTPF_CAN_QUARANTINE & ~s->capabilities)
     return fail(err, SMTPF_EINVAL, a, "quarantine", "a profile quarantines",
                 "quarantine.directory or quarantine.redirect");
   return SMTPF_OK;

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #define PROXY_LISTEN_MAX 16
+#define ADDRESS_TEXT 128 /* room for any address as text */
 
 /* What the command line said; lasts as long as the process. */
 typedef struct arguments {
@@ -39,6 +40,7 @@ typedef struct arguments {
 typedef struct address {
   struct sockaddr_storage sa;
   socklen_t len;
+  int lmtp; /* RFC 2033 is spoken there, else SMTP */
 } address;
 
 enum identity { IDENTITY_AUTO, IDENTITY_XCLIENT, IDENTITY_XFORWARD, IDENTITY_NONE };
@@ -50,16 +52,16 @@ typedef struct settings {
   smtpf_smtpd_options smtpd; /* extensions and size are filled in for each client */
   char hostname[256];
   address hop;
-  char hop_text[64];
+  char hop_text[ADDRESS_TEXT];
   address listen[PROXY_LISTEN_MAX];
   size_t listens;
-  int identity, threads, log_json, log_verdicts, explain;
+  int identity, threads, log_json, log_verdicts, explain, split, prdr;
   int64_t connections, connections_per_client;
   int64_t idle_ms, command_ms, data_ms, message_ms, hop_connect_ms, hop_ms, hop_final_ms, drain_ms;
   int64_t pool, pool_age_ms, pool_messages;
   size_t spool_memory;
   const char *spool_directory, *quarantine_directory, *quarantine_redirect; /* the engine's; NULL when empty */
-  unsigned capabilities;
+  unsigned capabilities; /* of SMTP clients; LMTP ones have SMTPF_CAN_REPLY_PER_RCPT as well */
   /* What the next hop said to EHLO last; 0 while it has not been reached. */
   atomic_uint hop_extensions;
   atomic_uint_fast64_t hop_size;
@@ -70,11 +72,11 @@ int settings_load(settings **out, const arguments *a, smtpf_error *err);
 settings *settings_ref(settings *s);
 void settings_unref(settings *s);
 
-/* `127.0.0.1:25`, `[::1]:25`. 1 when it is one. */
+/* `127.0.0.1:25`, `[::1]:25`, `unix:/path`, each perhaps after `lmtp:`. 1 when it is one. */
 int address_parse(const char *name, address *out);
-/* The same way back, with the port; `cap` 64 is always enough. */
+/* The same way back, without `lmtp:`; `cap` ADDRESS_TEXT is always enough. */
 void address_format(const struct sockaddr *sa, char *out, size_t cap);
-/* Without port and brackets; returns the port. */
+/* Without port and brackets, empty for a Unix socket; returns the port. */
 unsigned address_host(const struct sockaddr *sa, char *out, size_t cap);
 
 #endif

@@ -9,17 +9,17 @@
 
 /* ---- what is kept ------------------------------------------------------------------------------- */
 
-smtpf_str transaction_string(const transaction *t, uint32_t at, uint32_t n)
+kept transaction_keep(transaction *t, smtpf_str s, int brackets)
 {
-  return (smtpf_str){t->strings.p + at, n};
-}
-
-static uint32_t keep(transaction *t, smtpf_str s, uint32_t *n)
-{
-  uint32_t at = (uint32_t)t->strings.n;
+  kept k = {(uint32_t)t->strings.n, 0};
+  if (brackets)
+    text_char(&t->strings, '<');
   text_add(&t->strings, s);
-  *n = t->strings.failed ? 0 : (uint32_t)s.n;
-  return at;
+  if (brackets)
+    text_char(&t->strings, '>');
+  if (!t->strings.failed)
+    k.n = (uint32_t)t->strings.n - k.at;
+  return k;
 }
 
 transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str params)
@@ -30,9 +30,10 @@ transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str param
   t->client = c;
   t->loop = c->loop;
   t->settings = c->settings;
+  t->each = client_answers_each(c, params);
   spool_init(&t->spool, &c->loop->chunks);
-  keep(t, sender, &t->sender_n);
-  keep(t, params, &t->params_n);
+  t->sender = transaction_keep(t, sender, 0);
+  t->params = transaction_keep(t, params, 0);
   if (t->strings.failed) {
     transaction_free(t);
     return NULL;
@@ -51,6 +52,8 @@ void transaction_free(transaction *t)
   text_free(&t->strings);
   text_free(&t->answer);
   free(t->rcpt);
+  free(t->groups);
+  free(t->codes);
   free(t);
 }
 
@@ -62,7 +65,7 @@ void transaction_identity(const transaction *t, identity_of *who)
                        .helo = smtpf_str_of(c->helo),
                        .id = smtpf_str_of(smtpf_session_id(c->session)),
                        .port = c->port,
-                       .esmtp = c->greeting == SMTPF_GREET_EHLO};
+                       .esmtp = c->greeting != SMTPF_GREET_HELO};
 }
 
 void transaction_body(transaction *t, smtpf_str piece)
@@ -76,12 +79,15 @@ int transaction_keep_rcpt(transaction *t)
   if (t->n == t->cap) {
     size_t cap = t->cap ? t->cap * 2 : 4;
     recipient *r = realloc(t->rcpt, cap * sizeof *r);
-    if (!r)
+    if (!r) {
+      t->stray = t->hop != NULL;
       return 0;
+    }
     t->rcpt = r;
     t->cap = cap;
   }
-  t->asked.at_hop = t->hop != NULL;
+  if (!t->hop) /* lost since it answered */
+    memset(t->asked.seat, 0, sizeof t->asked.seat);
   t->rcpt[t->n++] = t->asked;
   return 1;
 }
@@ -107,9 +113,9 @@ static void finish(transaction *t)
   client_resume(t->client);
 }
 
-void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words)
+void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words, int by_hop)
 {
-  set_answer(t, code, enhanced, words, 0);
+  set_answer(t, code, enhanced, words, by_hop);
   finish(t);
 }
 
@@ -126,57 +132,34 @@ static void set_reply(transaction *t, const smtpf_smtpc_reply *r, int good)
   set_answer(t, r->code, enhanced, r->text, 1);
 }
 
-void transaction_finish_reply(transaction *t, const smtpf_smtpc_reply *r, int good)
-{
-  set_reply(t, r, good);
-  finish(t);
-}
-
 /* ---- MAIL and RCPT to the hop ------------------------------------------------------------------- */
 
-/* Parameters that the hop understands, each with a blank before it. Returns an extension that is needed and not there.
- */
-static unsigned params_for(text *out, smtpf_str params, unsigned extensions)
-{
-  smtpf_str key, value;
-  unsigned missing = 0;
-  while (smtpf_param_next(&params, &key, &value) == SMTPF_OK) {
-    unsigned need = 0, optional = 0;
-    if (smtpf_str_equal_nocase(key, SMTPF_LIT("SIZE")))
-      need = optional = SMTPF_EXT_SIZE;
-    else if (smtpf_str_equal_nocase(key, SMTPF_LIT("BODY"))) {
-      need = SMTPF_EXT_8BITMIME;
-      optional = smtpf_str_equal_nocase(value, SMTPF_LIT("7BIT")) ? need : 0;
-    } else if (smtpf_str_equal_nocase(key, SMTPF_LIT("SMTPUTF8")))
-      need = SMTPF_EXT_SMTPUTF8;
-    else
-      need = SMTPF_EXT_DSN; /* RET ENVID NOTIFY ORCPT */
-    if (!(need & extensions)) {
-      missing |= need & ~optional;
-      continue;
-    }
-    text_char(out, ' ');
-    text_add(out, key);
-    if (value.n) {
-      text_char(out, '=');
-      text_add(out, value);
-    }
-  }
-  return missing;
-}
-
 /* The hop lost an extension since it was announced to the client: the client will see so when it comes again. */
-static void finish_missing(transaction *t, unsigned missing)
+const char *transaction_missing(unsigned missing, smtpf_str *words)
 {
-  if (missing & SMTPF_EXT_SMTPUTF8)
-    transaction_finish(t, 451, "4.6.7", SMTPF_LIT("next hop has no SMTPUTF8 now"));
-  else if (missing & SMTPF_EXT_8BITMIME)
-    transaction_finish(t, 451, "4.6.3", SMTPF_LIT("next hop has no 8BITMIME now"));
-  else
-    transaction_finish(t, 451, "4.3.3", SMTPF_LIT("next hop has no DSN now"));
+  if (missing & SMTPF_EXT_SMTPUTF8) {
+    *words = SMTPF_LIT("next hop has no SMTPUTF8 now");
+    return "4.6.7";
+  }
+  if (missing & SMTPF_EXT_8BITMIME) {
+    *words = SMTPF_LIT("next hop has no 8BITMIME now");
+    return "4.6.3";
+  }
+  *words = missing ? SMTPF_LIT("next hop has no DSN now") : SMTPF_LIT("out of memory");
+  return missing ? "4.3.3" : "4.3.0";
 }
 
-int transaction_send_mail(transaction *t)
+void transaction_forget(transaction *t)
+{
+  t->places = 0;
+  t->quarantine = (seat){0};
+  t->stray = 0;
+  memset(t->asked.seat, 0, sizeof t->asked.seat);
+  for (size_t i = 0; i < t->n; i++)
+    memset(t->rcpt[i].seat, 0, sizeof t->rcpt[i].seat);
+}
+
+int transaction_send_mail(transaction *t, kept sender, int quiet, unsigned *missing)
 {
   hop *h = t->hop;
   text line = {0};
@@ -188,54 +171,66 @@ int transaction_send_mail(transaction *t)
     expects[0] = EXPECT_XFORWARD;
     expects[1] = EXPECT_MAIL;
   }
-  text_cstr(&line, "MAIL FROM:");
-  text_add(&line, transaction_string(t, 0, t->sender_n));
-  unsigned missing = params_for(&line, transaction_string(t, t->sender_n, t->params_n), h->extensions);
-  text_cstr(&line, "\r\n");
-  if (line.failed || missing) {
+  const envelope e = {.path = transaction_string(t, sender),
+                      .params = transaction_string(t, t->params),
+                      .extensions = h->extensions,
+                      .quiet = quiet,
+                      .prdr = t->each}; /* who answers for all at once is best served by one answer for all */
+  *missing = envelope_mail(&line, &e);
+  if (line.failed || *missing) {
     text_free(&line);
-    if (missing)
-      finish_missing(t, missing);
-    else
-      transaction_finish(t, 451, "4.3.0", SMTPF_LIT("out of memory"));
     return 0;
   }
+  transaction_forget(t);
   h->mail_open = 1;
+  t->mail = sender;
+  t->mail_quiet = quiet != 0;
+  t->mail_prdr = t->each && h->extensions & SMTPF_EXT_PRDR;
   t->mail_refused = 0;
   hop_send(h, text_str(&line), expects);
   text_free(&line);
   return 1;
 }
 
-int transaction_send_rcpt(transaction *t, smtpf_str path, smtpf_str params)
+int transaction_send_rcpt(transaction *t, seat *s, smtpf_str path, smtpf_str params, int silent, unsigned *missing)
 {
   text line = {0};
-  text_cstr(&line, "RCPT TO:");
-  text_add(&line, path);
-  unsigned missing = params_for(&line, params, t->hop->extensions);
-  text_cstr(&line, "\r\n");
-  if (line.failed || missing) {
+  const envelope e = {.path = path, .params = params, .extensions = t->hop->extensions, .quiet = silent};
+  *missing = envelope_rcpt(&line, &e);
+  if (line.failed || *missing) {
     text_free(&line);
-    finish_missing(t, missing);
     return 0;
   }
+  *s = (seat){.asked = 1, .silent = silent || envelope_has(params, SMTPF_LIT("NOTIFY"), SMTPF_LIT("NEVER"))};
   hop_send(t->hop, text_str(&line), (char[]){EXPECT_RCPT, 0});
   text_free(&line);
   return 1;
 }
 
-/* ---- steps -------------------------------------------------------------------------------------- */
+/* ---- RCPT: the mailbox, then the address it may be forwarded to ----------------------------------- */
 
-/* RCPT, with MAIL before it where that is due: in one write when the hop takes that. */
+static void put_rcpt(transaction *t, unsigned *missing)
+{
+  recipient *r = &t->asked;
+  const int which = r->seat[TO_MAILBOX].place ? TO_FORWARD : TO_MAILBOX;
+  transaction_send_rcpt(t, &r->seat[which], transaction_string(t, which == TO_FORWARD ? r->forward : r->path),
+                        transaction_string(t, r->params), 0, missing);
+}
+
+/* With MAIL before it where that is due: in one write when the hop takes that. */
 static void rcpt_step(transaction *t)
 {
   hop *h = t->hop;
-  smtpf_str path = transaction_string(t, t->asked.path, t->asked.path_n);
-  smtpf_str params = transaction_string(t, t->asked.params, t->asked.params_n);
+  unsigned missing = 0;
+  smtpf_str words;
   hop_cork(h);
-  if (h->mail_open || (transaction_send_mail(t) && h->extensions & SMTPF_EXT_PIPELINING))
-    transaction_send_rcpt(t, path, params);
+  if (h->mail_open || (transaction_send_mail(t, t->sender, 0, &missing) && h->extensions & SMTPF_EXT_PIPELINING))
+    put_rcpt(t, &missing);
   hop_uncork(h);
+  if (!h->expects || missing) {
+    const char *enhanced = transaction_missing(missing, &words);
+    transaction_finish(t, 451, enhanced, words, 0);
+  }
 }
 
 void transaction_step(transaction *t)
@@ -243,7 +238,10 @@ void transaction_step(transaction *t)
   if (!t->goal)
     return;
   if (!t->hop && !(t->hop = hop_acquire(t->loop, t, t->fresh))) {
-    transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop cannot be reached"));
+    if (t->goal == GOAL_RCPT)
+      transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop cannot be reached"), 0);
+    else
+      deliver_lost(t, 0);
     return;
   }
   if (t->hop->state != HOP_READY || t->hop->expects)
@@ -257,23 +255,25 @@ void transaction_step(transaction *t)
 void transaction_ask(transaction *t, smtpf_str path, smtpf_str params)
 {
   t->asked = (recipient){0};
-  t->asked.path = keep(t, path, &t->asked.path_n);
-  t->asked.params = keep(t, params, &t->asked.params_n);
+  t->asked.path = transaction_keep(t, path, 0);
+  t->asked.params = transaction_keep(t, params, 0);
 }
 
 void transaction_unask(transaction *t)
 {
-  if (t->asked.path_n)
-    t->strings.n = t->asked.path;
+  if (t->asked.path.n)
+    t->strings.n = t->asked.path.at;
   t->asked = (recipient){0};
 }
 
-void transaction_rcpt(transaction *t)
+void transaction_rcpt(transaction *t, smtpf_str forward)
 {
   t->code = 0;
+  if (forward.n)
+    t->asked.forward = transaction_keep(t, forward, 1);
   if (t->strings.failed) {
     text_clear(&t->answer);
-    transaction_finish(t, 451, "4.3.0", SMTPF_LIT("out of memory"));
+    transaction_finish(t, 451, "4.3.0", SMTPF_LIT("out of memory"), 0);
     return;
   }
   t->goal = GOAL_RCPT;
@@ -281,21 +281,44 @@ void transaction_rcpt(transaction *t)
   transaction_step(t);
 }
 
+/* The hop's answer to one address. 1 when the other is to be put still. */
+static int rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
+{
+  recipient *a = &t->asked;
+  const int good = r->code / 100 == 2, which = a->seat[TO_FORWARD].asked ? TO_FORWARD : TO_MAILBOX;
+  a->seat[which].asked = 0;
+  if (good)
+    a->seat[which].place = ++t->places;
+  if (good && which == TO_MAILBOX && a->forward.n)
+    return 1;
+  if (which == TO_MAILBOX || good) {
+    set_reply(t, r, good);
+    return 0;
+  }
+  t->stray = 1; /* the mailbox is there already */
+  if (r->code >= 500) /* the hop's words name the address: nobody's business */
+    set_answer(t, 550, "5.2.1", SMTPF_LIT("mail for this recipient cannot be delivered"), 1);
+  else
+    set_answer(t, 451, "4.2.1", SMTPF_LIT("mail for this recipient cannot be delivered now"), 0);
+  return 0;
+}
+
 static void rcpt_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
 {
   const int good = r->code / 100 == 2;
-  if (expect == EXPECT_MAIL && good) {
-    transaction_step(t);
-    return;
-  }
-  if (expect == EXPECT_MAIL) {
+  int more = expect == EXPECT_MAIL && good;
+  if (expect == EXPECT_MAIL && !good) {
     set_reply(t, r, 0);
     t->hop->mail_open = 0;
     t->mail_refused = 1;
-  } else if (!t->mail_refused) {
-    set_reply(t, r, good);
+  } else if (expect == EXPECT_RCPT && !t->mail_refused) {
+    more = rcpt_answered(t, r);
   }
-  if (!t->hop->expects) { /* a RCPT that went along with a refused MAIL has its reply now */
+  if (t->hop->expects)
+    return;
+  if (more) {
+    transaction_step(t);
+  } else { /* a RCPT that went along with a refused MAIL has its reply now */
     t->mail_refused = 0;
     finish(t);
   }
@@ -316,15 +339,16 @@ void transaction_hop_reply(transaction *t, int expect, const smtpf_smtpc_reply *
     rcpt_reply(t, expect, r);
   else if (t->goal)
     deliver_reply(t, expect, r);
+  else if (expect == EXPECT_MAIL && r->code >= 400)
+    t->hop->mail_open = 0;
 }
 
 void transaction_hop_lost(transaction *t, const char *why, int reused)
 {
   const int began = t->streaming;
   t->hop = NULL;
-  t->streaming = t->redirect_at_hop = t->mail_refused = 0;
-  for (size_t i = 0; i < t->n; i++)
-    t->rcpt[i].at_hop = 0;
+  t->streaming = t->mail_refused = 0;
+  transaction_forget(t);
   if (!t->goal)
     return;
   if (reused && !t->fresh && !began) { /* it may have been closed while it was idle */
@@ -333,10 +357,10 @@ void transaction_hop_lost(transaction *t, const char *why, int reused)
     return;
   }
   client_hop_failed(t->client, why);
-  if (began)
-    transaction_finish(t, 451, "4.4.2", SMTPF_LIT("connection to next hop lost"));
+  if (t->goal == GOAL_DELIVER)
+    deliver_lost(t, began);
   else
-    transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop does not answer"));
+    transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop does not answer"), 0);
 }
 
 void transaction_hop_writable(transaction *t)

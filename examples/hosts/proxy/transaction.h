@@ -4,55 +4,108 @@
  * answered. Nothing is asked of the next hop before the first recipient is accepted by the policy.
  *
  *     RCPT accepted by policy --> [connect] [XCLIENT|XFORWARD] MAIL RCPT --> the hop's answer is ours
- *     end of message accepted --> quarantine, then DATA and the message  --> the hop's answer is ours
+ *     end of message accepted --> quarantine, then for each group of copies DATA and the message
+ *                             --> the hop's answer to its own group decides about each copy
  *
- * When the hop's transaction is not the one that must be delivered (a recipient was dropped or quarantined, the
- * connection was lost meanwhile), it is reset and opened again from what is kept here.
+ * What was put at RCPT is the hop's first transaction. When it is not the one that must be delivered (a recipient was
+ * dropped, forwarded or quarantined, copies differ, the connection was lost meanwhile), it is reset and opened again
+ * from what is kept here.
  */
 #ifndef PROXY_TRANSACTION_H
 #define PROXY_TRANSACTION_H
 
+#include "envelope.h"
 #include "hop.h"
 #include "identity.h"
 #include "message.h"
 
 struct client;
 
+/* Where a recipient's copy can go: a RCPT for each was or was not put to the hop. */
+enum destination { TO_MAILBOX, TO_FORWARD, DESTINATIONS };
+
+/* A string kept in transaction.strings. */
+typedef struct kept {
+  uint32_t at, n;
+} kept;
+
+/* One RCPT in the hop's open transaction. */
+typedef struct seat {
+  uint32_t place;       /* its number among those accepted, from 1; 0 for none */
+  unsigned char asked;  /* put, and not answered yet */
+  unsigned char silent; /* put with NOTIFY=NEVER */
+} seat;
+
 typedef struct recipient {
-  uint32_t path, path_n, params, params_n; /* in transaction.strings */
-  unsigned char disposition;               /* smtpf_disposition; 0 before end of message */
-  unsigned at_hop : 1;                     /* accepted in the hop's open transaction */
-  unsigned wanted : 1;                     /* to be delivered */
+  kept path, params;
+  kept forward; /* the address its mail may go to instead, with brackets */
+  kept words;   /* what was said about its copy */
+  seat seat[DESTINATIONS];
+  uint32_t group;            /* 1 and on; 0: nothing is to be sent */
+  uint16_t code;             /* the reply that decided about its copy; 0 when it was not the hop's */
+  unsigned char disposition; /* smtpf_disposition; 0 before end of message */
+  unsigned char dsn;         /* smtpf_dsn */
+  unsigned char result;      /* smtpf_commit_result; 0 while it is not known */
+  unsigned open : 1;         /* the session waits for its result */
+  unsigned destination : 1;  /* where its copy goes */
+  unsigned loud : 1;         /* a DSN that must not be may yet be sent: the hop could not be told */
+  char enhanced[12];
 } recipient;
 
-enum goal { GOAL_NONE, GOAL_RCPT, GOAL_REDIRECT, GOAL_DELIVER };
+/* Copies that leave as one: the same header edits, envelope sender and kind of destination. */
+typedef struct group {
+  size_t first;            /* a member; its header edits are those of all */
+  kept sender;             /* reverse-path with brackets */
+  unsigned done : 1;
+  unsigned quarantine : 1; /* goes to the quarantine address, instead of its members' */
+  unsigned quiet : 1;      /* RET=HDRS */
+  uint64_t edits;          /* a digest of the members' own header edits */
+} group;
+
+enum goal { GOAL_NONE, GOAL_RCPT, GOAL_DELIVER };
 
 typedef struct transaction {
   struct client *client;
   loop *loop;
   settings *settings; /* the client's */
   text strings;
-  uint32_t sender_n, params_n; /* at the front of strings: sender, then its parameters */
-  recipient *rcpt;             /* those that were accepted, in order */
+  kept sender, params;
+  recipient *rcpt; /* those that were accepted, in order */
   size_t n, cap;
   recipient asked; /* the RCPT in question */
   spool spool;
   int spool_error; /* an errno */
-  hop *hop;
+  smtpf_str id;    /* of the message: the client's, while it is delivered */
   int goal;
+  unsigned each : 1; /* the client is answered for each recipient (LMTP, PRDR) */
+
+  /* the hop's side */
+  hop *hop;
+  uint32_t places;           /* RCPTs accepted in its open transaction */
+  kept mail;                 /* reverse-path of its open transaction */
+  unsigned mail_quiet : 1;   /* with RET=HDRS */
+  unsigned mail_prdr : 1;    /* with PRDR */
+  unsigned mail_refused : 1; /* MAIL was refused; the answer is its reply */
+  unsigned stray : 1;        /* it has a RCPT of somebody who was refused after all */
   unsigned fresh : 1;        /* an idle connection has already failed us */
-  unsigned mail_refused : 1; /* the hop refused MAIL; the answer is its reply */
-  unsigned redirect_at_hop : 1;
-  unsigned streaming : 1; /* the hop has said 354 and not yet answered the message */
-  size_t asking;          /* index of the recipient whose RCPT is put anew */
-  smtpf_str id;           /* of the message: the client's, while it is delivered */
+  unsigned streaming : 1;    /* it has said 354 and not yet answered the message */
+
+  /* after the end of the message */
+  group *groups;
+  size_t n_groups, current; /* `current`: index of the one being delivered */
+  seat quarantine;          /* the quarantine address at the hop */
   outgoing out;
+  smtpf_transfer transfer;
+  uint16_t *codes;           /* of the transfer */
+  unsigned begun : 1; /* a copy may be durable: even without its client this goes on to the end */
+  size_t loud;        /* copies whose DSN permission could not be told */
+  char quarantined[576];     /* path of the copy in quarantine; empty for none */
+
   /* the answer to the client; code 0 while there is none */
   int code;
   int by_hop; /* it is the hop's own */
   char enhanced[12];
   text answer;
-  char kept[576]; /* path of the copy in quarantine; empty for none */
 } transaction;
 
 /* A new transaction after an accepted MAIL. NULL without memory. */
@@ -61,14 +114,15 @@ void transaction_free(transaction *t);
 /* Remembers a RCPT before it is judged, and forgets it when it was refused. */
 void transaction_ask(transaction *t, smtpf_str path, smtpf_str params);
 void transaction_unask(transaction *t);
-/* Puts it to the next hop. The client is resumed when `code` is there. */
-void transaction_rcpt(transaction *t);
+/* Puts it to the next hop, and then `forward` (no brackets; empty for none). The client is resumed when `code` is
+ * there. */
+void transaction_rcpt(transaction *t, smtpf_str forward);
 /* It is accepted by both sides. 0 without memory. */
 int transaction_keep_rcpt(transaction *t);
 /* A piece of the message. */
 void transaction_body(transaction *t, smtpf_str piece);
-/* Acts on an accepting end-of-message verdict. The client is resumed when `code` is there; until then neither `v` nor
- * `id` may change. */
+/* Acts on an accepting end-of-message verdict. The client is resumed when `code` is there: then each recipient that is
+ * `open` has a `result`. Until then neither `v` nor `id` may change. */
 void transaction_deliver(transaction *t, const smtpf_verdict *v, smtpf_str id);
 
 /* ---- called by hop.c ---- */
@@ -78,18 +132,38 @@ void transaction_hop_lost(transaction *t, const char *why, int reused);
 void transaction_hop_writable(transaction *t);
 void transaction_identity(const transaction *t, identity_of *who);
 
-/* ---- between transaction.c and deliver.c ---- */
-smtpf_str transaction_string(const transaction *t, uint32_t at, uint32_t n);
+/* ---- between transaction.c, copies.c and deliver.c ---- */
+static inline smtpf_str transaction_string(const transaction *t, kept k)
+{
+  return (smtpf_str){t->strings.p + k.at, k.n};
+}
+/* Keeps a string; with `brackets` as a path. After a failure transaction.strings.failed is set. */
+kept transaction_keep(transaction *t, smtpf_str s, int brackets);
 /* Sets the answer and resumes the client. */
-void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words);
-/* The same with the hop's own reply; `good`: a 2xx may be the answer. */
-void transaction_finish_reply(transaction *t, const smtpf_smtpc_reply *r, int good);
-/* Sends [XFORWARD] MAIL. 0 when the message cannot go there: finished. */
-int transaction_send_mail(transaction *t);
-int transaction_send_rcpt(transaction *t, smtpf_str path, smtpf_str params);
+void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words, int by_hop);
+/* Send [XFORWARD] MAIL, and RCPT. 0 when the hop lacks an extension that the mail needs: `*missing` has it. */
+int transaction_send_mail(transaction *t, kept sender, int quiet, unsigned *missing);
+int transaction_send_rcpt(transaction *t, seat *s, smtpf_str path, smtpf_str params, int silent, unsigned *missing);
+/* What a client is told of a missing extension. */
+const char *transaction_missing(unsigned missing, smtpf_str *words);
+/* The open transaction is gone, with all that was put. */
+void transaction_forget(transaction *t);
 void transaction_step(transaction *t);
+
+/* copies.c: reads the verdict: what becomes of each copy, and which leave as one. 0, or an errno. */
+int copies_sort(transaction *t, const smtpf_verdict *v);
+/* Keeps what was said about copies. */
+kept copies_words(transaction *t, smtpf_str words);
+/* A copy's fate; the first one stands. Code 0: it was not the hop's. */
+void copies_settle(recipient *r, int result, int code, const char *enhanced, kept words);
+/* All that are still open, in one group or (0) in all. */
+void copies_settle_rest(transaction *t, uint32_t group, int result, int code, const char *enhanced, smtpf_str words);
+/* The answer that speaks for all: of a copy that failed, else of one that was refused, else of one that was taken. */
+const recipient *copies_speaker(const transaction *t);
+
 void deliver_step(transaction *t);
 void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
 void deliver_stream(transaction *t);
+void deliver_lost(transaction *t, int began);
 
 #endif
