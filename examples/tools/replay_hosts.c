@@ -6,6 +6,11 @@
 
 #include "replay.h"
 
+/* smtpf-proxy as it is shipped; `proxy-whole` is the one with `proxy.split = false`. */
+#define PROXY                                                                                                          \
+  (SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT |            \
+   SMTPF_CAN_DROP_RCPT | SMTPF_CAN_EDIT_PER_RCPT | SMTPF_CAN_SENDER_PER_RCPT | SMTPF_CAN_QUARANTINE_PER_RCPT)
+
 static const struct {
   const char *name;
   unsigned bits;
@@ -20,14 +25,15 @@ static const struct {
     {"can_delay", SMTPF_CAN_DELAY},
     {"reports_commit", SMTPF_CAN_REPORT_COMMIT},
     {"edit", SMTPF_CAN_EDIT},
-    {"proxy", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT},
+    {"proxy", PROXY},
+    {"prdr", PROXY | SMTPF_CAN_REPLY_PER_RCPT},
+    {"proxy-whole",
+     SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT},
     {"milter", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_DELAY | SMTPF_CAN_DROP_RCPT},
     {"policyd", SMTPF_CAN_DELAY},
     {"exim", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_DELAY | SMTPF_CAN_DROP_RCPT},
     {"opensmtpd", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_DELAY},
-    {"lmtp", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT |
-                 SMTPF_CAN_REPLY_PER_RCPT | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_EDIT_PER_RCPT |
-                 SMTPF_CAN_QUARANTINE_PER_RCPT},
+    {"lmtp", PROXY | SMTPF_CAN_REPLY_PER_RCPT},
 };
 
 int replay_host_parse(struct replay_host *out, const char *names, text *error)

@@ -8,107 +8,57 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "../../common/print.h"
 #include "client.h"
-#include "log.h"
 #include "quarantine.h"
 #include "transaction.h"
 
-/* ---- log ---------------------------------------------------------------------------------------- */
-
-static print_event event_of(const client *c)
-{
-  static const char *const words[] = {
-      [SMTPF_VERB_HELO] = "helo",       [SMTPF_VERB_EHLO] = "helo",         [SMTPF_VERB_LHLO] = "helo",
-      [SMTPF_VERB_MAIL] = "mail",       [SMTPF_VERB_RCPT] = "rcpt",         [SMTPF_VERB_DATA] = "data",
-      [SMTPF_VERB_BDAT] = "data",       [SMTPF_VERB_RSET] = "rset",         [SMTPF_VERB_NOOP] = "noop",
-      [SMTPF_VERB_QUIT] = "quit",       [SMTPF_VERB_VRFY] = "vrfy",         [SMTPF_VERB_EXPN] = "expn",
-      [SMTPF_VERB_HELP] = "help",       [SMTPF_VERB_AUTH] = "auth",         [SMTPF_VERB_STARTTLS] = "starttls",
-      [SMTPF_VERB_XCLIENT] = "xclient", [SMTPF_VERB_XFORWARD] = "xforward", [SMTPF_VERB_UNKNOWN] = "command"};
-  const transaction *t = c->offered ? c->offered : c->tx;
-  if (!c->kind)
-    return (print_event){"connect", {c->address, strlen(c->address)}};
-  if (c->kind == SMTPF_SMTPD_END)
-    return (print_event){"end-of-message", {c->id, strlen(c->id)}};
-  if (c->kind == SMTPF_SMTPD_VIOLATION)
-    return (print_event){"violation", {0}};
-  print_event e = {c->kind == SMTPF_SMTPD_COMMAND && c->verb <= SMTPF_VERB_UNKNOWN ? words[c->verb] : "line", {0}};
-  switch (c->verb) {
-  case SMTPF_VERB_HELO:
-  case SMTPF_VERB_EHLO:
-  case SMTPF_VERB_LHLO: e.arg = smtpf_str_of(c->offered_helo ? c->offered_helo : c->helo); break;
-  case SMTPF_VERB_MAIL: e.arg = t ? transaction_string(t, t->sender) : e.arg; break;
-  case SMTPF_VERB_RCPT: e.arg = t ? transaction_string(t, t->asked.path) : e.arg; break;
-  default: break;
-  }
-  return e;
-}
-
-void client_log(client *c, const smtpf_verdict *v, int code)
-{
-  const settings *s = c->settings;
-  text *t = &c->loop->log;
-  const int by_hop = code && c->tx && c->tx->by_hop;
-  const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT || code >= 400;
-  if (s->log_verdicts == LOG_NONE || (s->log_verdicts == LOG_REFUSED && !refused))
-    return;
-  unsigned flags = (s->explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
-  log_begin(t, c->loop->wall_s, refused ? "notice" : "info");
-  log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
-  log_member(t, "client", smtpf_str_of(c->address));
-  if (code) {
-    log_member(t, by_hop ? "next_hop" : "proxy", text_str(&c->tx->answer));
-    text_cstr(t, log_is_json() ? ",\"final_code\":" : " final=");
-    text_int(t, code);
-  }
-  text_char(t, log_is_json() ? ',' : ' ');
-  if (log_is_json())
-    print_verdict_json(t, event_of(c), v, flags);
-  else
-    print_verdict_text(t, event_of(c), v, flags);
-  log_end(t);
-}
-
-static void log_failure(client *c, const char *event, const char *what, const char *why)
-{
-  text *t = &c->loop->log;
-  log_begin(t, c->loop->wall_s, "warning");
-  log_member(t, "event", smtpf_str_of(event));
-  if (c->session)
-    log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
-  log_member(t, "client", smtpf_str_of(c->address));
-  log_member(t, what, smtpf_str_of(why));
-  log_end(t);
-}
-
-void client_hop_failed(client *c, const char *why)
-{
-  log_failure(c, "next-hop-failed", "why", why);
-}
-
-void client_failure(client *c, const char *what, const char *why)
-{
-  log_failure(c, "failure", what, why);
-}
-
 /* ---- answers ------------------------------------------------------------------------------------ */
 
-static void answer(client *c)
+/* One answer: the verdict's, or (`v` NULL) our own. */
+typedef struct words {
+  const smtpf_verdict *v;
+  int code;
+  smtpf_str enhanced, text;
+} words;
+
+static int write_words(client *c, const words *w, char *room, size_t cap)
+{
+  return w->v ? smtpf_smtpd_answer(c->codec, w->v, room, cap)
+              : smtpf_smtpd_reply(c->codec, w->code, w->enhanced, w->text, room, cap);
+}
+
+/* With a reply for each recipient, one room may be too small: then all of it is made elsewhere. */
+static void give(client *c, const words *w)
 {
   char *room = client_reply_room(c);
   if (!room)
     return;
+  int n = write_words(c, w, room, SMTPF_REPLY_MAX);
+  if (n != SMTPF_ELIMIT) {
+    client_replied(c, n);
+    return;
+  }
+  const size_t cap = ((c->tx ? c->tx->n : 0) + 2) * SMTPF_REPLY_MAX;
+  room = malloc(cap);
+  n = room ? write_words(c, w, room, cap) : SMTPF_ENOMEM;
+  if (n < 0)
+    client_replied(c, n);
+  else
+    client_reply_long(c, room, (size_t)n);
+  free(room);
+}
+
+static void answer(client *c)
+{
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
-  client_replied(c, smtpf_smtpd_answer(c->codec, v, room, SMTPF_REPLY_MAX));
+  give(c, &(words){.v = v});
   if (smtpf_verdict_closes(v) || c->fatal)
     c->closing = 1;
 }
 
-static void answer_own(client *c, int code, smtpf_str enhanced, smtpf_str words)
+static void answer_own(client *c, int code, smtpf_str enhanced, smtpf_str line)
 {
-  char *room = client_reply_room(c);
-  if (room)
-    client_replied(c, smtpf_smtpd_reply(c->codec, code, enhanced, words, room, SMTPF_REPLY_MAX));
+  give(c, &(words){.code = code, .enhanced = enhanced, .text = line});
 }
 
 /* The transaction's answer, which is the next hop's or says why there is none. */
@@ -230,6 +180,8 @@ static void committed(client *c, const smtpf_verdict *v)
   transaction *t = c->tx;
   const int code = smtpf_verdict_code(v);
   c->committed = 0;
+  if (t->loud)
+    atomic_fetch_add_explicit(&c->loop->shared->loud, t->loud, memory_order_relaxed);
   client_log(c, v, t->code);
   if (code >= 300 && !c->lmtp && t->quarantined[0])
     quarantine_undo(t->quarantined);
@@ -329,7 +281,6 @@ static void rcpt_answered(client *c)
 
 void client_hop_answered(client *c)
 {
-  transaction *t = c->tx;
   if (c->kind == SMTPF_SMTPD_COMMAND) {
     rcpt_answered(c);
     return;

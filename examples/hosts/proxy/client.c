@@ -124,6 +124,20 @@ void client_replied(client *c, int n)
   c->loop->replies_n += (size_t)n;
 }
 
+void client_reply_long(client *c, const char *p, size_t n)
+{
+  while (n) {
+    char *room = client_reply_room(c);
+    const size_t piece = n < SMTPF_REPLY_MAX ? n : SMTPF_REPLY_MAX;
+    if (!room)
+      return;
+    memcpy(room, p, piece);
+    c->loop->replies_n += piece;
+    p += piece;
+    n -= piece;
+  }
+}
+
 void client_last_words(client *c, const char *line)
 {
   char *room = client_reply_room(c);
@@ -440,7 +454,7 @@ static int make_codec(client *c)
   const unsigned if_hop = SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 | SMTPF_EXT_DSN;
   const uint64_t hop_size = atomic_load_explicit(&c->settings->hop_size, memory_order_relaxed);
   o.protocol = c->lmtp ? SMTPF_LMTP : SMTPF_SMTP;
-  o.extensions = ours | (c->settings->prdr && !c->lmtp ? (unsigned)SMTPF_EXT_PRDR : 0U) | (atomic_load_explicit(&c->settings->hop_extensions, memory_order_relaxed) & if_hop);
+  o.extensions = ours | (atomic_load_explicit(&c->settings->hop_extensions, memory_order_relaxed) & if_hop);
   if (hop_size && (!o.message_max || hop_size < o.message_max))
     o.message_max = hop_size;
   return smtpf_smtpd_new(&c->codec, &o, NULL);

@@ -94,6 +94,8 @@ void client_last_words(client *c, const char *line);
 /* Room for one more reply in loop.replies, NULL when the client is gone; and how many bytes came into it. */
 char *client_reply_room(client *c);
 void client_replied(client *c, int n);
+/* A reply of any length. */
+void client_reply_long(client *c, const char *p, size_t n);
 void client_log(client *c, const smtpf_verdict *v, int code);
 
 #endif

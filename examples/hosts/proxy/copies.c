@@ -81,10 +81,10 @@ static uint32_t add_group(transaction *t, const group *g)
   return (uint32_t)t->n_groups;
 }
 
-/* `address` in brackets. */
-static int is_path_of(smtpf_str path, smtpf_str address)
+/* `bare` in brackets. */
+static int is_path_of(smtpf_str path, smtpf_str bare)
 {
-  return path.n == address.n + 2 && !memcmp(path.p + 1, address.p, address.n);
+  return path.n == bare.n + 2 && !memcmp(path.p + 1, bare.p, bare.n);
 }
 
 /* The envelope sender of a copy: the client's own path unless the verdict names another. */
@@ -112,7 +112,8 @@ static uint32_t find_group(const transaction *t, const smtpf_verdict *v, size_t 
   return 0;
 }
 
-static int join_group(transaction *t, const smtpf_verdict *v, size_t i, const smtpf_recipient_info *info, uint64_t edits)
+static int join_group(transaction *t, const smtpf_verdict *v, size_t i, const smtpf_recipient_info *info,
+                      uint64_t edits)
 {
   recipient *r = &t->rcpt[i];
   const kept sender = sender_of(t, info);
@@ -179,6 +180,9 @@ int copies_sort(transaction *t, const smtpf_verdict *v)
   for (size_t i = 0; i < t->n && !e; i++)
     e = sort_one(t, v, i, own[i]);
   free(own);
+  t->differ = t->each || t->n_groups > 1;
+  for (size_t i = 0; i < t->n; i++)
+    t->differ |= t->rcpt[i].destination == TO_FORWARD;
   return e;
 }
 
@@ -204,11 +208,11 @@ void copies_settle(recipient *r, int result, int code, const char *enhanced, kep
   r->enhanced[n < sizeof r->enhanced ? n : 0] = 0;
 }
 
-void copies_settle_rest(transaction *t, uint32_t group, int result, int code, const char *enhanced, smtpf_str words)
+void copies_settle_rest(transaction *t, uint32_t of, int result, int code, const char *enhanced, smtpf_str words)
 {
   const kept k = copies_words(t, words);
   for (size_t i = 0; i < t->n; i++)
-    if (!group || t->rcpt[i].group == group)
+    if (!of || t->rcpt[i].group == of)
       copies_settle(&t->rcpt[i], result, code, enhanced, k);
 }
 

@@ -35,11 +35,11 @@ static void quarantine_fields(transaction *t, const smtpf_verdict *v, text *out)
 }
 
 /* What the Received field may name: the only recipient of this copy (RFC 5321 4.4), as the client wrote it. */
-static smtpf_str only_member(const transaction *t, uint32_t group)
+static smtpf_str only_member(const transaction *t, uint32_t of)
 {
   const recipient *only = NULL;
   for (size_t i = 0; i < t->n; i++) {
-    if (t->rcpt[i].group != group)
+    if (t->rcpt[i].group != of)
       continue;
     if (only)
       return (smtpf_str){0};
@@ -48,8 +48,7 @@ static smtpf_str only_member(const transaction *t, uint32_t group)
   return only ? transaction_string(t, only->path) : (smtpf_str){0};
 }
 
-/* `first`: whose header edits; `group`: 0 for the copy in the quarantine folder. */
-static int begin(transaction *t, outgoing *o, size_t first, uint32_t group, int quarantined)
+int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int quarantined)
 {
   const struct client *c = t->client;
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
@@ -62,7 +61,7 @@ static int begin(transaction *t, outgoing *o, size_t first, uint32_t group, int 
                      : c->greeting == SMTPF_GREET_EHLO ? "ESMTP"
                                                        : "SMTP",
              .id = t->id,
-             .for_path = t->n == 1 ? transaction_string(t, t->rcpt[0].path) : only_member(t, group),
+             .for_path = t->n == 1 ? transaction_string(t, t->rcpt[0].path) : only_member(t, of),
              .wall_s = t->loop->wall_s};
   if (envelope_has(transaction_string(t, t->params), SMTPF_LIT("SMTPUTF8"), (smtpf_str){0}))
     r.with = c->lmtp ? "UTF8LMTP" : "UTF8SMTP";
@@ -99,8 +98,7 @@ static void over(transaction *t)
     transaction_finish(t, code_of(r), r->enhanced, transaction_string(t, r->words), r->code != 0);
 }
 
-/* The whole message fails for a reason of ours. */
-static void fail_errno(transaction *t, int e)
+void deliver_fail(transaction *t, int e)
 {
   const int full = e == ENOSPC || e == EDQUOT || e == EFBIG;
   client_failure(t->client, "spool", strerror(e));
@@ -133,14 +131,7 @@ static void next_group(transaction *t)
   transaction_step(t);
 }
 
-static uint32_t current(const transaction *t)
-{
-  return (uint32_t)t->current + 1;
-}
-
-/* One reply serves all, and some copy failed: the client will come again with all of them. What the hop already owns
- * cannot be taken back, but nothing is added to it. */
-static void stop_if_failed(transaction *t)
+void deliver_stop_if_failed(transaction *t)
 {
   for (size_t i = 0; i < t->n && !t->each; i++)
     if (t->rcpt[i].result == SMTPF_COMMIT_FAILED) {
@@ -151,11 +142,10 @@ static void stop_if_failed(transaction *t)
     }
 }
 
-/* Every copy of this group has its fate. */
-static void group_over(transaction *t)
+void deliver_group_over(transaction *t)
 {
   t->groups[t->current].done = 1;
-  stop_if_failed(t);
+  deliver_stop_if_failed(t);
   next_group(t);
 }
 
@@ -172,24 +162,24 @@ static smtpf_str quarantine_path(const transaction *t, char *room, size_t cap)
   return (smtpf_str){room, to.n + 2};
 }
 
-static int null_sender(const transaction *t, kept sender)
+int deliver_null_sender(const transaction *t, kept sender)
 {
   return transaction_string(t, sender).n <= 2;
 }
 
-static int offers_dsn(const transaction *t)
+int deliver_offers_dsn(const transaction *t)
 {
   return (t->hop->extensions & SMTPF_EXT_DSN) != 0;
 }
 
 static int is_silent(const transaction *t, const recipient *r)
 {
-  return r->dsn == SMTPF_DSN_NEVER && offers_dsn(t) && !null_sender(t, t->groups[t->current].sender);
+  return r->dsn == SMTPF_DSN_NEVER && deliver_offers_dsn(t) && !deliver_null_sender(t, t->groups[t->current].sender);
 }
 
 static int is_wanted(const transaction *t, const recipient *r, int destination)
 {
-  return r->group == current(t) && !r->result && r->destination == (unsigned)destination &&
+  return r->group == deliver_current(t) && !r->result && r->destination == (unsigned)destination &&
          !t->groups[t->current].quarantine;
 }
 
@@ -198,7 +188,7 @@ static int is_another(const transaction *t)
 {
   const group *g = &t->groups[t->current];
   const smtpf_str a = transaction_string(t, t->mail), b = transaction_string(t, g->sender);
-  if (t->stray || a.n != b.n || memcmp(a.p, b.p, a.n) || (g->quiet && offers_dsn(t) && !t->mail_quiet) ||
+  if (t->stray || a.n != b.n || memcmp(a.p, b.p, a.n) || (g->quiet && deliver_offers_dsn(t) && !t->mail_quiet) ||
       (t->quarantine.place && !g->quarantine))
     return 1;
   for (size_t i = 0; i < t->n; i++)
@@ -238,7 +228,7 @@ static int put_missing(transaction *t, unsigned *missing)
 static int all_settled(const transaction *t)
 {
   for (size_t i = 0; i < t->n; i++)
-    if (t->rcpt[i].group == current(t) && !t->rcpt[i].result)
+    if (t->rcpt[i].group == deliver_current(t) && !t->rcpt[i].result)
       return 0;
   return 1;
 }
@@ -266,7 +256,7 @@ void deliver_step(transaction *t)
   hop *h = t->hop;
   unsigned missing = 0;
   if (all_settled(t)) {
-    group_over(t);
+    deliver_group_over(t);
     return;
   }
   hop_cork(h);
@@ -278,248 +268,12 @@ void deliver_step(transaction *t)
     return;
   smtpf_str words;
   const char *enhanced = transaction_missing(missing, &words);
-  copies_settle_rest(t, current(t), SMTPF_COMMIT_FAILED, 0, enhanced, words);
+  copies_settle_rest(t, deliver_current(t), SMTPF_COMMIT_FAILED, 0, enhanced, words);
   h->soiled = 1; /* replies may be on their way */
   t->hop = NULL;
   hop_release(h);
   transaction_forget(t);
-  group_over(t);
-}
-
-/* ---- the message --------------------------------------------------------------------------------- */
-
-void deliver_stream(transaction *t)
-{
-  hop *h = t->hop;
-  h->deadline = t->loop->now_ms + t->settings->hop_final_ms;
-  while (!t->out.ended) {
-    size_t n = outgoing_fill(&t->out, &t->spool, t->loop->out, sizeof t->loop->out);
-    if (t->out.failed) { /* without the final dot the hop drops it */
-      const int e = errno;
-      t->hop = NULL;
-      t->streaming = 0;
-      hop_close(h);
-      transaction_forget(t);
-      fail_errno(t, e);
-      return;
-    }
-    if (!hop_send_message(h, n))
-      return;
-  }
-}
-
-static int begin_transfer(transaction *t)
-{
-  const int kind = t->settings->hop.lmtp ? SMTPF_TRANSFER_LMTP
-                   : t->mail_prdr        ? SMTPF_TRANSFER_PRDR
-                                         : SMTPF_TRANSFER_SMTP;
-  uint16_t *codes = realloc(t->codes, t->places * sizeof *codes);
-  if (!codes)
-    return ENOMEM;
-  t->codes = codes;
-  return smtpf_transfer_begin(&t->transfer, kind, codes, t->places) ? EINVAL : 0;
-}
-
-static void start(transaction *t)
-{
-  const group *g = &t->groups[t->current];
-  outgoing_end(&t->out);
-  int e = begin_transfer(t);
-  if (!e)
-    e = begin(t, &t->out, g->first, current(t), g->quarantine);
-  t->hop->data_open = 1; /* even when nothing can be sent: it waits for a message */
-  if (e) {
-    hop_close(t->hop);
-    t->hop = NULL;
-    transaction_forget(t);
-    fail_errno(t, e);
-    return;
-  }
-  t->streaming = t->begun = 1;
-  hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
-  deliver_stream(t);
-}
-
-/* ---- what the hop says ----------------------------------------------------------------------------- */
-
-typedef struct saying {
-  int code;
-  char enhanced[12];
-  kept words;
-} saying;
-
-static saying say(transaction *t, const smtpf_smtpc_reply *r)
-{
-  saying s = {.code = r->code, .words = copies_words(t, r->text)};
-  if (r->enhanced.n < sizeof s.enhanced)
-    memcpy(s.enhanced, r->enhanced.p, r->enhanced.n);
-  return s;
-}
-
-/* One of ours in place of the hop's. */
-static void say_instead(transaction *t, saying *s, int code, const char *enhanced, smtpf_str words)
-{
-  *s = (saying){.code = code, .words = copies_words(t, words)};
-  memcpy(s->enhanced, enhanced, strlen(enhanced));
-}
-
-/* What a refusal means for one copy. Of a quarantined copy it is never more than a failure of ours (promise L4). Of a
- * mailbox that the hop had accepted at RCPT, among others, too: the client comes again, and is told at RCPT. The words
- * about a forward name an address that is nobody's business. */
-static void refuse(transaction *t, recipient *r, saying s, int at_rcpt)
-{
-  const group *g = &t->groups[t->current];
-  int result = s.code >= 500 ? SMTPF_COMMIT_REFUSED : SMTPF_COMMIT_FAILED;
-  if (g->quarantine) {
-    say_instead(t, &s, 0, "4.3.0", SMTPF_LIT("quarantine is not available"));
-    result = SMTPF_COMMIT_FAILED;
-  } else if (s.code < 400) {
-    say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop answered out of turn"));
-  } else if (at_rcpt && !t->each && t->n > 1 && r->destination == TO_MAILBOX) {
-    say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop refuses a recipient that it had accepted"));
-    result = SMTPF_COMMIT_FAILED;
-  } else if (r->destination == TO_FORWARD) {
-    say_instead(t, &s, s.code, s.code >= 500 ? "5.2.1" : "4.2.1",
-                SMTPF_LIT("mail for this recipient cannot be delivered"));
-  }
-  copies_settle(r, result, s.code, s.enhanced, s.words);
-}
-
-static void refuse_group(transaction *t, const smtpf_smtpc_reply *r)
-{
-  const saying s = say(t, r);
-  for (size_t i = 0; i < t->n; i++)
-    if (t->rcpt[i].group == current(t) && !t->rcpt[i].result)
-      refuse(t, &t->rcpt[i], s, 0);
-}
-
-/* The member whose RCPT this reply is to: replies come in the order in which RCPTs were put. */
-static recipient *asked_member(transaction *t)
-{
-  for (size_t i = 0; i < t->n; i++)
-    if (t->rcpt[i].group == current(t) && t->rcpt[i].seat[t->rcpt[i].destination].asked)
-      return &t->rcpt[i];
-  return NULL;
-}
-
-static void rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
-{
-  const int good = r->code / 100 == 2;
-  recipient *member = t->quarantine.asked ? NULL : asked_member(t);
-  seat *s = member ? &member->seat[member->destination] : &t->quarantine;
-  s->asked = 0;
-  if (t->mail_refused)
-    return;
-  if (good)
-    s->place = ++t->places;
-  else if (member)
-    refuse(t, member, say(t, r), 1);
-  else
-    refuse_group(t, r);
-  if (!good)
-    stop_if_failed(t);
-}
-
-/* Whether the hop will send somebody a DSN that must not be. */
-static int stays_loud(const transaction *t, const recipient *r)
-{
-  return r->dsn != SMTPF_DSN_ALLOWED && r->dsn && !offers_dsn(t) && !null_sender(t, t->groups[t->current].sender);
-}
-
-/* The fate of the copy that has `place`, where it is known now. */
-static void settle_place(transaction *t, uint32_t place, const saying *s)
-{
-  const int fate = smtpf_transfer_fate(&t->transfer, place - 1);
-  for (size_t i = 0; i < t->n; i++) {
-    recipient *r = &t->rcpt[i];
-    if (r->group != current(t) || r->result)
-      continue;
-    if ((t->quarantine.place ? t->quarantine.place : r->seat[r->destination].place) != place)
-      continue;
-    if (fate == SMTPF_FATE_TAKEN) {
-      r->loud = stays_loud(t, r) != 0;
-      t->loud += r->loud;
-      copies_settle(r, SMTPF_COMMIT_OK, s->code, s->enhanced, s->words);
-    } else if (fate != SMTPF_FATE_OPEN) {
-      refuse(t, r, *s, 0);
-    }
-  }
-}
-
-static void message_over(transaction *t, int out_of_turn)
-{
-  hop *h = t->hop;
-  t->streaming = 0;
-  h->mail_open = 0;
-  h->messages++;
-  if (t->out.ended && h->out_at == h->out.n)
-    h->data_open = 0;
-  if (h->data_open || out_of_turn) { /* it answered before it had all, or what no server answers */
-    h->soiled = 1;
-    t->hop = NULL;
-    hop_release(h);
-  }
-  transaction_forget(t);
-  group_over(t);
-}
-
-static void final(transaction *t, const smtpf_smtpc_reply *r)
-{
-  size_t whose = SMTPF_TRANSFER_NONE;
-  const int more = smtpf_transfer_feed(&t->transfer, r->code, &whose);
-  if (more < 0)
-    smtpf_transfer_lost(&t->transfer);
-  const saying s = whose == SMTPF_TRANSFER_NONE && more >= 0 ? (saying){0} : say(t, r);
-  for (uint32_t place = 1; place <= t->places && s.code; place++)
-    if (more != SMTPF_PENDING || whose == SMTPF_TRANSFER_ALL || whose == place - 1)
-      settle_place(t, place, &s);
-  if (more == SMTPF_PENDING) {
-    hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
-    return;
-  }
-  message_over(t, more < 0);
-}
-
-void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
-{
-  switch (expect) {
-  case EXPECT_DATA:
-    if (r->code == 354) {
-      start(t);
-      return;
-    }
-    refuse_group(t, r);
-    break;
-  case EXPECT_FINAL: final(t, r); return;
-  case EXPECT_MAIL:
-    if (r->code / 100 != 2) {
-      t->hop->mail_open = 0;
-      t->mail_refused = 1;
-      refuse_group(t, r);
-    }
-    break;
-  case EXPECT_RCPT: rcpt_answered(t, r); break;
-  default: break;
-  }
-  if (!t->hop->expects)
-    transaction_step(t);
-}
-
-/* The hop is gone, or was never there: then others need not be tried. */
-void deliver_lost(transaction *t, int began)
-{
-  if (began) {
-    smtpf_transfer_lost(&t->transfer);
-    copies_settle_rest(t, current(t), SMTPF_COMMIT_FAILED, 0, "4.4.2", SMTPF_LIT("connection to next hop lost"));
-    group_over(t);
-    return;
-  }
-  copies_settle_rest(t, current(t), SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
-  for (size_t k = 0; k < t->n_groups; k++) {
-    copies_settle_rest(t, (uint32_t)k + 1, SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
-    t->groups[k].done = 1;
-  }
-  group_over(t);
+  deliver_group_over(t);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------- */
@@ -533,7 +287,7 @@ static int keep_copy(transaction *t)
     first++;
   if (first == t->n || !t->settings->quarantine_directory)
     return 0;
-  int e = begin(t, &o, first, 0, 1);
+  int e = deliver_begin(t, &o, first, 0, 1);
   if (e)
     return e;
   e = quarantine_keep(t->settings->quarantine_directory, t->id, &o, &t->spool, t->quarantined, sizeof t->quarantined);
@@ -563,11 +317,11 @@ void transaction_deliver(transaction *t, const smtpf_verdict *v, smtpf_str id)
   int e = copies_sort(t, v);
   if (!e)
     e = t->spool_error;
-  const int kept = e ? 0 : keep_copy(t);
-  if (e || (kept && !t->each))
-    fail_errno(t, e ? e : kept);
-  else if (kept)
-    quarantine_failed(t, kept);
+  const int k = e ? 0 : keep_copy(t);
+  if (e || (k && !t->each))
+    deliver_fail(t, e ? e : k);
+  else if (k)
+    quarantine_failed(t, k);
   else
     next_group(t);
 }

@@ -9,7 +9,15 @@
 
 #include "loop.h"
 
-enum hop_state { HOP_CONNECTING = 1, HOP_GREETING, HOP_EHLO, HOP_HELO, HOP_XCLIENT, HOP_READY, HOP_DEAD }; /* EHLO: or LHLO */
+enum hop_state {
+  HOP_CONNECTING = 1,
+  HOP_GREETING,
+  HOP_EHLO,
+  HOP_HELO,
+  HOP_XCLIENT,
+  HOP_READY,
+  HOP_DEAD
+}; /* EHLO: or LHLO */
 
 /* What a reply is to. */
 enum hop_expect { EXPECT_XFORWARD = 1, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EXPECT_FINAL, EXPECT_RSET };

@@ -30,7 +30,7 @@ transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str param
   t->client = c;
   t->loop = c->loop;
   t->settings = c->settings;
-  t->each = client_answers_each(c, params);
+  t->each = client_answers_each(c, params) != 0;
   spool_init(&t->spool, &c->loop->chunks);
   t->sender = transaction_keep(t, sender, 0);
   t->params = transaction_keep(t, params, 0);
@@ -295,7 +295,7 @@ static int rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
     set_reply(t, r, good);
     return 0;
   }
-  t->stray = 1; /* the mailbox is there already */
+  t->stray = 1;       /* the mailbox is there already */
   if (r->code >= 500) /* the hop's words name the address: nobody's business */
     set_answer(t, 550, "5.2.1", SMTPF_LIT("mail for this recipient cannot be delivered"), 1);
   else

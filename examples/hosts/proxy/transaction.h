@@ -54,8 +54,8 @@ typedef struct recipient {
 
 /* Copies that leave as one: the same header edits, envelope sender and kind of destination. */
 typedef struct group {
-  size_t first;            /* a member; its header edits are those of all */
-  kept sender;             /* reverse-path with brackets */
+  size_t first; /* a member; its header edits are those of all */
+  kept sender;  /* reverse-path with brackets */
   unsigned done : 1;
   unsigned quarantine : 1; /* goes to the quarantine address, instead of its members' */
   unsigned quiet : 1;      /* RET=HDRS */
@@ -96,10 +96,11 @@ typedef struct transaction {
   seat quarantine;          /* the quarantine address at the hop */
   outgoing out;
   smtpf_transfer transfer;
-  uint16_t *codes;           /* of the transfer */
-  unsigned begun : 1; /* a copy may be durable: even without its client this goes on to the end */
-  size_t loud;        /* copies whose DSN permission could not be told */
-  char quarantined[576];     /* path of the copy in quarantine; empty for none */
+  uint16_t *codes;       /* of the transfer */
+  unsigned begun : 1;    /* a copy may be durable: even without its client this goes on to the end */
+  unsigned differ : 1;   /* there is more than one fate to tell of */
+  size_t loud;           /* copies whose DSN permission could not be told */
+  char quarantined[576]; /* path of the copy in quarantine; empty for none */
 
   /* the answer to the client; code 0 while there is none */
   int code;
@@ -157,11 +158,31 @@ kept copies_words(transaction *t, smtpf_str words);
 /* A copy's fate; the first one stands. Code 0: it was not the hop's. */
 void copies_settle(recipient *r, int result, int code, const char *enhanced, kept words);
 /* All that are still open, in one group or (0) in all. */
-void copies_settle_rest(transaction *t, uint32_t group, int result, int code, const char *enhanced, smtpf_str words);
+void copies_settle_rest(transaction *t, uint32_t of, int result, int code, const char *enhanced, smtpf_str words);
 /* The answer that speaks for all: of a copy that failed, else of one that was refused, else of one that was taken. */
 const recipient *copies_speaker(const transaction *t);
 
+/* deliver.c: opens the hop's transaction as the current group needs it. */
 void deliver_step(transaction *t);
+/* Its number, as in recipient.group. */
+static inline uint32_t deliver_current(const transaction *t)
+{
+  return (uint32_t)t->current + 1;
+}
+/* The message as it leaves: `first`: whose header edits; `of`: the group, 0 for the quarantine folder. 0, or an errno.
+ */
+int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int quarantined);
+int deliver_offers_dsn(const transaction *t);
+int deliver_null_sender(const transaction *t, kept sender);
+/* One reply serves all, and some copy failed: the client will come again with all of them. What the hop already owns
+ * cannot be taken back, but nothing is added to it. */
+void deliver_stop_if_failed(transaction *t);
+/* Every copy of the current group has its fate: on to the next. */
+void deliver_group_over(transaction *t);
+/* The whole message fails for a reason of ours. */
+void deliver_fail(transaction *t, int e);
+
+/* fates.c: the hop's replies, and the connection's end. */
 void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
 void deliver_stream(transaction *t);
 void deliver_lost(transaction *t, int began);

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One group's message on its way to the next hop, and what its replies mean for each copy.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transaction.h"
+
+/* ---- the message --------------------------------------------------------------------------------- */
+
+void deliver_stream(transaction *t)
+{
+  hop *h = t->hop;
+  h->deadline = t->loop->now_ms + t->settings->hop_final_ms;
+  while (!t->out.ended) {
+    size_t n = outgoing_fill(&t->out, &t->spool, t->loop->out, sizeof t->loop->out);
+    if (t->out.failed) { /* without the final dot the hop drops it */
+      const int e = errno;
+      t->hop = NULL;
+      t->streaming = 0;
+      hop_close(h);
+      transaction_forget(t);
+      deliver_fail(t, e);
+      return;
+    }
+    if (!hop_send_message(h, n))
+      return;
+  }
+}
+
+static int begin_transfer(transaction *t)
+{
+  const int kind = t->settings->hop.lmtp ? SMTPF_TRANSFER_LMTP
+                   : t->mail_prdr        ? SMTPF_TRANSFER_PRDR
+                                         : SMTPF_TRANSFER_SMTP;
+  uint16_t *codes = realloc(t->codes, t->places * sizeof *codes);
+  if (!codes)
+    return ENOMEM;
+  t->codes = codes;
+  return smtpf_transfer_begin(&t->transfer, kind, codes, t->places) ? EINVAL : 0;
+}
+
+static void start(transaction *t)
+{
+  const group *g = &t->groups[t->current];
+  outgoing_end(&t->out);
+  int e = begin_transfer(t);
+  if (!e)
+    e = deliver_begin(t, &t->out, g->first, deliver_current(t), g->quarantine);
+  t->hop->data_open = 1; /* even when nothing can be sent: it waits for a message */
+  if (e) {
+    hop_close(t->hop);
+    t->hop = NULL;
+    transaction_forget(t);
+    deliver_fail(t, e);
+    return;
+  }
+  t->streaming = t->begun = 1;
+  hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
+  deliver_stream(t);
+}
+
+/* ---- what the hop says ----------------------------------------------------------------------------- */
+
+typedef struct saying {
+  int code;
+  char enhanced[12];
+  kept words;
+} saying;
+
+static saying say(transaction *t, const smtpf_smtpc_reply *r)
+{
+  saying s = {.code = r->code, .words = copies_words(t, r->text)};
+  if (r->enhanced.n < sizeof s.enhanced)
+    memcpy(s.enhanced, r->enhanced.p, r->enhanced.n);
+  return s;
+}
+
+/* One of ours in place of the hop's. */
+static void say_instead(transaction *t, saying *s, int code, const char *enhanced, smtpf_str words)
+{
+  *s = (saying){.code = code, .words = copies_words(t, words)};
+  memcpy(s->enhanced, enhanced, strlen(enhanced));
+}
+
+/* What a refusal means for one copy. Of a quarantined copy it is never more than a failure of ours (promise L4). Of a
+ * mailbox that the hop had accepted at RCPT, among others, too: the client comes again, and is told at RCPT. The words
+ * about a forward name an address that is nobody's business. */
+static void refuse(transaction *t, recipient *r, saying s, int at_rcpt)
+{
+  const group *g = &t->groups[t->current];
+  int result = s.code >= 500 ? SMTPF_COMMIT_REFUSED : SMTPF_COMMIT_FAILED;
+  if (g->quarantine) {
+    say_instead(t, &s, 0, "4.3.0", SMTPF_LIT("quarantine is not available"));
+    result = SMTPF_COMMIT_FAILED;
+  } else if (s.code < 400) {
+    say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop answered out of turn"));
+  } else if (at_rcpt && !t->each && t->n > 1 && r->destination == TO_MAILBOX) {
+    say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop refuses a recipient that it had accepted"));
+    result = SMTPF_COMMIT_FAILED;
+  } else if (r->destination == TO_FORWARD) {
+    say_instead(t, &s, s.code, s.code >= 500 ? "5.2.1" : "4.2.1",
+                SMTPF_LIT("mail for this recipient cannot be delivered"));
+  }
+  copies_settle(r, result, s.code, s.enhanced, s.words);
+}
+
+static void refuse_group(transaction *t, const smtpf_smtpc_reply *r)
+{
+  const saying s = say(t, r);
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].group == deliver_current(t) && !t->rcpt[i].result)
+      refuse(t, &t->rcpt[i], s, 0);
+}
+
+/* The member whose RCPT this reply is to: replies come in the order in which RCPTs were put. */
+static recipient *asked_member(transaction *t)
+{
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].group == deliver_current(t) && t->rcpt[i].seat[t->rcpt[i].destination].asked)
+      return &t->rcpt[i];
+  return NULL;
+}
+
+static void rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
+{
+  const int good = r->code / 100 == 2;
+  recipient *member = t->quarantine.asked ? NULL : asked_member(t);
+  seat *s = member ? &member->seat[member->destination] : &t->quarantine;
+  s->asked = 0;
+  if (t->mail_refused)
+    return;
+  if (good)
+    s->place = ++t->places;
+  else if (member)
+    refuse(t, member, say(t, r), 1);
+  else
+    refuse_group(t, r);
+  if (!good)
+    deliver_stop_if_failed(t);
+}
+
+/* Whether the hop will send somebody a DSN that must not be. */
+static int stays_loud(const transaction *t, const recipient *r)
+{
+  return r->dsn != SMTPF_DSN_ALLOWED && r->dsn && !deliver_offers_dsn(t) &&
+         !deliver_null_sender(t, t->groups[t->current].sender);
+}
+
+/* The fate of the copy that has `place`, where it is known now. */
+static void settle_place(transaction *t, uint32_t place, const saying *s)
+{
+  const int fate = smtpf_transfer_fate(&t->transfer, place - 1);
+  for (size_t i = 0; i < t->n; i++) {
+    recipient *r = &t->rcpt[i];
+    if (r->group != deliver_current(t) || r->result)
+      continue;
+    if ((t->quarantine.place ? t->quarantine.place : r->seat[r->destination].place) != place)
+      continue;
+    if (fate == SMTPF_FATE_TAKEN) {
+      r->loud = stays_loud(t, r) != 0;
+      t->loud += r->loud;
+      copies_settle(r, SMTPF_COMMIT_OK, s->code, s->enhanced, s->words);
+    } else if (fate != SMTPF_FATE_OPEN) {
+      refuse(t, r, *s, 0);
+    }
+  }
+}
+
+static void message_over(transaction *t, int out_of_turn)
+{
+  hop *h = t->hop;
+  t->streaming = 0;
+  h->mail_open = 0;
+  h->messages++;
+  if (t->out.ended && h->out_at == h->out.n)
+    h->data_open = 0;
+  if (h->data_open || out_of_turn) { /* it answered before it had all, or what no server answers */
+    h->soiled = 1;
+    t->hop = NULL;
+    hop_release(h);
+  }
+  transaction_forget(t);
+  deliver_group_over(t);
+}
+
+static void final(transaction *t, const smtpf_smtpc_reply *r)
+{
+  size_t whose = SMTPF_TRANSFER_NONE;
+  const int more = smtpf_transfer_feed(&t->transfer, r->code, &whose);
+  if (more < 0)
+    smtpf_transfer_lost(&t->transfer);
+  const saying s = whose == SMTPF_TRANSFER_NONE && more >= 0 ? (saying){0} : say(t, r);
+  for (uint32_t place = 1; place <= t->places && s.code; place++)
+    if (more != SMTPF_PENDING || whose == SMTPF_TRANSFER_ALL || whose == place - 1)
+      settle_place(t, place, &s);
+  if (more == SMTPF_PENDING) {
+    hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
+    return;
+  }
+  message_over(t, more < 0);
+}
+
+void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
+{
+  switch (expect) {
+  case EXPECT_DATA:
+    if (r->code == 354) {
+      start(t);
+      return;
+    }
+    refuse_group(t, r);
+    break;
+  case EXPECT_FINAL: final(t, r); return;
+  case EXPECT_MAIL:
+    if (r->code / 100 != 2) {
+      t->hop->mail_open = 0;
+      t->mail_refused = 1;
+      refuse_group(t, r);
+    }
+    break;
+  case EXPECT_RCPT: rcpt_answered(t, r); break;
+  default: break;
+  }
+  if (!t->hop->expects)
+    transaction_step(t);
+}
+
+/* The hop is gone, or was never there: then others need not be tried. */
+void deliver_lost(transaction *t, int began)
+{
+  if (began) {
+    smtpf_transfer_lost(&t->transfer);
+    copies_settle_rest(t, deliver_current(t), SMTPF_COMMIT_FAILED, 0, "4.4.2",
+                       SMTPF_LIT("connection to next hop lost"));
+    deliver_group_over(t);
+    return;
+  }
+  copies_settle_rest(t, deliver_current(t), SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
+  for (size_t k = 0; k < t->n_groups; k++) {
+    copies_settle_rest(t, (uint32_t)k + 1, SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
+    t->groups[k].done = 1;
+  }
+  deliver_group_over(t);
+}

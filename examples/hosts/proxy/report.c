@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Log lines about one client: verdicts, what became of copies, failures.
+ */
+#include <smtpfilter/ext/mail.h>
+#include <string.h>
+
+#include "../../common/print.h"
+#include "client.h"
+#include "log.h"
+#include "transaction.h"
+
+static print_event event_of(const client *c)
+{
+  static const char *const words[] = {
+      [SMTPF_VERB_HELO] = "helo",       [SMTPF_VERB_EHLO] = "helo",         [SMTPF_VERB_LHLO] = "helo",
+      [SMTPF_VERB_MAIL] = "mail",       [SMTPF_VERB_RCPT] = "rcpt",         [SMTPF_VERB_DATA] = "data",
+      [SMTPF_VERB_BDAT] = "data",       [SMTPF_VERB_RSET] = "rset",         [SMTPF_VERB_NOOP] = "noop",
+      [SMTPF_VERB_QUIT] = "quit",       [SMTPF_VERB_VRFY] = "vrfy",         [SMTPF_VERB_EXPN] = "expn",
+      [SMTPF_VERB_HELP] = "help",       [SMTPF_VERB_AUTH] = "auth",         [SMTPF_VERB_STARTTLS] = "starttls",
+      [SMTPF_VERB_XCLIENT] = "xclient", [SMTPF_VERB_XFORWARD] = "xforward", [SMTPF_VERB_UNKNOWN] = "command"};
+  const transaction *t = c->offered ? c->offered : c->tx;
+  if (!c->kind)
+    return (print_event){"connect", {c->address, strlen(c->address)}};
+  if (c->kind == SMTPF_SMTPD_END)
+    return (print_event){"end-of-message", {c->id, strlen(c->id)}};
+  if (c->kind == SMTPF_SMTPD_VIOLATION)
+    return (print_event){"violation", {0}};
+  print_event e = {c->kind == SMTPF_SMTPD_COMMAND && c->verb <= SMTPF_VERB_UNKNOWN ? words[c->verb] : "line", {0}};
+  switch (c->verb) {
+  case SMTPF_VERB_HELO:
+  case SMTPF_VERB_EHLO:
+  case SMTPF_VERB_LHLO: e.arg = smtpf_str_of(c->offered_helo ? c->offered_helo : c->helo); break;
+  case SMTPF_VERB_MAIL: e.arg = t ? transaction_string(t, t->sender) : e.arg; break;
+  case SMTPF_VERB_RCPT: e.arg = t ? transaction_string(t, t->asked.path) : e.arg; break;
+  default: break;
+  }
+  return e;
+}
+
+/* What became of each copy at the next hop, where that is more than one word. */
+static void log_copies(text *t, const transaction *tx)
+{
+  static const char *const results[] = {
+      [0] = "", [SMTPF_COMMIT_OK] = "ok", [SMTPF_COMMIT_FAILED] = "failed", [SMTPF_COMMIT_REFUSED] = "refused"};
+  text line = {0};
+  for (size_t i = 0; i < tx->n; i++) {
+    const recipient *r = &tx->rcpt[i];
+    if (!r->open)
+      continue;
+    if (line.n)
+      text_char(&line, ' ');
+    text_add(&line, transaction_string(tx, r->path));
+    if (r->destination == TO_FORWARD) {
+      text_cstr(&line, "->");
+      text_add(&line, transaction_string(tx, r->forward));
+    }
+    text_char(&line, '=');
+    text_cstr(&line, results[r->result]);
+    if (r->code) {
+      text_char(&line, ':');
+      text_int(&line, r->code);
+    }
+    if (r->group) {
+      text_char(&line, '#');
+      text_int(&line, r->group);
+    }
+  }
+  log_member(t, "copies", text_str(&line));
+  text_free(&line);
+}
+
+void client_log(client *c, const smtpf_verdict *v, int code)
+{
+  const settings *s = c->settings;
+  text *t = &c->loop->log;
+  const int by_hop = code && c->tx && c->tx->by_hop;
+  const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT || code >= 400;
+  if (s->log_verdicts == LOG_NONE || (s->log_verdicts == LOG_REFUSED && !refused))
+    return;
+  unsigned flags = (s->explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
+  log_begin(t, c->loop->wall_s, refused ? "notice" : "info");
+  log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
+  log_member(t, "client", smtpf_str_of(c->address));
+  if (code) {
+    log_member(t, by_hop ? "next_hop" : "proxy", text_str(&c->tx->answer));
+    text_cstr(t, log_is_json() ? ",\"final_code\":" : " final=");
+    text_int(t, code);
+  }
+  if (code && c->kind == SMTPF_SMTPD_END && (c->tx->differ))
+    log_copies(t, c->tx);
+  if (code && c->kind == SMTPF_SMTPD_END && c->tx->loud) {
+    text_cstr(t, log_is_json() ? ",\"dsn_unenforced\":" : " dsn_unenforced=");
+    text_int(t, (int64_t)c->tx->loud);
+  }
+  text_char(t, log_is_json() ? ',' : ' ');
+  if (log_is_json())
+    print_verdict_json(t, event_of(c), v, flags);
+  else
+    print_verdict_text(t, event_of(c), v, flags);
+  log_end(t);
+}
+
+static void log_failure(client *c, const char *event, const char *what, const char *why)
+{
+  text *t = &c->loop->log;
+  log_begin(t, c->loop->wall_s, "warning");
+  log_member(t, "event", smtpf_str_of(event));
+  if (c->session)
+    log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
+  log_member(t, "client", smtpf_str_of(c->address));
+  log_member(t, what, smtpf_str_of(why));
+  log_end(t);
+}
+
+void client_hop_failed(client *c, const char *why)
+{
+  log_failure(c, "next-hop-failed", "why", why);
+}
+
+void client_failure(client *c, const char *what, const char *why)
+{
+  log_failure(c, "failure", what, why);
+}
