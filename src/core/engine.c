@@ -134,7 +134,9 @@ static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
     r = open_checks(e, cfg, err);
   if (r == SMTPF_OK)
     r = smtpf_engine_read_profiles(e, cfg, err);
-  return r == SMTPF_OK ? smtpf_engine_read_recipients(e, cfg, err) : r;
+  if (r == SMTPF_OK)
+    r = smtpf_engine_read_recipients(e, cfg, err);
+  return r == SMTPF_OK ? smtpf_engine_read_texts(e, err) : r;
 }
 
 int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)

@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "config.h"
 #include "policy/profile.h"
+#include "text.h"
 
 /* A check as this policy opened it. */
 typedef struct smtpf_opened {
@@ -65,6 +66,7 @@ struct smtpf_engine {
   smtpf_trie *own_networks;
   int directory_complete;
   smtpf_str tag_header;
+  smtpf_texts texts;
   smtpf_log_fn log;
   void *log_user;
   int log_level;

@@ -71,8 +71,7 @@ int smtpf_reply_line(smtpf_str line, int *code, int *more, smtpf_str *text)
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-/* Takes at most `room` bytes off the front of the line *rest, and whole words if it can. */
-static smtpf_str wrap(smtpf_str *rest, size_t room)
+smtpf_str smtpf_reply_wrap(smtpf_str *rest, size_t room)
 {
   if (rest->n <= room) {
     smtpf_str all = *rest;
@@ -95,7 +94,7 @@ static int write_lines(smtpf_out *o, smtpf_str head, smtpf_str text, size_t *las
   do {
     smtpf_str line = smtpf_str_cut(&text, '\n');
     do {
-      smtpf_str piece = wrap(&line, room);
+      smtpf_str piece = smtpf_reply_wrap(&line, room);
       if (o->cap - o->n < head.n + piece.n + 2)
         return 0;
       *last = o->n;

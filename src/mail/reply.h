@@ -23,6 +23,9 @@
  * Returns bytes written (no NUL), SMTPF_EINVAL (code) or SMTPF_ELIMIT (cap; what is in `out` is of no use). */
 int smtpf_reply_format(int code, smtpf_str enhanced, smtpf_str text, char *out, size_t cap);
 
+/* Takes at most `room` bytes off the front of the line *rest, and whole words if it can. */
+smtpf_str smtpf_reply_wrap(smtpf_str *rest, size_t room);
+
 /* Reads one line of a reply, given without its CRLF: `250-text`, `250 text` or `250`.
  * *more is 1 when further lines follow. Outputs may be NULL, and are written only on SMTPF_OK.
  * SMTPF_OK, or SMTPF_EPARSE: not a code of 200-599, another separator, or a CR, LF or NUL inside. */
