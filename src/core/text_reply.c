@@ -144,7 +144,8 @@ static int is_of_recipient(const smtpf_evidence *e)
 /* What `to` may know: the finding that is said, or NULL; and the situation as it may be told. */
 static const smtpf_evidence *may_tell(const smtpf_outcome *o, const smtpf_rcpt *to, int *situation)
 {
-  const int wish = *situation == SMTPF_TEXT_RESTRICTED || *situation == SMTPF_TEXT_DENIED;
+  const int wish =
+      *situation == SMTPF_TEXT_RESTRICTED || *situation == SMTPF_TEXT_DENIED || *situation == SMTPF_TEXT_SPLIT;
   const smtpf_evidence *e = o && !wish ? o->cause : NULL; /* beside a wish a finding says nothing of the refusal */
   if (to)
     return e;

@@ -164,8 +164,10 @@ START_TEST(cut_points)
   ck_assert_uint_eq((size_t)((char *)memchr(got.p, '\n', got.n) - got.p), SMTPF_TEXT_LINE - 3);
   ASSERT_STR(((smtpf_str){got.p + SMTPF_TEXT_LINE - 3, got.n - (SMTPF_TEXT_LINE - 3)}), "\nxxx");
   value[SMTPF_TEXT_LINE - 3] = 'x';
-  value[SMTPF_TEXT_LINE] = ' '; /* the first space is the line end */
+  value[SMTPF_TEXT_LINE] = ' '; /* just behind the longest line */
+  values[SMTPF_FIELD_TEXT].n++;
   got = expand(S("{text}"));
+  ck_assert_uint_eq(got.n, SMTPF_TEXT_LINE + 2);
   ck_assert_uint_eq((size_t)((char *)memchr(got.p, '\n', got.n) - got.p), SMTPF_TEXT_LINE);
 }
 END_TEST
@@ -486,10 +488,10 @@ END_TEST
 int main(void)
 {
   const TTest *const templates[] = {each_field,   faults,     values_stay_values,     several_lines,
-                                           every_length, cut_points, one_reply_holds_it_all, NULL};
+                                    every_length, cut_points, one_reply_holds_it_all, NULL};
   const TTest *const words[] = {policies_that_do_not_load, several_are_told_nothing_of_one,
-                                       one_is_told_its_own,       a_language_that_all_speak,
-                                       without_templates,         NULL};
+                                one_is_told_its_own,       a_language_that_all_speak,
+                                without_templates,         NULL};
   Suite *s = suite_create("reply texts");
   add_case(s, "templates", templates);
   add_case(s, "words", words);
