@@ -113,6 +113,7 @@ static void expect_everything(const smtpf_profile *p)
 
 static void scopes_and_checks(void)
 {
+  world_append(&W, "texts[\"de\"].refused", "abgewiesen"); /* a language that is named must be there */
   for (const char *const *s = (const char *const[]){"s1", "s2", "s3", NULL}; *s; s++) {
     char path[40];
     snprintf(path, sizeof path, "scopes[\"%s\"]", *s);
