@@ -67,7 +67,8 @@ enum smtpf_commit_result {
  * @param[out] out  the session, owned by the caller; untouched on failure
  * @param driver    outlives the session
  * @param options   copied; NULL for an SMTP host that sees the body, edits it and commits
- * @return SMTPF_OK, SMTPF_ENOMEM or SMTPF_EFORK. Since 0.1.
+ * @return SMTPF_OK, SMTPF_ENOMEM, SMTPF_EFORK, or SMTPF_EUNSUPPORTED: a journal or `lost_ack.enable` needs a host with
+ *         SMTPF_CAN_REPORT_COMMIT. Since 0.1.
  */
 SMTPF_API SMTPF_USE_RESULT int smtpf_session_new(smtpf_session **out, smtpf_driver *driver,
                                                  const smtpf_session_options *options);

@@ -18,7 +18,7 @@ static int start_port(int (*start)(void *, smtpf_driver *, void **), void *share
 static int start_ports(smtpf_driver *d)
 {
   const smtpf_ports *p = &d->ports;
-  int up[4] = {0};
+  int up[5] = {0};
   int r = p->poller->start(p->poller_shared, &d->poller);
   if (r != SMTPF_OK)
     return r;
@@ -29,8 +29,12 @@ static int start_ports(smtpf_driver *d)
     r = start_port(p->directory->start, p->directory_shared, d, &d->directory, &up[2]);
   if (r == SMTPF_OK)
     r = start_port(p->store->start, p->store_shared, d, &d->store, &up[3]);
+  if (r == SMTPF_OK && p->journal)
+    r = start_port(p->journal->start, p->journal_shared, d, &d->journal, &up[4]);
   if (r == SMTPF_OK)
     return r;
+  if (up[3] && p->store->stop)
+    p->store->stop(d->store);
   if (up[2] && p->directory->stop)
     p->directory->stop(d->directory);
   if (up[1] && p->resolver->stop)
@@ -78,6 +82,8 @@ void smtpf_driver_free(smtpf_driver *d)
     return;
   while (!smtpf_list_empty(&d->sessions))
     smtpf_session_free(SMTPF_OF(d->sessions.next, smtpf_session, in_driver));
+  if (d->ports.journal && d->ports.journal->stop)
+    d->ports.journal->stop(d->journal);
   if (d->ports.store->stop)
     d->ports.store->stop(d->store);
   if (d->ports.directory->stop)

@@ -27,7 +27,7 @@ struct smtpf_driver {
   smtpf_mem mem;
   smtpf_engine *engine; /* of new sessions */
   smtpf_ports ports;
-  void *poller, *resolver, *directory, *store; /* what each `start` gave */
+  void *poller, *resolver, *directory, *store, *journal; /* what each `start` gave */
   int64_t pid;
   uint64_t now_ns; /* at the entry of the public call in progress */
   int64_t wall_s;

@@ -30,9 +30,19 @@ static void read_limits(smtpf_engine *e)
       {"delay.sessions", &e->limits.delay_sessions},
       {"resolver.cache", &e->limits.cache},
       {"resolver.cache_max", &e->limits.cache_max},
+      {"lost_ack.enable", &e->limits.lost_ack},
+      {"lost_ack.memory", &e->limits.lost_ack_memory},
+      {"partition.reply", &e->limits.partition_reply},
+      {"budget.deferrals", &e->limits.budget.count},
+      {"budget.time", &e->limits.budget.time_s},
+      {"budget.wait", &e->limits.budget.wait_s},
+      {"budget.memory", &e->limits.budget.memory_s},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     *rows[i].to = smtpf_section_number(s, rows[i].path);
+  e->limits.budget.time_s /= 1000;
+  e->limits.budget.wait_s /= 1000;
+  e->limits.budget.memory_s /= 1000;
 }
 
 static int read_settings(smtpf_engine *e, smtpf_error *err)
@@ -121,6 +131,15 @@ static void destroy(smtpf_engine *e)
   smtpf_mem_free(&mem, e);
 }
 
+/* A partition needs two wishes, a greylist one that asks for it, anything else a check that waits for the content. */
+static int may_defer(const smtpf_engine *e)
+{
+  int greylist = 0;
+  for (size_t i = 0; i < e->n_profiles; i++)
+    greylist |= e->profiles[i].greylist;
+  return greylist || e->n_profiles > 1 || (e->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM));
+}
+
 static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
 {
   int r = smtpf_tree_init(&e->tree, &e->mem, &e->options);
@@ -136,7 +155,10 @@ static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
     r = smtpf_engine_read_profiles(e, cfg, err);
   if (r == SMTPF_OK)
     r = smtpf_engine_read_recipients(e, cfg, err);
-  return r == SMTPF_OK ? smtpf_engine_read_texts(e, err) : r;
+  if (r == SMTPF_OK)
+    r = smtpf_engine_read_texts(e, err);
+  e->may_defer = may_defer(e);
+  return r;
 }
 
 int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)

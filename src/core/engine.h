@@ -11,6 +11,7 @@
 
 #include "base/map.h"
 #include "config.h"
+#include "policy/budget.h"
 #include "policy/profile.h"
 #include "text.h"
 
@@ -24,7 +25,8 @@ typedef struct smtpf_opened {
 typedef struct smtpf_limits {
   int64_t message, header, received, recipients, commands, errors, transactions, session_time, connection_memory,
       transaction_memory, operations, chunk, check_timeout, directory_timeout, delay_max, delay_sessions, cache,
-      cache_max;
+      cache_max, lost_ack, lost_ack_memory, partition_reply;
+  smtpf_budget_limits budget;
 } smtpf_limits;
 
 /* Bits of a word. */
@@ -53,6 +55,7 @@ struct smtpf_engine {
   smtpf_limits limits;
   int refuse_stage;             /* smtpf_stage */
   unsigned stages;              /* of all checks, as bits */
+  int may_defer;                /* some recipient may be put off electively */
   smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */
   const smtpf_section **wishes; /* where each was written */
   uint8_t *used;                /* of the named ones, whether the policy itself gives it to somebody */

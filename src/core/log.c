@@ -100,3 +100,17 @@ void smtpf_session_log_verdict(smtpf_session *s)
   }
   emit(&l, s, level, event_name(s));
 }
+
+void smtpf_session_log_overridden(smtpf_session *s, const smtpf_rcpt *rcpt)
+{
+  struct line l;
+  if (!wanted(s, SMTPF_LOG_NOTICE))
+    return;
+  begin(&l, s);
+  add(&l, "queue_id", smtpf_str_of(s->queue_id));
+  add(&l, "to", rcpt->address);
+  add(&l, "wish", smtpf_str_of(smtpf_disposition_name(rcpt->entry.wish)));
+  add(&l, "disposition", smtpf_str_of(smtpf_disposition_name(rcpt->entry.disposition)));
+  add(&l, "rule", rcpt->reason);
+  emit(&l, s, SMTPF_LOG_NOTICE, "overridden");
+}

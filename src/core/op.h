@@ -14,6 +14,9 @@
 struct smtpf_dns_entry;
 struct smtpf_dns_flight;
 
+/* Beside smtpf_answer_kind: what only a step asks. */
+enum { SMTPF_ANSWER_JOURNAL = 64 };
+
 enum smtpf_op_use {
   SMTPF_OP_FREE = 0,
   SMTPF_OP_TASK,   /* a check waits for an answer */

@@ -70,6 +70,8 @@ static void cancel(smtpf_driver *d, smtpf_op_slot *slot)
     d->ports.directory->cancel(d->directory, token);
   if (kind == SMTPF_ANSWER_STORE && d->ports.store->cancel)
     d->ports.store->cancel(d->store, token);
+  if (kind == SMTPF_ANSWER_JOURNAL && d->ports.journal->cancel)
+    d->ports.journal->cancel(d->journal, token);
 }
 
 static void end(smtpf_task *t)
@@ -208,32 +210,57 @@ static void finish(smtpf_session *s)
   give(s->driver, r);
 }
 
-int smtpf_run_start(smtpf_session *s, int stage)
+/* Room for the tasks of one stage. NULL without memory. */
+static struct smtpf_run *begin(smtpf_session *s, size_t n)
 {
   const smtpf_engine *e = s->engine;
-  size_t n = 0;
-  for (size_t i = 0; i < e->n_checks; i++)
-    n += (e->checks[i].check->stages & (unsigned)stage) != 0;
-  if (!n)
-    return SMTPF_OK;
-  struct smtpf_run *r = take(s->driver, e->n_checks);
+  struct smtpf_run *r = take(s->driver, n);
   if (!r)
-    return SMTPF_ENOMEM;
+    return NULL;
   r->n = 0;
   smtpf_arena_init(&r->scratch, &s->driver->mem, (size_t)e->limits.chunk * 4, (size_t)e->limits.transaction_memory);
-  smtpf_session_event(s, stage, &r->event);
-  for (size_t i = 0; i < e->n_checks; i++)
-    if (e->checks[i].check->stages & (unsigned)stage) {
-      smtpf_task *t = &r->tasks[r->n++];
-      *t = (smtpf_task){.session = s, .opened = &e->checks[i]};
-      t->last = &t->first;
-      smtpf_list_init(&t->ops);
-    }
+  smtpf_session_event(s, s->stage, &r->event);
+  return r;
+}
+
+static void add(smtpf_session *s, struct smtpf_run *r, const smtpf_opened *opened, size_t position)
+{
+  smtpf_task *t = &r->tasks[r->n++];
+  *t = (smtpf_task){.session = s, .opened = opened, .position = (uint16_t)position};
+  t->last = &t->first;
+  smtpf_list_init(&t->ops);
+}
+
+static int go(smtpf_session *s, struct smtpf_run *r)
+{
   s->run = r;
   const int result = advance(s);
   if (result == SMTPF_OK)
     finish(s);
   return result;
+}
+
+int smtpf_run_start(smtpf_session *s, int stage)
+{
+  const smtpf_engine *e = s->engine;
+  if (!(e->stages & (unsigned)stage))
+    return SMTPF_OK;
+  struct smtpf_run *r = begin(s, e->n_checks);
+  if (!r)
+    return SMTPF_ENOMEM;
+  for (size_t i = 0; i < e->n_checks; i++)
+    if (e->checks[i].check->stages & (unsigned)stage)
+      add(s, r, &e->checks[i], i);
+  return go(s, r);
+}
+
+int smtpf_run_step(smtpf_session *s, const smtpf_opened *step)
+{
+  struct smtpf_run *r = begin(s, s->engine->n_checks + 1);
+  if (!r)
+    return SMTPF_ENOMEM;
+  add(s, r, step, s->engine->n_checks);
+  return go(s, r);
 }
 
 int smtpf_run_continue(smtpf_session *s)
@@ -245,12 +272,13 @@ int smtpf_run_continue(smtpf_session *s)
     return SMTPF_PENDING;
   finish(s);
   smtpf_session_decide(s);
-  return SMTPF_OK;
+  return smtpf_session_result(s);
 }
 
 void smtpf_run_cancel(smtpf_session *s)
 {
   struct smtpf_run *r = s->run;
+  s->then = NULL;
   if (!r)
     return;
   for (size_t i = 0; i < r->n; i++)

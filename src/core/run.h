@@ -30,7 +30,8 @@ struct smtpf_task {
   smtpf_link ops;
   uint32_t n_ops;
   uint8_t state;
-  uint8_t unsound; /* it reported what makes no sense */
+  uint8_t unsound;   /* it reported what makes no sense */
+  uint16_t position; /* among the engine's checks; behind them all for a step */
   uint64_t started_ns;
   smtpf_timer deadline;
   smtpf_evidence *first, **last;
@@ -48,11 +49,17 @@ struct smtpf_run {
 /* Starts the stage's checks. SMTPF_OK (all done), SMTPF_PENDING or SMTPF_ENOMEM (none started). */
 int smtpf_run_start(smtpf_session *s, int stage);
 
+/* Runs a step (step.h) in place of checks. Results as smtpf_run_start(). */
+int smtpf_run_step(smtpf_session *s, const smtpf_opened *step);
+
 /* Goes on with what ports have answered. SMTPF_OK when the session's verdict is ready, SMTPF_PENDING else. */
 int smtpf_run_continue(smtpf_session *s);
 
 /* Cancels whatever is under way. */
 void smtpf_run_cancel(smtpf_session *s);
+
+/* Asks the journal, for a step: the answer is a store's, SMTPF_STORE_DONE or SMTPF_STORE_FAILED. */
+int smtpf_task_promise(smtpf_task *t, const smtpf_promise *promises, size_t n, uint32_t tag);
 
 /* Frees the driver's spare ones. */
 void smtpf_runs_free(smtpf_driver *d);

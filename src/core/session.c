@@ -61,16 +61,19 @@ int smtpf_session_new(smtpf_session **out, smtpf_driver *d, const smtpf_session_
   int r = smtpf_driver_same_process(d);
   if (r != SMTPF_OK)
     return r;
+  const unsigned capabilities = options ? options->capabilities : DEFAULT_CAPABILITIES;
+  /* Promises that nobody would close, and memory of what nobody knows, are worse than none. */
+  if ((d->ports.journal || d->engine->limits.lost_ack) && !(capabilities & SMTPF_CAN_REPORT_COMMIT))
+    return SMTPF_EUNSUPPORTED;
   smtpf_session *s = smtpf_mem_zalloc(&d->mem, sizeof *s);
   if (!s)
     return SMTPF_ENOMEM;
   s->driver = d;
   s->engine = smtpf_engine_ref(d->engine);
   s->protocol = SMTPF_SMTP;
-  s->capabilities = DEFAULT_CAPABILITIES;
+  s->capabilities = capabilities;
   if (options) {
     s->user = options->user;
-    s->capabilities = options->capabilities;
     if (options->protocol)
       s->protocol = (uint8_t)options->protocol;
   }
@@ -262,12 +265,23 @@ int smtpf_session_examine(smtpf_session *s, int stage)
   if (r != SMTPF_OK)
     s->no_memory = 1;
   smtpf_session_decide(s);
-  return SMTPF_OK;
+  return smtpf_session_result(s);
+}
+
+int smtpf_session_result(const smtpf_session *s)
+{
+  return s->pending ? SMTPF_PENDING : SMTPF_OK;
 }
 
 void smtpf_session_decide(smtpf_session *s)
 {
+  void (*const then)(smtpf_session *) = s->then;
   s->pending = 0;
+  s->then = NULL;
+  if (then) {
+    then(s);
+    return;
+  }
   if (s->no_memory) {
     smtpf_session_answer_no_memory(s);
     return;

@@ -8,7 +8,9 @@
  *   stage_message.c      data, body, end of message, commit
  *   stage_other.c        reset, command, violation, quit; abort, overrule, queue id
  *   evidence.c           scopes of evidence and facts; what is in view of a decision
+ *   step*.c              what the core itself asks of store and journal before it decides
  *   will.c               what is known, as wills for the policy room
+ *   edit.c               header edits
  *   verdict.c            the answer, and its readers
  *
  * Memory: three arenas. `connection` lives as long as the connection, `greeting` until the next HELO, `transaction`
@@ -23,6 +25,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "engine.h"
+#include "policy/budget.h"
 #include "policy/ledger.h"
 #include "policy/partition.h"
 #include "run.h"
@@ -82,7 +85,9 @@ typedef struct smtpf_rcpt {
   smtpf_will *wills; /* one for each of them, and what is in view of it */
   smtpf_summary *summaries;
   size_t n_wills;
-  uint8_t origin; /* smtpf_origin */
+  uint8_t origin;         /* smtpf_origin */
+  smtpf_budget deferrals; /* as read last */
+  uint8_t allowance;      /* smtpf_budget_state of them */
   smtpf_scope evidence;
   smtpf_entry entry;
   smtpf_str reason;
@@ -120,6 +125,7 @@ struct smtpf_session {
   smtpf_engine *engine;
   smtpf_link in_driver, in_queue, answered;
   struct smtpf_run *run;
+  void (*then)(smtpf_session *s); /* what follows the step that runs (step.h) */
   void *user;
   unsigned capabilities; /* the host's */
   unsigned can;          /* of them, what holds for this transaction */
@@ -168,7 +174,8 @@ int smtpf_session_end(smtpf_session *s, int result); /* leaves the driver; retur
 
 /* Runs the stage's checks, then decides: the end of an event. */
 int smtpf_session_examine(smtpf_session *s, int stage);
-void smtpf_session_decide(smtpf_session *s); /* all checks are done */
+void smtpf_session_decide(smtpf_session *s);      /* all checks are done, or the step is */
+int smtpf_session_result(const smtpf_session *s); /* SMTPF_PENDING while a step runs, else SMTPF_OK */
 
 /* Forgets: the transaction; also the greeting; also everything known of the connection. */
 void smtpf_session_drop_transaction(smtpf_session *s);
@@ -191,6 +198,11 @@ void smtpf_message_refuse(smtpf_session *s, smtpf_reply reply, smtpf_str rule);
 /* The host's own refusal after end of message: every copy is `disposition`. */
 void smtpf_session_close_message(smtpf_session *s, int disposition);
 uint64_t smtpf_message_size(const struct smtpf_message *m);
+
+/* ---- edit.c --------------------------------------------------------------------------------------------------- */
+
+/* The header edits of an accepted message. SMTPF_OK or SMTPF_ENOMEM, with none. */
+int smtpf_message_edit(smtpf_session *s);
 
 /* ---- evidence.c ---------------------------------------------------------------------------------------------- */
 smtpf_arena *smtpf_session_arena(smtpf_session *s, int stage);
@@ -229,6 +241,7 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a);
 
 /* ---- log.c ---------------------------------------------------------------------------------------------------- */
 void smtpf_session_log_verdict(smtpf_session *s);
+void smtpf_session_log_overridden(smtpf_session *s, const smtpf_rcpt *rcpt); /* whose wish could not be kept */
 void smtpf_session_log(smtpf_session *s, int level, const char *event, const char *name, smtpf_str value);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "driver.h"
+#include "step.h"
 #include "will.h"
 
 /* ---- what both have ---- */
@@ -188,21 +189,70 @@ static int accept_rcpt(smtpf_session *s)
   return SMTPF_OK;
 }
 
-void smtpf_rcpt_decide(smtpf_session *s)
+static void refuse_by(smtpf_session *s, const smtpf_outcome *o)
 {
-  if (smtpf_will_judge(s, s->rcpt) != SMTPF_OK) {
-    smtpf_session_answer_no_memory(s);
-    return;
+  smtpf_session_answer(s, smtpf_outcome_reply(o), smtpf_outcome_rule(o, &s->transaction));
+  refuse_rcpt(s);
+}
+
+/* 1 when this host cannot do to one message all that this recipient and the first accepted one may come to wish. */
+static int diverges(smtpf_session *s)
+{
+  smtpf_party first, own;
+  if (!s->n_rcpts)
+    return 0;
+  if (smtpf_will_party(s, s->rcpts[0], &first) != SMTPF_OK || smtpf_will_party(s, s->rcpt, &own) != SMTPF_OK) {
+    s->no_memory = 1;
+    return 0;
   }
-  const smtpf_outcome *o = &s->rcpt->entry.outcome;
-  if (o->act == SMTPF_ACT_REJECT || o->act == SMTPF_ACT_DEFER) {
-    smtpf_session_answer(s, smtpf_outcome_reply(o), smtpf_outcome_rule(o, &s->transaction));
-    refuse_rcpt(s);
-  } else if (accept_rcpt(s) != SMTPF_OK) {
+  return !smtpf_partition_joins(&first, &own, s->can, smtpf_will_settled(s));
+}
+
+static void split_off(smtpf_session *s)
+{
+  s->driver->stats[SMTPF_STAT_SPLIT]++;
+  smtpf_session_answer(s,
+                       (smtpf_reply){(int)s->engine->limits.partition_reply, SMTPF_LIT("4.5.3"),
+                                     SMTPF_LIT("please send this recipient's copy in a message of its own")},
+                       SMTPF_LIT("partition"));
+  refuse_rcpt(s);
+}
+
+static void take_rcpt(smtpf_session *s)
+{
+  if (s->no_memory || accept_rcpt(s) != SMTPF_OK) {
     refuse_rcpt(s);
     smtpf_session_answer_no_memory(s);
   } else {
     smtpf_session_answer(s, (smtpf_reply){250, SMTPF_LIT("2.1.5"), SMTPF_LIT("recipient ok")},
-                         smtpf_outcome_rule(o, &s->transaction));
+                         smtpf_outcome_rule(&s->rcpt->entry.outcome, &s->transaction));
   }
+}
+
+/* It is known now whether this recipient may be put off. */
+static void decide_within_budget(smtpf_session *s)
+{
+  const smtpf_outcome *o = &s->rcpt->entry.outcome;
+  if (s->no_memory || smtpf_will_judge(s, s->rcpt) != SMTPF_OK)
+    smtpf_session_answer_no_memory(s);
+  else if (o->act == SMTPF_ACT_DEFER)
+    refuse_by(s, o);
+  else if (s->rcpt->entry.budget == SMTPF_BUDGET_LEFT && diverges(s))
+    split_off(s);
+  else
+    take_rcpt(s);
+}
+
+/* Elective deferrals, by a finding or by the partition, ask for the budget first (promise L7). */
+void smtpf_rcpt_decide(smtpf_session *s)
+{
+  const smtpf_outcome *o = &s->rcpt->entry.outcome;
+  if (smtpf_will_judge(s, s->rcpt) != SMTPF_OK)
+    smtpf_session_answer_no_memory(s);
+  else if (o->act == SMTPF_ACT_REJECT || (o->act == SMTPF_ACT_DEFER && o->rule != SMTPF_RULE_ELECTIVE))
+    refuse_by(s, o);
+  else if (o->act == SMTPF_ACT_DEFER || diverges(s))
+    smtpf_session_step(s, &smtpf_step_budget, decide_within_budget);
+  else
+    take_rcpt(s);
 }

@@ -4,22 +4,9 @@
  */
 #include "base/str.h"
 #include "driver.h"
-#include "mail/header.h"
+#include "message.h"
+#include "step.h"
 #include "will.h"
-
-/* Why a message cannot be taken, whatever its recipients wish. */
-enum flaw { FINE = 0, TOO_LARGE, HEADER_TOO_LARGE, LOOP };
-
-struct smtpf_message {
-  uint64_t size;
-  smtpf_header header;
-  int64_t received; /* Received fields so far */
-  int64_t marks;    /* fields that carry our mark's name */
-  smtpf_str mark;   /* our mark's name */
-  enum flaw flaw;
-  smtpf_entry **entries; /* from end of message on: of every recipient */
-  char room[256];        /* of one field; names are all that is looked at */
-};
 
 uint64_t smtpf_message_size(const struct smtpf_message *m)
 {
@@ -56,6 +43,17 @@ static void count_field(void *user, const smtpf_header_field *field)
   m->marks += smtpf_str_equal_nocase(field->name, m->mark);
 }
 
+static int begin_hash(smtpf_session *s)
+{
+  if (!s->engine->limits.lost_ack)
+    return SMTPF_OK;
+  s->message->hash = smtpf_arena_alloc(&s->transaction, sizeof *s->message->hash);
+  if (!s->message->hash)
+    return SMTPF_ENOMEM;
+  smtpf_sha256_init(s->message->hash);
+  return SMTPF_OK;
+}
+
 int smtpf_session_data(smtpf_session *s)
 {
   int r = smtpf_session_begin(s, SMTPF_EV_DATA);
@@ -66,17 +64,17 @@ int smtpf_session_data(smtpf_session *s)
     *m = (struct smtpf_message){.mark = s->engine->tag_header};
     smtpf_header_init(&m->header, m->room, sizeof m->room, count_field, m);
     s->message = m;
-  } else {
-    s->no_memory = 1;
   }
+  if (!m || begin_hash(s) != SMTPF_OK)
+    s->no_memory = 1;
   smtpf_session_drop_evidence(&s->of_transaction, SMTPF_DATA); /* of a DATA that was refused */
   return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_DATA));
 }
 
-/* Refused here only when nobody would take it, whatever its content. */
-void smtpf_data_decide(smtpf_session *s)
+/* What nobody would take, whatever its content, is refused here. */
+static void data_decide(smtpf_session *s)
 {
-  if (judge_all(s) != SMTPF_OK) {
+  if (s->no_memory || judge_all(s) != SMTPF_OK) {
     smtpf_session_answer_no_memory(s);
     return;
   }
@@ -98,15 +96,40 @@ void smtpf_data_decide(smtpf_session *s)
                        SMTPF_LIT("accept"));
 }
 
+/* Runs `then` by all that is known, and, where somebody is to be put off electively, by whether that may be. */
+static void within_budget(smtpf_session *s, smtpf_step_fn then)
+{
+  size_t elective = 0, missing = 0;
+  if (judge_all(s) != SMTPF_OK) {
+    smtpf_session_answer_no_memory(s);
+    return;
+  }
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    const smtpf_entry *e = &s->rcpts[i]->entry;
+    elective += !e->known && e->outcome.rule == SMTPF_RULE_ELECTIVE;
+    missing += !e->known && e->outcome.rule == SMTPF_RULE_MISSING;
+  }
+  const int all_deferred_anyway = missing && !(s->can & SMTPF_CAN_REPLY_PER_RCPT);
+  if (elective && !all_deferred_anyway)
+    smtpf_session_step(s, &smtpf_step_budget, then);
+  else
+    then(s);
+}
+
+void smtpf_data_decide(smtpf_session *s)
+{
+  within_budget(s, data_decide);
+}
+
 /* ---- body ---- */
 
-static enum flaw find_flaw(const struct smtpf_message *m, const smtpf_limits *l)
+static enum smtpf_flaw find_flaw(const struct smtpf_message *m, const smtpf_limits *l)
 {
   if (m->size > (uint64_t)l->message)
-    return TOO_LARGE;
+    return SMTPF_TOO_LARGE;
   if (m->header.bytes > (uint64_t)l->header)
-    return HEADER_TOO_LARGE;
-  return m->received > l->received ? LOOP : FINE;
+    return SMTPF_HEADER_TOO_LARGE;
+  return m->received > l->received ? SMTPF_LOOP : SMTPF_FINE;
 }
 
 int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *taken)
@@ -120,6 +143,8 @@ int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *ta
   m->size = m->size > UINT64_MAX - n ? UINT64_MAX : m->size + n;
   if (m->flaw)
     return SMTPF_OK; /* its fate is known: only the end is waited for */
+  if (m->hash)
+    smtpf_sha256_add(m->hash, bytes, n);
   if (!m->header.ended)
     (void)smtpf_header_feed(&m->header, bytes, n);
   m->flaw = find_flaw(m, &s->engine->limits);
@@ -183,11 +208,11 @@ int smtpf_session_eom(smtpf_session *s)
   smtpf_view view;
   if (smtpf_session_look(s, NULL, 1, &view) != SMTPF_OK)
     smtpf_session_answer_no_memory(s);
-  else if (s->message->flaw == LOOP)
+  else if (s->message->flaw == SMTPF_LOOP)
     smtpf_message_refuse(
         s, (smtpf_reply){554, SMTPF_LIT("5.4.6"), SMTPF_LIT("too many Received fields: a mail loop (limits.received)")},
         SMTPF_LIT("limits.received"));
-  else if (s->message->flaw == HEADER_TOO_LARGE)
+  else if (s->message->flaw == SMTPF_HEADER_TOO_LARGE)
     smtpf_message_refuse(
         s, (smtpf_reply){552, SMTPF_LIT("5.3.4"), SMTPF_LIT("header section is larger than we take (limits.header)")},
         SMTPF_LIT("limits.header"));
@@ -198,76 +223,76 @@ int smtpf_session_eom(smtpf_session *s)
   return smtpf_session_end(s, SMTPF_OK);
 }
 
-/* ---- header edits: our mark ---- */
+/* ---- the verdict ---------------------------------------------------------------------------------------------------
+ */
 
-static smtpf_str mark_value(smtpf_session *s, const smtpf_rcpt *rcpt)
+static void report(smtpf_session *s)
 {
-  char room[200];
-  smtpf_out o;
-  smtpf_str value = {NULL, 0};
-  const smtpf_outcome *out = &rcpt->entry.outcome;
-  smtpf_out_init(&o, room, sizeof room);
-  smtpf_out_cstr(&o, smtpf_disposition_name(rcpt->entry.disposition));
-  smtpf_out_cstr(&o, "; score=");
-  smtpf_out_milli(&o, out->score);
-  if (out->cause) {
-    smtpf_out_cstr(&o, "; ");
-    smtpf_out_cstr(&o, out->cause->check);
-    smtpf_out_char(&o, '=');
-    smtpf_out_cstr(&o, out->cause->code);
-  }
-  if (smtpf_arena_copy(&s->transaction, smtpf_out_done(&o), &value) != SMTPF_OK)
-    s->no_memory = 1;
-  return value;
-}
-
-/* Foreign fields of our mark's name go; tagged copies get one of ours. */
-static int make_edits(smtpf_session *s)
-{
-  const int each = (s->can & SMTPF_CAN_EDIT_PER_RCPT) != 0;
-  const size_t foreign = (size_t)s->message->marks;
-  if (!(s->can & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
-    return SMTPF_OK;
-  s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts) * sizeof *s->edits);
-  if (!s->edits)
-    return SMTPF_ENOMEM;
-  for (size_t i = foreign; i > 0; i--) /* from the last, so that the numbers of the others stay true */
-    s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_DELETE, (int)i, s->engine->tag_header, {"", 0}, SIZE_MAX};
   for (size_t i = 0; i < s->n_rcpts; i++) {
-    if (s->rcpts[i]->entry.disposition != SMTPF_TAGGED)
-      continue;
-    s->edits[s->n_edits++] =
-        (smtpf_edit){SMTPF_EDIT_PREPEND, 0, s->engine->tag_header, mark_value(s, s->rcpts[i]), each ? i : SIZE_MAX};
-    if (!each)
-      break; /* one mark serves the whole message */
+    smtpf_rcpt *rcpt = s->rcpts[i];
+    rcpt->reason = rcpt->entry.known ? SMTPF_LIT("taken before; only our reply was lost")
+                                     : smtpf_outcome_rule(&rcpt->entry.outcome, &s->transaction);
+    s->driver->stats[SMTPF_STAT_OVERRIDDEN] += rcpt->entry.overridden;
+    s->driver->stats[SMTPF_STAT_KNOWN] += rcpt->entry.known;
+    if (rcpt->entry.overridden)
+      smtpf_session_log_overridden(s, rcpt);
   }
-  if (s->no_memory)
-    s->n_edits = 0;
-  return s->no_memory ? SMTPF_ENOMEM : SMTPF_OK;
 }
 
-void smtpf_eom_decide(smtpf_session *s)
+/* What was taken is remembered where that serves anything; the verdict does not depend on it. */
+static void remember(smtpf_session *s, smtpf_step_fn then)
 {
-  if (line_up(s) != SMTPF_OK || judge_all(s) != SMTPF_OK) {
+  if (s->engine->may_defer || s->engine->limits.lost_ack)
+    smtpf_session_step(s, &smtpf_step_remember, then);
+  else
+    then(s);
+}
+
+static void nothing_to_commit(smtpf_session *s)
+{
+  s->no_memory = 0;
+  close_message(s);
+  SMTPF_ANSWER(s, 250, "2.0.0", "taken", "accept");
+}
+
+/* Everybody's outcome is known, and who may wait. */
+static void join(smtpf_session *s)
+{
+  if (s->no_memory || line_up(s) != SMTPF_OK || judge_all(s) != SMTPF_OK) {
     smtpf_session_answer_no_memory(s);
     return;
   }
   smtpf_entry **entries = s->message->entries;
   const smtpf_decision d = smtpf_ledger_decide(entries, s->n_rcpts, s->can, s->sender.form == SMTPF_PATH_NULL);
-  for (size_t i = 0; i < s->n_rcpts; i++)
-    s->rcpts[i]->reason = smtpf_outcome_rule(&s->rcpts[i]->entry.outcome, &s->transaction);
-  const smtpf_outcome *cause = &entries[d.cause]->outcome;
+  report(s);
   if (d.act != SMTPF_ACT_ACCEPT) {
     close_message(s);
-    smtpf_session_answer(s, smtpf_outcome_reply(cause), s->rcpts[d.cause]->reason);
-  } else if (make_edits(s) != SMTPF_OK) {
+    smtpf_session_answer(s, smtpf_outcome_reply(&entries[d.cause]->outcome), s->rcpts[d.cause]->reason);
+  } else if (smtpf_message_edit(s) != SMTPF_OK) {
     smtpf_session_answer_no_memory(s);
-  } else {
-    if (smtpf_ledger_open(entries, s->n_rcpts))
-      s->state = SMTPF_STATE_EOM;
-    else
-      close_message(s);
+  } else if (smtpf_ledger_open(entries, s->n_rcpts)) {
+    s->state = SMTPF_STATE_EOM;
     SMTPF_ANSWER(s, 250, "2.0.0", "taken", "accept");
+  } else {
+    remember(s, nothing_to_commit);
+  }
+}
+
+static void with_known(smtpf_session *s)
+{
+  if (s->no_memory)
+    smtpf_session_answer_no_memory(s);
+  else
+    within_budget(s, join);
+}
+
+void smtpf_eom_decide(smtpf_session *s)
+{
+  if (s->message->hash) {
+    smtpf_sha256_end(s->message->hash, s->message->digest);
+    smtpf_session_step(s, &smtpf_step_known, with_known);
+  } else {
+    within_budget(s, join);
   }
 }
 
@@ -294,10 +319,13 @@ static int can_commit(const smtpf_session *s, size_t recipient, int result)
 }
 
 /* The answer once every copy's fate is known. */
-static void settle(smtpf_session *s)
+static void answer_commits(smtpf_session *s)
 {
   const int each = (s->can & SMTPF_CAN_REPLY_PER_RCPT) != 0; /* then each has its own answer */
   const smtpf_decision d = smtpf_ledger_settle(s->message->entries, s->n_rcpts, each);
+  smtpf_view view;
+  s->no_memory = 0;                            /* of a step whose result has been looked at */
+  (void)smtpf_session_look(s, NULL, 1, &view); /* without memory the verdict explains less, and stays true */
   close_message(s);
   if (d.act == SMTPF_ACT_ACCEPT)
     SMTPF_ANSWER(s, 250, "2.0.0", "taken", "committed");
@@ -305,6 +333,21 @@ static void settle(smtpf_session *s)
     SMTPF_ANSWER(s, 451, "4.3.0", "could not be stored, try again later", "commit failed");
   else
     SMTPF_ANSWER(s, 554, "5.0.0", "refused by the next hop", "commit refused");
+}
+
+/* Promise L1: a copy that is not in the journal, where there is one, is not told to be taken. */
+static void with_journal(smtpf_session *s)
+{
+  for (size_t i = 0; i < s->n_rcpts && !s->message->promised; i++) {
+    smtpf_rcpt *rcpt = s->rcpts[i];
+    if (rcpt->entry.known || smtpf_ledger_reply(&rcpt->entry) != SMTPF_ACT_ACCEPT)
+      continue;
+    rcpt->entry.final = 0;
+    smtpf_ledger_commit(&rcpt->entry, SMTPF_COMMIT_FAILED);
+    rcpt->reason = SMTPF_LIT("could not be written into the journal");
+  }
+  s->no_memory = 0;
+  remember(s, answer_commits);
 }
 
 int smtpf_session_commit(smtpf_session *s, size_t recipient, int result)
@@ -319,10 +362,13 @@ int smtpf_session_commit(smtpf_session *s, size_t recipient, int result)
   for (size_t i = 0; i < s->n_rcpts; i++)
     if (recipient == SMTPF_ALL || recipient == i)
       (void)commit_one(s->rcpts[i], result);
-  (void)smtpf_session_look(s, NULL, 1, &view); /* without memory the verdict explains less, and stays true */
-  if (smtpf_ledger_open(s->message->entries, s->n_rcpts))
+  if (smtpf_ledger_open(s->message->entries, s->n_rcpts)) {
+    (void)smtpf_session_look(s, NULL, 1, &view);
     SMTPF_ANSWER(s, 250, "2.0.0", "taken in part", "commits are due");
-  else
-    settle(s);
-  return smtpf_session_end(s, SMTPF_OK);
+  } else if (s->driver->ports.journal) {
+    smtpf_session_step(s, &smtpf_step_promise, with_journal);
+  } else {
+    remember(s, answer_commits);
+  }
+  return smtpf_session_end(s, smtpf_session_result(s));
 }

@@ -19,6 +19,9 @@
   X(REFUSED, "recipients.rejected")                                                                                    \
   X(POSTPONED, "recipients.deferred")                                                                                  \
   X(HANDED_OVER, "recipients.handed-over")                                                                             \
+  X(SPLIT, "recipients.split")                                                                                         \
+  X(OVERRIDDEN, "recipients.overridden")                                                                               \
+  X(KNOWN, "recipients.known")                                                                                         \
   X(UNCLOSED, "recipients.unclosed")                                                                                   \
   X(DELAYS, "delays")                                                                                                  \
   X(CHECKS, "checks.run")                                                                                              \

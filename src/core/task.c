@@ -64,7 +64,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   e->stage = (uint8_t)s->stage;
   e->kind = (uint8_t)f->kind;
   e->family = (uint8_t)t->opened->check->family;
-  e->position = (uint16_t)(t->opened - s->engine->checks);
+  e->position = t->position;
   e->flags = (uint8_t)f->flags;
   const uint64_t us = (s->driver->now_ns - t->started_ns) / 1000;
   e->elapsed_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
@@ -220,6 +220,19 @@ int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size_t n, uint
   return SMTPF_OK;
 }
 
+int smtpf_task_promise(smtpf_task *t, const smtpf_promise *promises, size_t n, uint32_t tag)
+{
+  smtpf_driver *d = t->session->driver;
+  smtpf_op_slot *slot;
+  int r = open_op(t, SMTPF_ANSWER_JOURNAL, tag, &slot);
+  if (r != SMTPF_OK)
+    return r;
+  const smtpf_op token = smtpf_op_token(slot);
+  if (d->ports.journal->promise(d->journal, token, promises, n) != SMTPF_OK)
+    (void)smtpf_op_journal(d, token, SMTPF_EIO);
+  return SMTPF_OK;
+}
+
 static void timer_due(void *user)
 {
   smtpf_op_slot *slot = user;
@@ -299,6 +312,16 @@ int smtpf_op_store(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
     slot->value = (smtpf_str){NULL, 0};
     slot->task->session->no_memory = 1;
   }
+  smtpf_driver_answered(d, slot);
+  return SMTPF_OK;
+}
+
+int smtpf_op_journal(smtpf_driver *d, smtpf_op op, int result)
+{
+  smtpf_op_slot *slot = open_slot(d, op, SMTPF_ANSWER_JOURNAL);
+  if (!slot)
+    return SMTPF_ENOTFOUND;
+  slot->store = result == SMTPF_OK ? SMTPF_STORE_DONE : SMTPF_STORE_FAILED;
   smtpf_driver_answered(d, slot);
   return SMTPF_OK;
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Header edits: fields of our mark's name that came from outside go; a copy that is tagged, or whose recipient's wish
+ * was overridden, gets one of ours:
+ *
+ *     X-Smtpfilter: tagged; score=12; dnslist=listed; wish=rejected                     headers vary: this copy's own
+ *     X-Smtpfilter: tagged; score=12; dnslist=listed; overridden=2,3; id=0123456789abcdef    one header block for all
+ *
+ * Where all copies share the header block a recipient is named by its place among the accepted ones, which with the
+ * session's id leads to the address in the log: an address would tell the others who else was written to.
+ */
+#include "base/str.h"
+#include "driver.h"
+#include "message.h"
+#include "session.h"
+
+enum { VALUE_MAX = 200, NAMED_MAX = 16 };
+
+static int is_taken(const smtpf_rcpt *rcpt)
+{
+  return !rcpt->entry.known && rcpt->entry.disposition != SMTPF_DISCARDED &&
+         smtpf_ledger_reply(&rcpt->entry) == SMTPF_ACT_ACCEPT;
+}
+
+static void put_verdict(smtpf_out *o, const smtpf_rcpt *rcpt)
+{
+  const smtpf_outcome *outcome = &rcpt->entry.outcome;
+  smtpf_out_cstr(o, smtpf_disposition_name(rcpt->entry.disposition));
+  smtpf_out_cstr(o, "; score=");
+  smtpf_out_milli(o, outcome->score);
+  if (outcome->cause) {
+    smtpf_out_cstr(o, "; ");
+    smtpf_out_cstr(o, outcome->cause->check);
+    smtpf_out_char(o, '=');
+    smtpf_out_cstr(o, outcome->cause->code);
+  }
+}
+
+static void put_places(smtpf_out *o, const smtpf_session *s)
+{
+  size_t named = 0;
+  for (size_t i = 0; i < s->n_rcpts && named < NAMED_MAX; i++) {
+    if (!s->rcpts[i]->entry.overridden)
+      continue;
+    smtpf_out_cstr(o, named++ ? "," : "; overridden=");
+    smtpf_out_uint(o, i + 1);
+  }
+  if (named) {
+    smtpf_out_cstr(o, "; id=");
+    smtpf_out_cstr(o, s->id);
+  }
+}
+
+static void add(smtpf_session *s, const smtpf_out *value, size_t recipient)
+{
+  smtpf_edit *e = &s->edits[s->n_edits];
+  *e = (smtpf_edit){SMTPF_EDIT_PREPEND, 0, s->engine->tag_header, {NULL, 0}, recipient};
+  if (smtpf_arena_copy(&s->transaction, smtpf_out_done(value), &e->value) == SMTPF_OK)
+    s->n_edits++;
+  else
+    s->no_memory = 1;
+}
+
+static void mark_each(smtpf_session *s)
+{
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    const smtpf_rcpt *rcpt = s->rcpts[i];
+    char room[VALUE_MAX];
+    smtpf_out o;
+    if (!is_taken(rcpt) || (rcpt->entry.disposition != SMTPF_TAGGED && !rcpt->entry.overridden))
+      continue;
+    smtpf_out_init(&o, room, sizeof room);
+    put_verdict(&o, rcpt);
+    if (rcpt->entry.overridden) {
+      smtpf_out_cstr(&o, "; wish=");
+      smtpf_out_cstr(&o, smtpf_disposition_name(rcpt->entry.wish));
+    }
+    add(s, &o, i);
+  }
+}
+
+/* The copy whose mark the message bears: a tagged one; without any, an overridden one, as long as nobody who wants
+ * unmarked mail would get it. */
+static const smtpf_rcpt *bearer(const smtpf_session *s)
+{
+  const smtpf_rcpt *overridden = NULL;
+  int unmarked = 0;
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    const smtpf_rcpt *rcpt = s->rcpts[i];
+    if (!is_taken(rcpt))
+      continue;
+    if (rcpt->entry.disposition == SMTPF_TAGGED)
+      return rcpt;
+    if (rcpt->entry.overridden)
+      overridden = overridden ? overridden : rcpt;
+    else
+      unmarked |= rcpt->entry.disposition != SMTPF_QUARANTINED;
+  }
+  return unmarked ? NULL : overridden;
+}
+
+static void mark_all(smtpf_session *s)
+{
+  const smtpf_rcpt *rcpt = bearer(s);
+  char room[VALUE_MAX];
+  smtpf_out o;
+  if (!rcpt)
+    return;
+  smtpf_out_init(&o, room, sizeof room);
+  put_verdict(&o, rcpt);
+  put_places(&o, s);
+  add(s, &o, SIZE_MAX);
+}
+
+int smtpf_message_edit(smtpf_session *s)
+{
+  const size_t foreign = (size_t)s->message->marks;
+  if (!(s->can & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
+    return SMTPF_OK;
+  s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts) * sizeof *s->edits);
+  if (!s->edits)
+    return SMTPF_ENOMEM;
+  for (size_t i = foreign; i > 0; i--) /* from the last, so that the numbers of the others stay true */
+    s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_DELETE, (int)i, s->engine->tag_header, {"", 0}, SIZE_MAX};
+  if (s->can & SMTPF_CAN_EDIT_PER_RCPT)
+    mark_each(s);
+  else
+    mark_all(s);
+  if (s->no_memory)
+    s->n_edits = 0;
+  return s->no_memory ? SMTPF_ENOMEM : SMTPF_OK;
+}

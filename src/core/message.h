@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * message: what is kept of a message while it comes, and until its last answer. In the transaction arena.
+ */
+#ifndef SMTPF_CORE_MESSAGE_H
+#define SMTPF_CORE_MESSAGE_H
+
+#include "base/sha256.h"
+#include "mail/header.h"
+#include "policy/ledger.h"
+
+/* Why a message cannot be taken, whatever its recipients wish. */
+enum smtpf_flaw { SMTPF_FINE = 0, SMTPF_TOO_LARGE, SMTPF_HEADER_TOO_LARGE, SMTPF_LOOP };
+
+struct smtpf_message {
+  uint64_t size;
+  smtpf_header header;
+  int64_t received; /* Received fields so far */
+  int64_t marks;    /* fields that carry our mark's name */
+  smtpf_str mark;   /* our mark's name */
+  enum smtpf_flaw flaw;
+  smtpf_entry **entries; /* from end of message on: of every recipient */
+  smtpf_sha256 *hash;    /* of all bytes, where lost acknowledgements are remembered; else NULL */
+  unsigned char digest[SMTPF_SHA256_BYTES];
+  uint8_t promised; /* the journal has it */
+  char room[256];   /* of one field; names are all that is looked at */
+};
+
+#endif

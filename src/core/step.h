@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * step: what the core itself asks of ports between a stage's checks and the decision. A step is a check that nobody
+ * configures and that finds nothing: it is run like one, with its deadline, and leaves what it learns in the entries.
+ *
+ *   budget    rcpt, data, end of message: may these recipients be put off once more? Charges them when they will be.
+ *   known     end of message: which copies were taken before, and only our reply was lost
+ *   promise   commit: the copies that were taken are written into the journal, before the client is told
+ *   remember  commit: what was taken is remembered, and its debt of deferrals is paid
+ *
+ * A step that fails leaves the careful answer: no deferral, not known, not promised.
+ */
+#ifndef SMTPF_CORE_STEP_H
+#define SMTPF_CORE_STEP_H
+
+#include "key.h"
+
+typedef void (*smtpf_step_fn)(smtpf_session *s);
+
+extern const smtpf_opened smtpf_step_budget, smtpf_step_known, smtpf_step_promise, smtpf_step_remember;
+
+/* Runs a step, then calls `then`: at once, or when ports have answered; the event is pending until then. */
+void smtpf_session_step(smtpf_session *s, const smtpf_opened *step, smtpf_step_fn then);
+
+/* Who a step is about: at RCPT the one recipient, later all of them. */
+typedef struct smtpf_subjects {
+  smtpf_rcpt *const *v;
+  size_t n;
+} smtpf_subjects;
+smtpf_subjects smtpf_step_subjects(smtpf_session *s);
+
+/* Reads one record for each subject, at most a few at a time. `key` gives the key; 0 when none is to be read. `read`
+ * takes the answer. Both results are the task's: SMTPF_OK when all are read. */
+typedef struct smtpf_reader {
+  int (*key)(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_key *out);
+  void (*read)(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_answer *a);
+} smtpf_reader;
+int smtpf_step_read(smtpf_task *t, const smtpf_reader *reader);
+int smtpf_step_read_on(smtpf_task *t, const smtpf_reader *reader, const smtpf_answer *a);
+
+#endif
