@@ -19,23 +19,23 @@ enum smtpf_entry_kind { SMTPF_ENTRY_NONE = 0, SMTPF_ENTRY_ALLOW, SMTPF_ENTRY_DEN
 
 typedef struct smtpf_profile {
   smtpf_str name;
-  int32_t reject;         /* thousandths; SMTPF_SCORE_OFF: never */
-  int32_t quarantine;     /* likewise */
-  int32_t tag;            /* likewise */
-  int32_t discard;        /* likewise: the recipient's consent (promise L3) */
-  uint8_t reject_lists;   /* reputation may refuse */
-  uint8_t reject_content; /* content may refuse */
-  uint8_t greylist;       /* strangers may be deferred by a greylist */
-  uint8_t route;          /* smtpf_profile_route */
-  uint8_t null_sender;    /* the null sender passes `only_from` */
-  uint8_t fallback;       /* smtpf_fallback */
-  uint64_t only_from;     /* scopes, as bits; 0: anybody */
-  uint64_t forwarders;    /* scopes this recipient trusts as forwarders */
-  uint64_t lists;         /* scopes of the mailing lists the recipient subscribed to */
-  smtpf_str forward;      /* address to forward to */
-  smtpf_str forward_sender; /* envelope sender of what is forwarded; empty: the sender's own */
-  smtpf_str language;       /* of reply texts */
-  const uint16_t *weights; /* per cent, by the order of the engine's checks; NULL: 100 each */
+  int32_t reject;                /* thousandths; SMTPF_SCORE_OFF: never */
+  int32_t quarantine;            /* likewise */
+  int32_t tag;                   /* likewise */
+  int32_t discard;               /* likewise: the recipient's consent (promise L3) */
+  uint8_t reject_lists;          /* reputation may refuse */
+  uint8_t reject_content;        /* content may refuse */
+  uint8_t greylist;              /* strangers may be deferred by a greylist */
+  uint8_t route;                 /* smtpf_profile_route */
+  uint8_t null_sender;           /* the null sender passes `only_from` */
+  uint8_t fallback;              /* smtpf_fallback */
+  uint64_t only_from;            /* scopes, as bits; 0: anybody */
+  uint64_t forwarders;           /* scopes this recipient trusts as forwarders */
+  uint64_t lists;                /* scopes of the mailing lists the recipient subscribed to */
+  smtpf_str forward;             /* address to forward to */
+  smtpf_str forward_sender;      /* envelope sender of what is forwarded; empty: the sender's own */
+  smtpf_str language;            /* of reply texts */
+  const uint16_t *weights;       /* per cent, by the order of the engine's checks; NULL: 100 each */
   const smtpf_str *allow, *deny; /* `user@domain`, `@domain`, `user@`, networks; lower case */
   size_t n_allow, n_deny;
 } smtpf_profile;

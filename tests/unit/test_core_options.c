@@ -69,8 +69,8 @@ START_TEST(the_table_keeps_its_own_bounds)
       ck_assert_msg(parse(row, row->deflt, &v) == SMTPF_OK, "%s: default", row->path);
     if (is_number(row)) {
       /* A recipient's wish has none: the profile's holds. */
-      ck_assert_msg(!row->deflt == !strncmp(row->path, "recipients[", 11) || strstr(row->path, "percent"), "%s: default",
-                    row->path);
+      ck_assert_msg(!row->deflt == !strncmp(row->path, "recipients[", 11) || strstr(row->path, "percent"),
+                    "%s: default", row->path);
       ck_assert_msg(!row->deflt || (v >= row->min && v <= row->max), "%s: default", row->path);
       bounds(row);
       numbers++;
