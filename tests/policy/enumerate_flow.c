@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whole conversations through the pure functions, as a host would have them: each recipient is judged at RCPT by what is
+ * known then and held against those that were accepted; what is found later joins in; at the end of the message the
+ * ledger decides over those that are left. Who was let in is served as if alone, unless its budget was spent.
+ */
+#include <smtpfilter/session.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "enumerate.h"
+
+enum { TWO = 60, THREE = 16 };
+
+/* Who takes part: the first THREE in messages to three, all in messages to two. */
+static cast_variant variants[TWO];
+static size_t n_variants;
+
+/* One client, one find at RCPT, one later, one host: what comes of each variant. */
+typedef struct scene {
+  const cast_client *client;
+  const cast_scene *before, *after;
+  const cast_host *host;
+  smtpf_will will[TWO];
+  smtpf_summary known[TWO];      /* at RCPT */
+  int let_in[TWO];               /* neither refused nor deferred there */
+  uint8_t joins[TWO][TWO];       /* [first][later] */
+  smtpf_outcome outcome[TWO];    /* at the end */
+  smtpf_entry alone[TWO];        /* decided as if nobody else was there */
+  int foreseeable;               /* what was found later is scores alone: what partition reckons with */
+} scene;
+
+static void variant(size_t profile, uint8_t entry, uint8_t budget)
+{
+  variants[n_variants++] = (cast_variant){&cast_profiles[profile], "", entry, budget};
+}
+
+static void make_variants(void)
+{
+  n_variants = 0;
+  for (size_t p = 0; p < 10; p++)
+    variant(p, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
+  variant(0, SMTPF_ENTRY_NONE, SMTPF_BUDGET_SPENT);
+  variant(0, SMTPF_ENTRY_ALLOW, SMTPF_BUDGET_LEFT);
+  variant(4, SMTPF_ENTRY_NONE, SMTPF_BUDGET_UNREADABLE);
+  variant(2, SMTPF_ENTRY_DENY, SMTPF_BUDGET_LEFT);
+  variant(11, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
+  variant(1, SMTPF_ENTRY_NONE, SMTPF_BUDGET_SPENT);
+  for (size_t p = 10; p < cast_n_profiles; p++)
+    variant(p, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
+  for (size_t p = 1; p < 8; p++)
+    variant(p, SMTPF_ENTRY_NONE, SMTPF_BUDGET_SPENT);
+  for (size_t p = 1; p < 7; p++)
+    variant(p, p & 1 ? SMTPF_ENTRY_ALLOW : SMTPF_ENTRY_DENY, SMTPF_BUDGET_LEFT);
+}
+
+static void print_entry(const smtpf_entry *b, const smtpf_entry *a)
+{
+  printf(" %s by line %d (definite %s, score %d) -> %s%s%s%s\n", word_of_act(b->outcome.act), b->outcome.rule,
+         word_of_act(b->outcome.definite), (int)b->outcome.score, word_of_disposition(a->disposition),
+         a->overridden ? ", overridden" : "", a->forward ? ", forwarded" : "", a->sender ? " as another" : "");
+}
+
+static void failed(tally_sheet *sheet, const scene *s, const size_t *who, const oracle_case *c, const char *broken)
+{
+  if (!sheet_failed(sheet, broken))
+    return;
+  printf("  %s; %s; %s; host %s -> %s\n", s->client->name, s->before->name, s->after->name, s->host->name,
+         word_of_act(c->decision.act));
+  for (size_t i = 0; i < c->n; i++) {
+    const cast_variant *v = &variants[who[i]];
+    printf("    %.*s (origin %d, entry %d, budget %d)", (int)v->profile->name.n, v->profile->name.p, s->will[who[i]].origin, v->entry,
+           v->budget);
+    print_entry(&c->before[i], &c->after[i]);
+  }
+}
+
+/* The end of a message to `who`, of whom each was let in; `rode`: not all of them because partition said so. */
+static void end_of_message(tally_sheet *sheet, const scene *s, const size_t *who, size_t n, int rode)
+{
+  oracle_case c;
+  smtpf_entry *v[ORACLE_MOST] = {0};
+  int waits = 0, fact = 0;
+  c.n = n;
+  c.capabilities = s->host->capabilities;
+  c.null_sender = 0;
+  for (size_t i = 0; i < n; i++) {
+    c.before[i] = (smtpf_entry){.outcome = s->outcome[who[i]], .budget = variants[who[i]].budget};
+    c.after[i] = c.before[i];
+    v[i] = &c.after[i];
+    waits |= c.before[i].outcome.act == SMTPF_ACT_DEFER;
+    fact |= c.before[i].outcome.rule == SMTPF_RULE_FACT;
+  }
+  c.decision = smtpf_ledger_decide(v, n, c.capabilities, c.null_sender);
+  const char *broken = oracle_ledger(&c);
+  if (!broken)
+    broken = table_ledger(&c);
+  for (size_t i = 0; i < n && !broken && !rode && !waits && !fact; i++)
+    if (s->foreseeable)
+      broken = oracle_alone(&c.after[i], &s->alone[who[i]]);
+  if (broken)
+    failed(sheet, s, who, &c, broken);
+}
+
+/* Each RCPT in turn. */
+static void conversation(tally_sheet *sheet, const scene *s, const size_t *who, size_t n)
+{
+  size_t in[ORACLE_MOST], n_in = 0;
+  int rode = 0;
+  sheet->cases++;
+  for (size_t i = 0; i < n; i++) {
+    if (!s->let_in[who[i]])
+      continue;
+    int joins = 1;
+    for (size_t j = 0; j < n_in; j++)
+      joins &= s->joins[in[j]][who[i]];
+    if (!joins && variants[who[i]].budget == SMTPF_BUDGET_LEFT) {
+      sheet->split++;
+      continue; /* 452 */
+    }
+    rode |= !joins;
+    sheet->rode += !joins;
+    in[n_in++] = who[i];
+  }
+  if (n_in)
+    end_of_message(sheet, s, in, n_in, rode);
+}
+
+static void at_rcpt(scene *s)
+{
+  for (size_t i = 0; i < n_variants; i++) {
+    const smtpf_evidence *room[2 * FINDINGS];
+    s->will[i] = cast_will(s->client, &variants[i], 0);
+    s->known[i] = smtpf_judge_summary(&s->will[i], cast_view(s->before, NULL, room));
+    const smtpf_outcome o = smtpf_judge_by(&s->will[i], &s->known[i]);
+    s->let_in[i] = o.act != SMTPF_ACT_REJECT && o.act != SMTPF_ACT_DEFER;
+  }
+}
+
+static void class_of_each(scene *s)
+{
+  for (size_t i = 0; i < n_variants; i++)
+    for (size_t j = 0; j < n_variants; j++) {
+      const smtpf_party first = {&s->will[i], &s->known[i], 1}, later = {&s->will[j], &s->known[j], 1};
+      s->joins[i][j] = (uint8_t)(smtpf_partition_joins(&first, &later, s->host->capabilities, 0) != 0);
+    }
+}
+
+static void at_end(scene *s)
+{
+  s->foreseeable = 1;
+  for (size_t i = 0; i < FINDINGS && s->after->found[i].check; i++)
+    s->foreseeable &= s->after->found[i].kind != SMTPF_UNKNOWN && !s->after->found[i].flags;
+  for (size_t i = 0; i < n_variants; i++) {
+    const smtpf_evidence *room[2 * FINDINGS];
+    s->outcome[i] = smtpf_judge(&s->will[i], cast_view(s->before, s->after, room));
+    s->alone[i] = (smtpf_entry){.outcome = s->outcome[i], .budget = variants[i].budget};
+    smtpf_entry *v = &s->alone[i];
+    (void)smtpf_ledger_decide(&v, 1, s->host->capabilities, 0);
+  }
+}
+
+static void messages(tally_sheet *sheet, const scene *s)
+{
+  size_t who[ORACLE_MOST];
+  for (who[0] = 0; who[0] < n_variants; who[0]++) {
+    conversation(sheet, s, who, 1);
+    for (who[1] = 0; who[1] < n_variants; who[1]++) {
+      if ((who[0] + who[1]) % (sheet->quick / 4 + 1) == 0)
+        conversation(sheet, s, who, 2);
+      for (who[2] = 0; who[0] < THREE && who[1] < THREE && who[2] < THREE; who[2]++)
+        if ((who[0] * THREE * THREE + who[1] * THREE + who[2]) % sheet->quick == 0)
+          conversation(sheet, s, who, 3);
+    }
+  }
+}
+
+void enumerate_flow(tally_sheet *sheet)
+{
+  static scene s;
+  make_variants();
+  for (size_t client = 0; client < cast_n_clients; client++)
+    for (size_t before = 0; before < cast_n_envelope; before++) {
+      s.client = &cast_clients[client];
+      s.before = &cast_envelope[before];
+      at_rcpt(&s);
+      for (size_t host = 0; host < cast_n_hosts; host++) {
+        s.host = &cast_hosts[host];
+        class_of_each(&s);
+        for (size_t after = 0; after < cast_n_message; after++) {
+          if ((client + before + host + after) % (sheet->quick / 4 + 1))
+            continue;
+          s.after = &cast_message[after];
+          at_end(&s);
+          messages(sheet, &s);
+        }
+      }
+    }
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "tables.h"
+
+/* ---- origin.h --------------------------------------------------------------------------------------- */
+
+int table_origin(const smtpf_standing *client, const smtpf_profile *p)
+{
+  const struct {
+    int holds, origin;
+  } lines[] = {
+      {client->own, SMTPF_ORIGIN_OWN},
+      {client->open_relay, SMTPF_ORIGIN_STRANGER}, /* after own: the trust of the three below is lost */
+      {(client->scopes & client->backup_mx) != 0, SMTPF_ORIGIN_BACKUP_MX},
+      {(client->scopes & client->forwarders) != 0, SMTPF_ORIGIN_FORWARDER},
+      {(client->scopes & p->forwarders) != 0, SMTPF_ORIGIN_FORWARDER},
+      {(client->scopes & p->lists) != 0, SMTPF_ORIGIN_LIST},
+      {1, SMTPF_ORIGIN_STRANGER},
+  };
+  size_t i = 0;
+  while (!lines[i].holds)
+    i++;
+  return lines[i].origin;
+}
+
+int table_restricted(const smtpf_standing *client, const smtpf_profile *p, int null_sender)
+{
+  if (p->only_from == 0)
+    return 0;
+  if (null_sender && p->null_sender)
+    return 0;
+  return (client->scopes & p->only_from) == 0;
+}
+
+int table_may_refuse(int origin, int family, unsigned flags)
+{
+  if (family != SMTPF_FAMILY_ENVELOPE)
+    return origin == SMTPF_ORIGIN_STRANGER;
+  return origin != SMTPF_ORIGIN_OWN || (flags & SMTPF_FINDING_OWN_TOO) != 0;
+}
+
+/* ---- judge.h ---------------------------------------------------------------------------------------- */
+
+typedef struct sums {
+  int64_t score, refusable;
+  int fact, missing, elective, elective_unknown, unscanned;
+} sums;
+
+static int is_declined(const smtpf_profile *p, int family)
+{
+  return (family == SMTPF_FAMILY_LIST && p->reject_lists == 0) || (family == SMTPF_FAMILY_CONTENT && p->reject_content == 0);
+}
+
+static sums add_up(const smtpf_will *w, smtpf_view view)
+{
+  sums s = {0};
+  for (size_t i = 0; i < view.n; i++) {
+    const smtpf_evidence *e = view.v[i];
+    const unsigned weight = smtpf_profile_weight(w->profile, e->position);
+    const int hit = e->kind == SMTPF_HIT, unknown = e->kind == SMTPF_UNKNOWN;
+    if (hit && (e->flags & SMTPF_FINDING_REFUSE) && table_may_refuse(w->origin, e->family, e->flags))
+      s.fact |= weight > 0 || e->family == SMTPF_FAMILY_ENVELOPE;
+    if (unknown && (e->flags & SMTPF_FINDING_DEFER))
+      s.missing |= weight > 0 || e->family == SMTPF_FAMILY_ENVELOPE;
+    if (weight == 0)
+      continue;
+    if (unknown)
+      s.unscanned |= e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT;
+    const int grey = e->family == SMTPF_FAMILY_GREYLIST;
+    if ((e->flags & SMTPF_FINDING_ELECTIVE) &&
+        (!grey || (w->profile->greylist && w->origin == SMTPF_ORIGIN_STRANGER))) {
+      s.elective = 1;
+      s.elective_unknown |= unknown;
+    }
+    if (unknown)
+      continue;
+    const int64_t weighed = (int64_t)e->score * weight / 100;
+    s.score += weighed;
+    if (weighed < 0 || !is_declined(w->profile, e->family))
+      s.refusable += weighed;
+  }
+  return s;
+}
+
+/* Lines 10 to 13. */
+static table_line kept(const smtpf_will *w, const sums *s, int unlawful_deny)
+{
+  const smtpf_profile *p = w->profile;
+  const int on = p->quarantine != SMTPF_SCORE_OFF;
+  const int unlawful_reject = p->reject != SMTPF_SCORE_OFF && s->score >= p->reject;
+  if (s->elective_unknown) {
+    const int act = on ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
+    return (table_line){act, SMTPF_RULE_SPENT, act, 0};
+  }
+  if (unlawful_deny || unlawful_reject || (on && s->score >= p->quarantine)) {
+    const int act = on ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
+    const int rule = unlawful_deny ? SMTPF_RULE_DENY : on ? SMTPF_RULE_QUARANTINE : SMTPF_RULE_TAG;
+    return (table_line){act, rule, act, 0};
+  }
+  if (p->tag != SMTPF_SCORE_OFF && s->score >= p->tag)
+    return (table_line){SMTPF_ACT_TAG, SMTPF_RULE_TAG, SMTPF_ACT_TAG, 0};
+  return (table_line){SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT, 0};
+}
+
+static int goes_on(const smtpf_profile *p, const table_line *l, const sums *s)
+{
+  if (p->route == SMTPF_WISH_FORWARD)
+    return l->definite == SMTPF_ACT_ACCEPT || l->definite == SMTPF_ACT_TAG;
+  return p->route == SMTPF_WISH_FORWARD_NONSPAM && l->definite == SMTPF_ACT_ACCEPT && !s->unscanned;
+}
+
+table_line table_judge(const smtpf_will *w, smtpf_view view)
+{
+  const smtpf_profile *p = w->profile;
+  const sums s = add_up(w, view);
+  const int stranger = w->origin == SMTPF_ORIGIN_STRANGER;
+  const int drop = p->discard != SMTPF_SCORE_OFF && s.score >= p->discard;
+  const int refuse = stranger && p->reject != SMTPF_SCORE_OFF && s.refusable >= p->reject;
+  const struct {
+    int holds, act, rule;
+  } lines[] = {
+      {s.fact, SMTPF_ACT_REJECT, SMTPF_RULE_FACT},
+      {w->restricted, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED},
+      {s.missing, SMTPF_ACT_DEFER, SMTPF_RULE_MISSING},
+      {w->origin == SMTPF_ORIGIN_OWN, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN},
+      {w->entry == SMTPF_ENTRY_ALLOW, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW},
+      {w->entry == SMTPF_ENTRY_DENY && stranger, SMTPF_ACT_REJECT, SMTPF_RULE_DENY},
+      {drop && !(refuse && p->reject >= p->discard), SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD},
+      {refuse, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT},
+  };
+  table_line l = {0};
+  for (size_t i = 0; i < sizeof lines / sizeof *lines && !l.act; i++)
+    if (lines[i].holds)
+      l = (table_line){lines[i].act, lines[i].rule, lines[i].act, 0};
+  if (!l.act) {
+    l = kept(w, &s, w->entry == SMTPF_ENTRY_DENY);
+    if (s.elective && w->budget == SMTPF_BUDGET_LEFT)
+      l = (table_line){SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, l.act, 0};
+    l.forward = goes_on(p, &l, &s) && !(l.rule == SMTPF_RULE_SPENT || (l.rule == SMTPF_RULE_ELECTIVE && s.elective_unknown));
+  } else if (l.act == SMTPF_ACT_ACCEPT) {
+    l.forward = goes_on(p, &l, &s);
+  }
+  return l;
+}
+
+static size_t how_many(const smtpf_outcome *o, size_t n, int act, int definite)
+{
+  size_t c = 0;
+  for (size_t i = 0; i < n; i++)
+    c += (definite ? o[i].definite : o[i].act) == act;
+  return c;
+}
+
+/* The last four lines of the members' table, over acts or over definite ones. */
+static int members_act(const smtpf_outcome *o, size_t n, int definite)
+{
+  size_t refuse = how_many(o, n, SMTPF_ACT_REJECT, definite);
+  const size_t drop = how_many(o, n, SMTPF_ACT_DISCARD, definite), accept = how_many(o, n, SMTPF_ACT_ACCEPT, definite),
+               tag = how_many(o, n, SMTPF_ACT_TAG, definite);
+  if (drop == n)
+    return SMTPF_ACT_DISCARD; /* all consented: a refusal is needed by nobody */
+  for (size_t i = 0; i < n; i++)
+    refuse += (definite ? o[i].definite : o[i].act) == SMTPF_ACT_DISCARD && o[i].refusable;
+  if (refuse == n)
+    return SMTPF_ACT_REJECT;
+  if (accept + tag)
+    return accept == n ? SMTPF_ACT_ACCEPT : SMTPF_ACT_TAG;
+  return SMTPF_ACT_QUARANTINE;
+}
+
+table_line table_members(const smtpf_outcome *o, size_t n)
+{
+  int kept_out = 0, missing = 0, elective = 0;
+  for (size_t i = 0; i < n; i++) {
+    kept_out |= o[i].act == SMTPF_ACT_REJECT && (o[i].rule == SMTPF_RULE_FACT || o[i].rule == SMTPF_RULE_RESTRICTED);
+    missing |= o[i].act == SMTPF_ACT_DEFER && o[i].rule != SMTPF_RULE_ELECTIVE;
+    elective |= o[i].act == SMTPF_ACT_DEFER && o[i].rule == SMTPF_RULE_ELECTIVE;
+  }
+  table_line l = {0};
+  if (kept_out)
+    l.act = l.definite = SMTPF_ACT_REJECT;
+  else if (missing)
+    l.act = l.definite = SMTPF_ACT_DEFER;
+  else {
+    l.definite = members_act(o, n, 1);
+    l.act = elective ? SMTPF_ACT_DEFER : l.definite;
+  }
+  l.forward = l.definite == SMTPF_ACT_ACCEPT || l.definite == SMTPF_ACT_TAG;
+  for (size_t i = 0; i < n; i++)
+    l.forward &= o[i].forward && o[i].profile->forward.n == o[0].profile->forward.n &&
+                 memcmp(o[i].profile->forward.p, o[0].profile->forward.p, o[i].profile->forward.n) == 0;
+  return l;
+}
