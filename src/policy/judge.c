@@ -46,7 +46,7 @@ smtpf_summary smtpf_judge_summary(const smtpf_will *will, smtpf_view view)
   for (size_t i = 0; i < view.n; i++) {
     const smtpf_evidence *e = view.v[i];
     const unsigned weight = smtpf_profile_weight(will->profile, e->position);
-    if (!weight)
+    if (!weight && e->family != SMTPF_FAMILY_ENVELOPE)
       continue;
     if (e->kind == SMTPF_UNKNOWN) {
       s.unknown = 1;

@@ -19,11 +19,12 @@
  *  13                                                                    -> accept
  *
  * 7 and 8: the greater of the two thresholds that are reached decides; reject when they are equal.
- * The score is the sum over hits and clears, each by the weight its check has for this recipient (a weight of 0
- * silences the check). The refusable score leaves out what speaks against the mail and may not refuse it: positive
- * scores of lists without `reject_lists`, of content without `reject_content`. Unknowns add nothing: alone they never
- * refuse (promise L4). A greylist's deferral counts only with `greylist`, and only from strangers. A budget that is
- * unreadable counts as spent (promise L7).
+ * The score is the sum over hits and clears, each by the weight its check has for this recipient. A weight of 0
+ * silences the check, but for facts and missing answers about the envelope: no wish makes a mailbox that does not exist
+ * (promise L2). The refusable score leaves out what speaks against the mail and may not refuse it: positive scores of
+ * lists without `reject_lists`, of content without `reject_content`. Unknowns add nothing: alone they never refuse
+ * (promise L4). A greylist's deferral counts only with `greylist`, and only from strangers. A budget that is unreadable
+ * counts as spent (promise L7).
  *
  * A copy that is taken is forwarded as its profile says: `forward-nonspam` only when it is accepted unmarked and no
  * list and no scanner left its answer out, and never when line 10 decided.
@@ -53,7 +54,7 @@ enum smtpf_rule {
   SMTPF_RULE_ALLOW,
   SMTPF_RULE_DENY, /* also 11, 12: a deny that is not legal */
   SMTPF_RULE_DISCARD,
-  SMTPF_RULE_REJECT,
+  SMTPF_RULE_REJECT, /* also 11, 12: a reject that is not legal */
   SMTPF_RULE_ELECTIVE,
   SMTPF_RULE_SPENT,
   SMTPF_RULE_QUARANTINE,

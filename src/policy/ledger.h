@@ -8,21 +8,28 @@
  *   J2  some defer electively, budget left for all    -> 4xx, all deferred
  *       (budget spent or unreadable for one: every elective deferral becomes its definite act, and the join goes on)
  *   J3  all reject                                    -> 5xx, all rejected
- *   J4  all reject or discard, the discarding ones    -> 5xx, all rejected: a refusal tells the sender, a discard
- *       from an origin that may be refused               tells nobody; the discarding ones are overridden
- *   J5  else                                          -> 2xx, and for each copy:
- *       accept      delivered; with a mark it did not ask for when J5 tags another and headers do not vary: overridden
- *       tag         tagged; delivered where the host cannot edit: overridden
- *       quarantine  quarantined; where the host cannot quarantine this copy alone and others are taken: as tag,
- * overridden discard     discarded; where the host cannot drop this copy alone and others are taken: as quarantine,
- * overridden reject      as quarantine: overridden forward     forwarded; where another envelope sender is needed, the
- * host cannot vary it and not all have the same: kept in the mailbox (`forward-nonspam`) or forwarded with the original
- * sender; overridden
+ *   J4  all reject or discard, some reject, the       -> 5xx, all rejected: a refusal tells the sender, a discard
+ *       discarding ones may be refused                   tells nobody; the discarding ones are overridden
+ *   J5  else                                          -> 2xx, and for each copy what stands in the second table
+ *
+ *   accept       delivered; with a mark it did not ask for where another is tagged and headers do not vary: overridden
+ *   tag          tagged; where the host cannot edit: delivered, overridden
+ *   quarantine   quarantined; where the host cannot quarantine this copy alone and others are taken: as tag, overridden
+ *   discard      discarded; where the host cannot drop this copy alone and others are taken: as quarantine, overridden
+ *   reject       as quarantine, overridden
+ *   forward      forwarded; where another envelope sender is needed, the host cannot vary it and not all have the same:
+ *                kept in the mailbox (`forward-nonspam`), or forwarded with the original sender; overridden
+ *
+ * A copy that was taken before (`known`) takes no part, but no 5xx passes over it: J3 and J4 are then left out.
  *
  * With a reply for each recipient (LMTP, PRDR) every outcome stands alone, and a copy that is refused or discarded is
  * just not delivered; J5's lines hold for what is taken. A final reply covers all: all refused and some deferred ->
  * 4xx, all rejected -> 5xx, else 2xx. An elective deferral whose budget is spent or unreadable becomes its definite
  * act.
+ *
+ * A DSN is allowed later (promise L2) for what was accepted and delivered unmarked: without the body where something
+ * speaks against it, where something could not be found out, and where the copy goes on to another address; never to
+ * the null sender, nor for anything else.
  *
  * Where the budget is unreadable an elective deferral is treated as where it is spent (promise L7). Dispositions are
  * provisional until commit (promise L1). Quarantine of the whole message (QUARANTINE) serves when all copies that are

@@ -13,8 +13,10 @@
  *                        own     backup-mx forwarder list   stranger
  *   refuse for what the  only    yes       yes       yes    yes        envelope facts: relay, no such mailbox
  *     envelope says      OWN_TOO
- *   refuse for anything  no      no        no        no     yes        reputation, conduct, content, personal deny
- *     else
+ *   refuse for any other only    no        no        no     yes        conduct, reputation, content
+ *     fact               OWN_TOO
+ *   refuse for a score   no      no        no        no     yes
+ *     or a deny entry
  *   restricted           yes     yes       yes       yes    yes        only_from is about the path, not about trust
  *   defer for a greylist no      no        no        no     yes
  *   defer for an unknown no      yes       yes       yes    yes        elective: a scanner that could not scan

@@ -124,47 +124,67 @@ static int joins_at(const smtpf_party *a, const smtpf_party *b, unsigned capabil
   return 1;
 }
 
-/* Both find the same: every interval of the score is tried once, from its lower edge on, and what lies below all. */
+/* Both find the same: every interval of the score is tried, from its lower edge on, and what lies below all. */
 static int joins_everywhere(const smtpf_party *a, const smtpf_party *b, unsigned capabilities)
 {
-  int64_t at;
+  int64_t at, tried[2 * EDGES];
+  size_t n = 0;
   for (size_t i = 0; i < (a->n + b->n) * EDGES; i++) {
-    const int is_edge = i < a->n * EDGES ? edge(a, i, &at) : edge(b, i - a->n * EDGES, &at);
-    if (is_edge && !(joins_at(a, b, capabilities, at) && joins_at(a, b, capabilities, at - 1)))
+    size_t known = 0;
+    if (!(i < a->n * EDGES ? edge(a, i, &at) : edge(b, i - a->n * EDGES, &at)))
+      continue;
+    while (known < n && tried[known] != at)
+      known++;
+    if (known < n)
+      continue;
+    if (n < sizeof tried / sizeof *tried)
+      tried[n++] = at;
+    if (!joins_at(a, b, capabilities, at) || !joins_at(a, b, capabilities, at - 1))
       return 0;
   }
   return joins_at(a, b, capabilities, 0);
 }
 
-/* `x` against everything the party can come to. */
-static int joins_all_of(const smtpf_outcome *x, const smtpf_party *b, unsigned capabilities)
+/* Everything a party can come to: one outcome for each act and route, which is all that smtpf_compatible() looks at. */
+typedef struct range {
+  smtpf_outcome seen[2 * (SMTPF_ACT_REJECT + 1)];
+  size_t n;
+} range;
+
+static void range_add(range *r, const smtpf_outcome *o)
 {
+  for (size_t i = 0; i < r->n; i++)
+    if (r->seen[i].act == o->act && r->seen[i].forward == o->forward)
+      return;
+  r->seen[r->n++] = *o;
+}
+
+static range range_of(const smtpf_party *p)
+{
+  range r = {.n = 0};
   int64_t at;
-  for (size_t i = 0; i < b->n * EDGES * 2; i++)
+  for (size_t i = 0; i < p->n * EDGES * 2; i++)
     for (enum future f = NOTHING; f < FUTURES; f++) {
-      if (!edge(b, i / 2, &at))
+      if (!edge(p, i / 2, &at))
         continue;
-      const smtpf_outcome y = outcome_of(b, at - (int64_t)(i % 2), f);
-      if (!smtpf_compatible(x, &y, capabilities))
-        return 0;
+      const smtpf_outcome o = outcome_of(p, at - (int64_t)(i % 2), f);
+      range_add(&r, &o);
     }
-  const smtpf_outcome y = outcome_of(b, 0, NOTHING);
-  return smtpf_compatible(x, &y, capabilities);
+  for (enum future f = NOTHING; f < FUTURES; f++) {
+    const smtpf_outcome o = outcome_of(p, 0, f);
+    range_add(&r, &o);
+  }
+  return r;
 }
 
 static int joins_whatever_each_finds(const smtpf_party *a, const smtpf_party *b, unsigned capabilities)
 {
-  int64_t at;
-  for (size_t i = 0; i < a->n * EDGES * 2; i++)
-    for (enum future f = NOTHING; f < FUTURES; f++) {
-      if (!edge(a, i / 2, &at))
-        continue;
-      const smtpf_outcome x = outcome_of(a, at - (int64_t)(i % 2), f);
-      if (!joins_all_of(&x, b, capabilities))
+  const range x = range_of(a), y = range_of(b);
+  for (size_t i = 0; i < x.n; i++)
+    for (size_t j = 0; j < y.n; j++)
+      if (!smtpf_compatible(&x.seen[i], &y.seen[j], capabilities))
         return 0;
-    }
-  const smtpf_outcome x = outcome_of(a, 0, NOTHING);
-  return joins_all_of(&x, b, capabilities);
+  return 1;
 }
 
 int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, unsigned capabilities, int settled)

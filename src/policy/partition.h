@@ -15,6 +15,9 @@
  * interval between thresholds is tried once; for wills that would count it differently (weights, refusals by family)
  * every outcome of the one is held against every outcome of the other. When nothing more can be found (`settled`), only
  * what is known counts.
+ *
+ * To share is not transitive where replies or drops vary: two that can each stand beside one who may be refused need not
+ * stand each other once that one is gone. Hold a recipient against every one that was accepted.
  */
 #ifndef SMTPF_POLICY_PARTITION_H
 #define SMTPF_POLICY_PARTITION_H
@@ -34,7 +37,7 @@ smtpf_outcome smtpf_party_outcome(const smtpf_party *party);
 /* 1 when the acts of two outcomes can be done to one message by a host with these capabilities. */
 int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned capabilities);
 
-/* 1 when `later` may share the message with `first`, the first accepted recipient, which sets the class. */
+/* 1 when `later` may share the message with `first`, one that was accepted before. */
 int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, unsigned capabilities, int settled);
 
 #endif
