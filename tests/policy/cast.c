@@ -16,8 +16,8 @@ const cast_host cast_hosts[] = {
     {"exim", BODY | SMTPF_CAN_DROP_RCPT},
     {"exim-prdr", BODY | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_REPLY_PER_RCPT},
     {"opensmtpd", BODY},
-    {"lmtp", PROXY | SMTPF_CAN_REPLY_PER_RCPT | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_EDIT_PER_RCPT |
-                 SMTPF_CAN_QUARANTINE_PER_RCPT},
+    {"lmtp",
+     PROXY | SMTPF_CAN_REPLY_PER_RCPT | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_EDIT_PER_RCPT | SMTPF_CAN_QUARANTINE_PER_RCPT},
     {"everything", 0x3ff},
 };
 const size_t cast_n_hosts = COUNT(cast_hosts);
@@ -68,6 +68,7 @@ const cast_scene cast_envelope[] = {
     {"list fact", {LIST(HIT, 0, SMTPF_FINDING_REFUSE)}},
     {"no such mailbox", {RECIPIENT(HIT, SMTPF_FINDING_REFUSE | SMTPF_FINDING_OWN_TOO)}},
     {"no relaying", {RECIPIENT(HIT, SMTPF_FINDING_REFUSE)}},
+    {"conduct, own too", {CLIENT(HIT, 0, SMTPF_FINDING_REFUSE | SMTPF_FINDING_OWN_TOO)}},
     {"directory down", {RECIPIENT(UNKNOWN, SMTPF_FINDING_DEFER)}},
     {"list 10.0, greylist", {LIST(HIT, 10000, 0), GREY(HIT, SMTPF_FINDING_ELECTIVE)}},
 };
@@ -102,7 +103,7 @@ static const uint16_t half[CHECKS] = {100, 100, 100, 100, 50, 100}, deaf[CHECKS]
                       silent[CHECKS] = {0, 0, 0, 0, 0, 0};
 
 #define OFF SMTPF_SCORE_OFF
-#define WISHES(lists, content, grey)                                                                                    \
+#define WISHES(lists, content, grey)                                                                                   \
   .reject_lists = (lists), .reject_content = (content), .greylist = (grey), .fallback = SMTPF_FALLBACK_QUARANTINE
 #define ASKS WISHES(1, 1, 1)
 #define MARKS .quarantine = 6000, .tag = 4000
@@ -137,7 +138,9 @@ const smtpf_profile cast_profiles[] = {
     {NAMED("reject or discard"), ASKS, MARKS, .reject = 10000, .discard = 10000},
     {NAMED("discard, no reject"), ASKS, MARKS, .reject = OFF, .discard = 10000},
     {NAMED("reject only"), ASKS, .quarantine = OFF, .tag = OFF, .reject = 10000, .discard = OFF},
-    {NAMED("bounces pass"), ASKS, MARKS, .reject = 10000, .discard = OFF, .only_from = SCOPE_DEPARTMENT, .null_sender = 1},
+    {NAMED("late tag"), ASKS, .quarantine = OFF, .tag = 10000, .reject = OFF, .discard = OFF},
+    {NAMED("bounces pass"), ASKS, MARKS, .reject = 10000, .discard = OFF, .only_from = SCOPE_DEPARTMENT,
+     .null_sender = 1},
     {NAMED("subscribed, no content"), WISHES(1, 0, 1), MARKS, .reject = 10000, .discard = OFF, .lists = SCOPE_LIST},
     {NAMED("late quarantine"), WISHES(0, 1, 1), .quarantine = 12000, .tag = 4000, .reject = 10000, .discard = OFF},
 };

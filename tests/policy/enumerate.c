@@ -37,7 +37,8 @@ const char *word_of_act(int act)
 
 const char *word_of_disposition(int disposition)
 {
-  static const char *const words[] = {"?", "delivered", "tagged", "quarantined", "discarded", "rejected", "deferred", "handed over"};
+  static const char *const words[] = {"?",         "delivered", "tagged",   "quarantined",
+                                      "discarded", "rejected",  "deferred", "handed over"};
   return words[disposition > 0 && disposition <= SMTPF_HANDED_OVER ? disposition : 0];
 }
 
@@ -48,7 +49,10 @@ int main(void)
   static const struct {
     const char *name;
     void (*run)(tally_sheet *);
-  } parts[] = {{"judgements", enumerate_judge}, {"members", enumerate_members}, {"decisions", enumerate_ledger}, {"conversations", enumerate_flow}};
+  } parts[] = {{"judgements", enumerate_judge},
+               {"members", enumerate_members},
+               {"decisions", enumerate_ledger},
+               {"conversations", enumerate_flow}};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     const unsigned long long before = sheet.cases, bad = sheet.failed;
     parts[i].run(&sheet);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whole conversations through the pure functions, as a host would have them: each recipient is judged at RCPT by what is
- * known then and held against those that were accepted; what is found later joins in; at the end of the message the
+ * Whole conversations through the pure functions, as a host would have them: each recipient is judged at RCPT by what
+ * is known then and held against those that were accepted; what is found later joins in; at the end of the message the
  * ledger decides over those that are left. Who was let in is served as if alone, unless its budget was spent.
  */
 #include <smtpfilter/session.h>
@@ -10,7 +10,7 @@
 
 #include "enumerate.h"
 
-enum { TWO = 60, THREE = 16 };
+enum { TWO = 60, THREE = 17 };
 
 /* Who takes part: the first THREE in messages to three, all in messages to two. */
 static cast_variant variants[TWO];
@@ -22,12 +22,12 @@ typedef struct scene {
   const cast_scene *before, *after;
   const cast_host *host;
   smtpf_will will[TWO];
-  smtpf_summary known[TWO];      /* at RCPT */
-  int let_in[TWO];               /* neither refused nor deferred there */
-  uint8_t joins[TWO][TWO];       /* [first][later] */
-  smtpf_outcome outcome[TWO];    /* at the end */
-  smtpf_entry alone[TWO];        /* decided as if nobody else was there */
-  int foreseeable;               /* what was found later is scores alone: what partition reckons with */
+  smtpf_summary known[TWO];   /* at RCPT */
+  int let_in[TWO];            /* neither refused nor deferred there */
+  uint8_t joins[TWO][TWO];    /* [first][later] */
+  smtpf_outcome outcome[TWO]; /* at the end */
+  smtpf_entry alone[TWO];     /* decided as if nobody else was there */
+  int foreseeable;            /* what was found later is scores alone: what partition reckons with */
 } scene;
 
 static void variant(size_t profile, uint8_t entry, uint8_t budget)
@@ -38,15 +38,17 @@ static void variant(size_t profile, uint8_t entry, uint8_t budget)
 static void make_variants(void)
 {
   n_variants = 0;
-  for (size_t p = 0; p < 10; p++)
+  for (size_t p = 0; p < 9; p++)
     variant(p, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
   variant(0, SMTPF_ENTRY_NONE, SMTPF_BUDGET_SPENT);
   variant(0, SMTPF_ENTRY_ALLOW, SMTPF_BUDGET_LEFT);
   variant(4, SMTPF_ENTRY_NONE, SMTPF_BUDGET_UNREADABLE);
   variant(2, SMTPF_ENTRY_DENY, SMTPF_BUDGET_LEFT);
   variant(11, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
-  variant(1, SMTPF_ENTRY_NONE, SMTPF_BUDGET_SPENT);
-  for (size_t p = 10; p < cast_n_profiles; p++)
+  variant(14, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
+  variant(22, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
+  variant(23, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
+  for (size_t p = 9; p < cast_n_profiles; p++)
     variant(p, SMTPF_ENTRY_NONE, SMTPF_BUDGET_LEFT);
   for (size_t p = 1; p < 8; p++)
     variant(p, SMTPF_ENTRY_NONE, SMTPF_BUDGET_SPENT);
@@ -69,8 +71,8 @@ static void failed(tally_sheet *sheet, const scene *s, const size_t *who, const 
          word_of_act(c->decision.act));
   for (size_t i = 0; i < c->n; i++) {
     const cast_variant *v = &variants[who[i]];
-    printf("    %.*s (origin %d, entry %d, budget %d)", (int)v->profile->name.n, v->profile->name.p, s->will[who[i]].origin, v->entry,
-           v->budget);
+    printf("    %.*s (origin %d, entry %d, budget %d)", (int)v->profile->name.n, v->profile->name.p,
+           s->will[who[i]].origin, v->entry, v->budget);
     print_entry(&c->before[i], &c->after[i]);
   }
 }
@@ -146,6 +148,79 @@ static void class_of_each(scene *s)
     }
 }
 
+/* ---- partition: neither lets pass what may part, nor splits what cannot --------------------------------------- */
+
+enum { FUTURES = 4 * 2 * 47, ROUTES = 2 * (SMTPF_ACT_REJECT + 1) };
+
+/* What each variant comes to in each future: a score of any size, alone or with what a scanner may say. */
+static smtpf_outcome futures[TWO][FUTURES];
+
+static void look_ahead(const scene *s)
+{
+  static const struct {
+    int kind, flags;
+  } more[4] = {{0, 0}, {SMTPF_HIT, SMTPF_FINDING_REFUSE}, {SMTPF_UNKNOWN, 0}, {SMTPF_UNKNOWN, SMTPF_FINDING_ELECTIVE}};
+  for (size_t f = 0; f < FUTURES; f++) {
+    const int32_t score = ((int32_t)(f / 8) - 22) * 1000 - (int32_t)(f / 4 % 2);
+    const cast_scene later = {"a future",
+                              {{.check = "c", .kind = SMTPF_HIT, .position = CHECK_CLIENT, .score = score},
+                               {.check = more[f % 4].kind ? "s" : NULL,
+                                .position = CHECK_SCANNER,
+                                .family = SMTPF_FAMILY_CONTENT,
+                                .kind = (uint8_t)more[f % 4].kind,
+                                .flags = (uint8_t)more[f % 4].flags}}};
+    for (size_t i = 0; i < n_variants; i++) {
+      const smtpf_evidence *room[2 * FINDINGS];
+      futures[i][f] = smtpf_judge(&s->will[i], cast_view(s->before, &later, room));
+    }
+  }
+}
+
+static int alike(const smtpf_profile *p, const smtpf_profile *q)
+{
+  return p->reject_content == q->reject_content && p->reject_lists == q->reject_lists;
+}
+
+/* Two that count alike may share a message exactly when no future parts them; others, when no two futures do. */
+static const char *fair(const scene *s, size_t i, size_t j)
+{
+  int parted = 0;
+  for (size_t f = 0; f < FUTURES; f++)
+    parted |= table_conflict(&futures[i][f], &futures[j][f], s->host->capabilities);
+  if (parted && s->joins[i][j] && variants[i].profile->weights == variants[j].profile->weights)
+    return "partition: lets pass what may part";
+  if (s->joins[i][j] || variants[i].profile->weights != variants[j].profile->weights)
+    return NULL;
+  if (alike(variants[i].profile, variants[j].profile))
+    return parted ? NULL : "partition: splits what nothing parts";
+  const smtpf_outcome *of_i[ROUTES] = {0}, *of_j[ROUTES] = {0};
+  for (size_t f = 0; f < FUTURES; f++) { /* one of each kind is enough */
+    of_i[futures[i][f].act * 2 + futures[i][f].forward] = &futures[i][f];
+    of_j[futures[j][f].act * 2 + futures[j][f].forward] = &futures[j][f];
+  }
+  for (size_t k = 0; k < ROUTES * ROUTES; k++)
+    if (of_i[k / ROUTES] && of_j[k % ROUTES] &&
+        table_conflict(of_i[k / ROUTES], of_j[k % ROUTES], s->host->capabilities))
+      return NULL;
+  return "partition: splits what no two futures part";
+}
+
+static void check_partition(tally_sheet *sheet, const scene *s)
+{
+  for (size_t i = 0; i < n_variants; i++)
+    for (size_t j = 0; j < n_variants; j++) {
+      sheet->cases++;
+      const char *broken = fair(s, i, j);
+      if (!broken && s->joins[i][j] != s->joins[j][i])
+        broken = "partition: depends on who was first";
+      if (broken && sheet_failed(sheet, broken))
+        printf("  %s; %s; host %s: %.*s (budget %d, entry %d), %.*s (budget %d, entry %d)\n", s->client->name,
+               s->before->name, s->host->name, (int)variants[i].profile->name.n, variants[i].profile->name.p,
+               variants[i].budget, variants[i].entry, (int)variants[j].profile->name.n, variants[j].profile->name.p,
+               variants[j].budget, variants[j].entry);
+    }
+}
+
 static void at_end(scene *s)
 {
   s->foreseeable = 1;
@@ -183,13 +258,15 @@ void enumerate_flow(tally_sheet *sheet)
     for (size_t before = 0; before < cast_n_envelope; before++) {
       s.client = &cast_clients[client];
       s.before = &cast_envelope[before];
+      if ((client * 4 + before) % (sheet->quick / 2 + 1))
+        continue;
       at_rcpt(&s);
+      look_ahead(&s);
       for (size_t host = 0; host < cast_n_hosts; host++) {
         s.host = &cast_hosts[host];
         class_of_each(&s);
+        check_partition(sheet, &s);
         for (size_t after = 0; after < cast_n_message; after++) {
-          if ((client + before + host + after) % (sheet->quick / 4 + 1))
-            continue;
           s.after = &cast_message[after];
           at_end(&s);
           messages(sheet, &s);

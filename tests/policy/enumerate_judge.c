@@ -17,9 +17,10 @@ typedef struct one {
 static void failed(tally_sheet *sheet, const one *c, const smtpf_outcome *o, const char *broken)
 {
   if (sheet_failed(sheet, broken))
-    printf("  %s, to %.*s (entry %d, budget %d%s): %s; %s: %s by line %d, definite %s, score %d, forward %d\n", c->client->name,
-           (int)c->v.profile->name.n, c->v.profile->name.p, c->v.entry, c->v.budget, c->null_sender ? ", null sender" : "",
-           c->before->name, c->after->name, word_of_act(o->act), o->rule, word_of_act(o->definite), (int)o->score, o->forward);
+    printf("  %s, to %.*s (entry %d, budget %d%s): %s; %s: %s by line %d, definite %s, score %d, forward %d\n",
+           c->client->name, (int)c->v.profile->name.n, c->v.profile->name.p, c->v.entry, c->v.budget,
+           c->null_sender ? ", null sender" : "", c->before->name, c->after->name, word_of_act(o->act), o->rule,
+           word_of_act(o->definite), (int)o->score, o->forward);
 }
 
 static const char *as_the_table_says(const one *c, smtpf_view view, const smtpf_outcome *o)
@@ -77,7 +78,8 @@ static const char *clear_helps(const one *c, smtpf_view view, const smtpf_outcom
 {
   if (c->v.profile->discard != SMTPF_SCORE_OFF)
     return NULL;
-  static const smtpf_evidence good = {.check = "check", .code = "word", .position = CHECK_CLIENT, .kind = SMTPF_CLEAR, .score = -2500};
+  static const smtpf_evidence good = {
+      .check = "check", .code = "word", .position = CHECK_CLIENT, .kind = SMTPF_CLEAR, .score = -2500};
   const smtpf_evidence *with[2 * FINDINGS + 1];
   for (size_t i = 0; i < view.n; i++)
     with[i] = view.v[i];
@@ -112,8 +114,12 @@ void enumerate_judge(tally_sheet *sheet)
       for (int bits = 0; bits < 18; bits++)
         for (size_t before = 0; before < cast_n_envelope; before++)
           for (size_t after = 0; after < cast_n_message; after++) {
-            c = (one){&cast_clients[client], &cast_envelope[before], &cast_message[after],
-                      {&cast_profiles[profile], "", (uint8_t)(bits / 2 % 3), (uint8_t)(bits / 6)}, bits % 2, {0}};
+            c = (one){&cast_clients[client],
+                      &cast_envelope[before],
+                      &cast_message[after],
+                      {&cast_profiles[profile], "", (uint8_t)(bits / 2 % 3), (uint8_t)(bits / 6)},
+                      bits % 2,
+                      {0}};
             judge_one(sheet, &c);
           }
 }
@@ -123,7 +129,8 @@ void enumerate_judge(tally_sheet *sheet)
 enum { MEMBER_CAST = 40 };
 
 /* Outcomes that differ, of all that one client and one message make of all profiles. */
-static size_t different(smtpf_outcome *out, const cast_client *client, const cast_scene *before, const cast_scene *after)
+static size_t different(smtpf_outcome *out, const cast_client *client, const cast_scene *before,
+                        const cast_scene *after)
 {
   size_t n = 0;
   for (size_t p = 0; p < cast_n_profiles && n < MEMBER_CAST; p++) {
@@ -156,17 +163,20 @@ static void join(tally_sheet *sheet, const smtpf_outcome *o, size_t n)
   for (size_t i = 0; i < n && !broken; i++) {
     if (got.act == SMTPF_ACT_DISCARD && o[i].act != SMTPF_ACT_DISCARD)
       broken = "L3: discarded for a member who did not consent";
-    if (got.act == SMTPF_ACT_REJECT && o[i].act == SMTPF_ACT_DISCARD && got.rule > SMTPF_RULE_MISSING && !o[i].refusable)
+    if (got.act == SMTPF_ACT_REJECT && o[i].act == SMTPF_ACT_DISCARD && got.rule > SMTPF_RULE_MISSING &&
+        !o[i].refusable)
       broken = "L5: refused for a member whose origin may not be refused";
-    if (got.refusable && !o[i].refusable)
+    if (got.act == SMTPF_ACT_DISCARD && got.refusable && !o[i].refusable)
       broken = "L5: called refusable for all";
     if (!got.unknown && o[i].unknown)
       broken = "L4: what a member does not know is forgotten";
   }
   if (broken && sheet_failed(sheet, broken)) {
     for (size_t i = 0; i < n; i++)
-      printf("  %s by line %d (definite %s, forward %d)", word_of_act(o[i].act), o[i].rule, word_of_act(o[i].definite), o[i].forward);
-    printf(" -> %s by line %d, definite %s, forward %d\n", word_of_act(got.act), got.rule, word_of_act(got.definite), got.forward);
+      printf("  %s by line %d (definite %s, forward %d)", word_of_act(o[i].act), o[i].rule, word_of_act(o[i].definite),
+             o[i].forward);
+    printf(" -> %s by line %d, definite %s, forward %d\n", word_of_act(got.act), got.rule, word_of_act(got.definite),
+           got.forward);
   }
 }
 

@@ -49,7 +49,8 @@ static void make_kinds(void)
   kind((smtpf_outcome){ACT(DEFER), BY(ELECTIVE), .definite = SMTPF_ACT_ACCEPT, .refusable = 1}, PLAIN, 3);
   kind((smtpf_outcome){ACT(DEFER), BY(ELECTIVE), .definite = SMTPF_ACT_ACCEPT, .forward = 1}, FORWARD_S1, 1);
   kind((smtpf_outcome){ACT(DEFER), BY(ELECTIVE), .definite = SMTPF_ACT_TAG, .unknown = 1, .spent = 1}, PLAIN, 2);
-  kind((smtpf_outcome){ACT(DEFER), BY(ELECTIVE), .definite = SMTPF_ACT_QUARANTINE, .unknown = 1, .spent = 1}, FORWARD, 3);
+  kind((smtpf_outcome){ACT(DEFER), BY(ELECTIVE), .definite = SMTPF_ACT_QUARANTINE, .unknown = 1, .spent = 1}, FORWARD,
+       3);
   smtpf_entry *known = &kinds[n_kinds++];
   *known = kinds[0];
   known->known = known->final = 1;
@@ -60,13 +61,15 @@ static void make_kinds(void)
 
 static void print_case(const oracle_case *c)
 {
-  printf("  capabilities %#x%s -> %s\n", c->capabilities, c->null_sender ? ", null sender" : "", word_of_act(c->decision.act));
+  printf("  capabilities %#x%s -> %s\n", c->capabilities, c->null_sender ? ", null sender" : "",
+         word_of_act(c->decision.act));
   for (size_t i = 0; i < c->n; i++) {
     const smtpf_entry *b = &c->before[i], *a = &c->after[i];
-    printf("    %s by line %d (definite %s, refusable %d, forward %d, budget %d%s) -> %s%s%s%s, dsn %d\n", word_of_act(b->outcome.act),
-           b->outcome.rule, word_of_act(b->outcome.definite), b->outcome.refusable, b->outcome.forward, b->budget,
-           b->known ? ", known" : "", word_of_disposition(a->disposition), a->overridden ? ", overridden" : "",
-           a->forward ? ", forwarded" : "", a->sender ? " as another" : "", a->dsn);
+    printf("    %s by line %d (definite %s, refusable %d, forward %d, budget %d%s) -> %s%s%s%s, dsn %d\n",
+           word_of_act(b->outcome.act), b->outcome.rule, word_of_act(b->outcome.definite), b->outcome.refusable,
+           b->outcome.forward, b->budget, b->known ? ", known" : "", word_of_disposition(a->disposition),
+           a->overridden ? ", overridden" : "", a->forward ? ", forwarded" : "", a->sender ? " as another" : "",
+           a->dsn);
   }
 }
 
@@ -106,6 +109,8 @@ static void decide(tally_sheet *sheet, oracle_case *c)
 {
   smtpf_entry *v[ORACLE_MOST] = {0};
   for (size_t i = 0; i < c->n; i++) {
+    if (c->before[i].known && !(c->capabilities & SMTPF_CAN_REPORT_COMMIT))
+      return; /* the memory of lost acknowledgements is for hosts that report */
     c->after[i] = c->before[i];
     v[i] = &c->after[i];
   }

@@ -16,15 +16,15 @@ static int taken_act(int act)
 
 /* What the evidence comes to, counted without the judge. */
 typedef struct tally {
-  int64_t against;     /* sum of all scores */
-  int64_t refusing;    /* of those that may refuse */
-  int envelope;        /* a fact about the envelope */
-  int fact;            /* a fact of any kind */
-  int own_fact;        /* a fact about the envelope that holds for own clients */
-  int missing;         /* an answer that is needed */
-  int elective;        /* a wish to see the mail again, that this recipient and origin know */
+  int64_t against;  /* sum of all scores */
+  int64_t refusing; /* of those that may refuse */
+  int envelope;     /* a fact about the envelope */
+  int fact;         /* a fact of any kind */
+  int own_fact;     /* a fact that holds for own clients */
+  int missing;      /* an answer that is needed */
+  int elective;     /* a wish to see the mail again, that this recipient and origin know */
   int unknown_elective;
-  int unscanned;       /* a list or a scanner could not tell */
+  int unscanned; /* a list or a scanner could not tell */
 } tally;
 
 static void count_one(tally *t, const smtpf_will *w, const smtpf_evidence *e)
@@ -42,7 +42,7 @@ static void count_one(tally *t, const smtpf_will *w, const smtpf_evidence *e)
   if (e->kind == SMTPF_HIT && (e->flags & SMTPF_FINDING_REFUSE) && heard) {
     t->fact = 1;
     t->envelope |= e->family == SMTPF_FAMILY_ENVELOPE;
-    t->own_fact |= e->family == SMTPF_FAMILY_ENVELOPE && (e->flags & SMTPF_FINDING_OWN_TOO);
+    t->own_fact |= (e->flags & SMTPF_FINDING_OWN_TOO) != 0;
   }
   if ((e->flags & SMTPF_FINDING_DEFER) && heard)
     t->missing = 1;
@@ -70,7 +70,7 @@ static const char *refused_lawfully(const smtpf_will *w, const tally *t, const s
   if (w->restricted)
     return NULL;
   if (w->origin == SMTPF_ORIGIN_OWN) {
-    LAW(t->own_fact, "L5: own mail refused without a fact about the envelope that holds for own clients");
+    LAW(t->own_fact, "L5: own mail refused without a fact that holds for own clients");
     return NULL;
   }
   if (t->envelope || (t->fact && stranger))
@@ -105,7 +105,8 @@ const char *oracle_outcome(const smtpf_will *w, smtpf_view view, const smtpf_out
   const tally t = count(w, view);
   LAW(taken_act(o->act) || o->act == SMTPF_ACT_DEFER || o->act == SMTPF_ACT_REJECT, "L1: no act");
   LAW(!w->restricted || o->act == SMTPF_ACT_REJECT, "L2: taken for a recipient who is restricted");
-  LAW(!t.own_fact || o->act == SMTPF_ACT_REJECT, "L2: taken against a fact about the envelope");
+  LAW(!t.own_fact || w->origin != SMTPF_ORIGIN_OWN || o->act == SMTPF_ACT_REJECT,
+      "L2: taken against a fact that holds for own clients");
   LAW(!t.envelope || w->origin == SMTPF_ORIGIN_OWN || o->act == SMTPF_ACT_REJECT, "L2: taken, and known to bounce");
   LAW(!t.missing || !taken_act(o->act), "L4: taken without an answer that is needed");
   if (o->act == SMTPF_ACT_DISCARD || o->definite == SMTPF_ACT_DISCARD) {
@@ -219,7 +220,8 @@ static const char *lawful_dsn(const oracle_case *c, const smtpf_entry *b, const 
   LAW(fate(a) == SMTPF_DELIVERED || (fate(a) == SMTPF_TAGGED && o->act == SMTPF_ACT_ACCEPT),
       "L2: a report about a copy that was marked, kept, dropped or refused");
   LAW(o->definite == SMTPF_ACT_ACCEPT, "L2: a report about mail that was not accepted as it came");
-  LAW(a->dsn != SMTPF_DSN_ALLOWED || o->score <= 0, "L2: a report with the body of suspect mail");
+  LAW(a->dsn != SMTPF_DSN_ALLOWED || o->score <= 0 || o->rule == SMTPF_RULE_OWN,
+      "L2: a report with the body of suspect mail");
   return NULL;
 }
 
@@ -272,7 +274,8 @@ static const char *one_reply(const oracle_case *c)
   LAW(act == SMTPF_ACT_ACCEPT || act == SMTPF_ACT_DEFER || act == SMTPF_ACT_REJECT, "L1: no reply");
   if (each(c)) {
     if (here)
-      LAW((act == SMTPF_ACT_ACCEPT) == (known || rejected + deferred < here), "L6: the final reply denies what is taken");
+      LAW((act == SMTPF_ACT_ACCEPT) == (known || rejected + deferred < here),
+          "L6: the final reply denies what is taken");
     if (act == SMTPF_ACT_REJECT)
       LAW(rejected == here, "L4: a final refusal over one who was deferred");
     return NULL;
@@ -280,7 +283,7 @@ static const char *one_reply(const oracle_case *c)
   if (act == SMTPF_ACT_ACCEPT)
     LAW(!rejected && !deferred, "L6: a recipient is refused, and the one reply does not say so");
   if (act == SMTPF_ACT_REJECT)
-    LAW(rejected == here, "L6: the one reply refuses who was not refused");
+    LAW(rejected == c->n, "L6: the one reply refuses who was not refused");
   if (act == SMTPF_ACT_DEFER)
     LAW(deferred == here, "L6: the one reply defers who was not deferred");
   return NULL;
@@ -288,7 +291,8 @@ static const char *one_reply(const oracle_case *c)
 
 static int wished(int act)
 {
-  static const int of[] = {0, SMTPF_DELIVERED, SMTPF_TAGGED, SMTPF_QUARANTINED, SMTPF_DISCARDED, SMTPF_DEFERRED, SMTPF_REJECTED};
+  static const int of[] = {
+      0, SMTPF_DELIVERED, SMTPF_TAGGED, SMTPF_QUARANTINED, SMTPF_DISCARDED, SMTPF_DEFERRED, SMTPF_REJECTED};
   return of[act];
 }
 
@@ -296,13 +300,14 @@ static int wished(int act)
 static const char *named(const oracle_case *c, const smtpf_entry *b, const smtpf_entry *a)
 {
   const int put_off = fate(a) == SMTPF_DEFERRED;
-  const int wish = wished(put_off ? b->outcome.act : b->outcome.definite);
+  const int wish = wished(put_off ? b->outcome.act : b->outcome.definite), waits = b->budget == SMTPF_BUDGET_LEFT;
   const int route = !refused(fate(a)) && fate(a) != SMTPF_DISCARDED && fate(a) != SMTPF_QUARANTINED;
   const int goes = a->forward == b->outcome.forward;
-  const int sent = !a->forward || !a->outcome.profile || (a->sender != 0) == (a->outcome.profile->forward_sender.n != 0);
+  const int sent =
+      !a->forward || !a->outcome.profile || (a->sender != 0) == (a->outcome.profile->forward_sender.n != 0);
   if (fate(a) != wish || (route && (!goes || !sent)))
     LAW(a->overridden, "L6: a wish was not kept, and nobody is told");
-  else if (!(with_fate(c, SMTPF_TAGGED) && !can(c, SMTPF_CAN_EDIT_PER_RCPT)) && !is_elective(b))
+  else if (!(with_fate(c, SMTPF_TAGGED) && !can(c, SMTPF_CAN_EDIT_PER_RCPT)) && !(is_elective(b) && waits == !put_off))
     LAW(!a->overridden, "L6: a wish was kept, and it is called overridden");
   LAW(!a->forward || route, "L6: forwarded, and not taken");
   LAW(!a->forward || b->outcome.forward, "L6: forwarded, and nobody asked for it");
@@ -320,7 +325,8 @@ const char *oracle_ledger(const oracle_case *c)
       continue;
     }
     LAW(a->disposition >= SMTPF_DELIVERED && a->disposition <= SMTPF_HANDED_OVER, "L1: no disposition");
-    LAW((a->disposition == SMTPF_HANDED_OVER) <= !can(c, SMTPF_CAN_REPORT_COMMIT), "L1: handed over by a host that reports");
+    LAW((a->disposition == SMTPF_HANDED_OVER) <= !can(c, SMTPF_CAN_REPORT_COMMIT),
+        "L1: handed over by a host that reports");
     LAW((a->disposition == SMTPF_DELIVERED) <= can(c, SMTPF_CAN_REPORT_COMMIT), "L1: delivered, says who cannot know");
     LAW(a->final == (refused(a->disposition) || !can(c, SMTPF_CAN_REPORT_COMMIT)), "L1: final too early or never");
     LAW(fate(a) != SMTPF_DISCARDED || b->outcome.act == SMTPF_ACT_DISCARD, "L3: discarded without that wish");

@@ -35,9 +35,9 @@ int table_restricted(const smtpf_standing *client, const smtpf_profile *p, int n
 
 int table_may_refuse(int origin, int family, unsigned flags)
 {
-  if (family != SMTPF_FAMILY_ENVELOPE)
-    return origin == SMTPF_ORIGIN_STRANGER;
-  return origin != SMTPF_ORIGIN_OWN || (flags & SMTPF_FINDING_OWN_TOO) != 0;
+  if (origin == SMTPF_ORIGIN_OWN)
+    return (flags & SMTPF_FINDING_OWN_TOO) != 0;
+  return family == SMTPF_FAMILY_ENVELOPE || origin == SMTPF_ORIGIN_STRANGER;
 }
 
 /* ---- judge.h ---------------------------------------------------------------------------------------- */
@@ -49,7 +49,8 @@ typedef struct sums {
 
 static int is_declined(const smtpf_profile *p, int family)
 {
-  return (family == SMTPF_FAMILY_LIST && p->reject_lists == 0) || (family == SMTPF_FAMILY_CONTENT && p->reject_content == 0);
+  return (family == SMTPF_FAMILY_LIST && p->reject_lists == 0) ||
+         (family == SMTPF_FAMILY_CONTENT && p->reject_content == 0);
 }
 
 static sums add_up(const smtpf_will *w, smtpf_view view)
@@ -88,14 +89,14 @@ static table_line kept(const smtpf_will *w, const sums *s, int unlawful_deny)
 {
   const smtpf_profile *p = w->profile;
   const int on = p->quarantine != SMTPF_SCORE_OFF;
-  const int unlawful_reject = p->reject != SMTPF_SCORE_OFF && s->score >= p->reject;
+  const int unlawful_reject = p->reject != SMTPF_SCORE_OFF && s->refusable >= p->reject; /* else it were line 8 */
   if (s->elective_unknown) {
     const int act = on ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
     return (table_line){act, SMTPF_RULE_SPENT, act, 0};
   }
   if (unlawful_deny || unlawful_reject || (on && s->score >= p->quarantine)) {
     const int act = on ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
-    const int rule = unlawful_deny ? SMTPF_RULE_DENY : on ? SMTPF_RULE_QUARANTINE : SMTPF_RULE_TAG;
+    const int rule = unlawful_deny ? SMTPF_RULE_DENY : unlawful_reject ? SMTPF_RULE_REJECT : SMTPF_RULE_QUARANTINE;
     return (table_line){act, rule, act, 0};
   }
   if (p->tag != SMTPF_SCORE_OFF && s->score >= p->tag)
@@ -137,7 +138,8 @@ table_line table_judge(const smtpf_will *w, smtpf_view view)
     l = kept(w, &s, w->entry == SMTPF_ENTRY_DENY);
     if (s.elective && w->budget == SMTPF_BUDGET_LEFT)
       l = (table_line){SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, l.act, 0};
-    l.forward = goes_on(p, &l, &s) && !(l.rule == SMTPF_RULE_SPENT || (l.rule == SMTPF_RULE_ELECTIVE && s.elective_unknown));
+    l.forward =
+        goes_on(p, &l, &s) && !(l.rule == SMTPF_RULE_SPENT || (l.rule == SMTPF_RULE_ELECTIVE && s.elective_unknown));
   } else if (l.act == SMTPF_ACT_ACCEPT) {
     l.forward = goes_on(p, &l, &s);
   }

@@ -22,7 +22,7 @@ table_line table_members(const smtpf_outcome *outcomes, size_t n);
 /* NULL, or what differs from the join's table. */
 const char *table_ledger(const oracle_case *c);
 
-/* 1 when these two may not be in one message, by the table of partition.h; `lines` as outcomes. */
+/* 1 when these two may not be in one message, by the table of partition.h. */
 int table_conflict(const smtpf_outcome *a, const smtpf_outcome *b, unsigned capabilities);
 
 #endif

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "tables.h"
 
-static const int disposition_of[] = {0, SMTPF_DELIVERED, SMTPF_TAGGED, SMTPF_QUARANTINED, SMTPF_DISCARDED, SMTPF_DEFERRED, SMTPF_REJECTED};
+static const int disposition_of[] = {
+    0, SMTPF_DELIVERED, SMTPF_TAGGED, SMTPF_QUARANTINED, SMTPF_DISCARDED, SMTPF_DEFERRED, SMTPF_REJECTED};
 
 /* What must become of one copy; `out` for those that take no part (known). */
 typedef struct copy {
-  int out, act, disposition, overridden, forward, sender;
+  int out, act, wish, disposition, overridden, forward, sender;
   const smtpf_profile *p;
 } copy;
 
 typedef struct board {
   copy v[ORACLE_MOST];
-  size_t n;
+  size_t n, known;
   unsigned caps;
   int act;
 } board;
@@ -38,21 +39,17 @@ static size_t taken(const board *b)
   return c - are(b, SMTPF_REJECTED) - are(b, SMTPF_DEFERRED);
 }
 
-static void become(board *b, int from, int to, int overridden)
+static void become(board *b, int from, int to)
 {
   for (size_t i = 0; i < b->n; i++)
-    if (!b->v[i].out && b->v[i].disposition == from) {
+    if (!b->v[i].out && b->v[i].disposition == from)
       b->v[i].disposition = to;
-      b->v[i].overridden |= overridden;
-    }
 }
 
 static void all(board *b, int disposition)
 {
-  for (size_t i = 0; i < b->n; i++) {
-    b->v[i].overridden = b->v[i].disposition != disposition;
+  for (size_t i = 0; i < b->n; i++)
     b->v[i].disposition = disposition;
-  }
 }
 
 /* J5, line by line from the last: who falls to a weaker act joins those that asked for it. */
@@ -61,14 +58,14 @@ static void serve(board *b)
   const int each = can(b, SMTPF_CAN_REPLY_PER_RCPT);
   const int alone = can(b, SMTPF_CAN_DROP_RCPT) || each;
   if (!each)
-    become(b, SMTPF_REJECTED, SMTPF_QUARANTINED, 1);
+    become(b, SMTPF_REJECTED, SMTPF_QUARANTINED);
   if (!alone && are(b, SMTPF_DISCARDED) < taken(b))
-    become(b, SMTPF_DISCARDED, SMTPF_QUARANTINED, 1);
+    become(b, SMTPF_DISCARDED, SMTPF_QUARANTINED);
   const int whole = can(b, SMTPF_CAN_QUARANTINE) && are(b, SMTPF_QUARANTINED) + are(b, SMTPF_DISCARDED) == taken(b);
   if (!can(b, SMTPF_CAN_QUARANTINE_PER_RCPT) && !whole)
-    become(b, SMTPF_QUARANTINED, SMTPF_TAGGED, 1);
+    become(b, SMTPF_QUARANTINED, SMTPF_TAGGED);
   if (!can(b, SMTPF_CAN_EDIT) && !can(b, SMTPF_CAN_EDIT_PER_RCPT))
-    become(b, SMTPF_TAGGED, SMTPF_DELIVERED, 1);
+    become(b, SMTPF_TAGGED, SMTPF_DELIVERED);
   if (are(b, SMTPF_TAGGED) && !can(b, SMTPF_CAN_EDIT_PER_RCPT))
     for (size_t i = 0; i < b->n; i++)
       b->v[i].overridden |= b->v[i].disposition == SMTPF_DELIVERED && !b->v[i].out;
@@ -127,13 +124,15 @@ static void open_board(board *b, const oracle_case *c)
     const smtpf_entry *e = &c->before[i];
     copy *v = &b->v[i];
     const int gone = each ? e->budget != SMTPF_BUDGET_LEFT : spent && !missing;
-    const int definite = e->outcome.rule == SMTPF_RULE_ELECTIVE && gone;
+    const int elective_one = e->outcome.rule == SMTPF_RULE_ELECTIVE, definite = elective_one && gone;
+    const int cannot_wait = elective_one && e->budget != SMTPF_BUDGET_LEFT;
     v->out = e->known;
     v->act = definite ? e->outcome.definite : e->outcome.act;
+    v->wish = disposition_of[cannot_wait ? e->outcome.definite : e->outcome.act];
     v->disposition = e->known ? e->disposition : disposition_of[v->act];
     v->p = e->outcome.profile;
     v->forward = e->outcome.forward;
-    v->overridden = definite && !each && e->budget == SMTPF_BUDGET_LEFT; /* it would have waited */
+    b->known += e->known;
   }
 }
 
@@ -147,12 +146,12 @@ static void decide(board *b)
   b->act = SMTPF_ACT_ACCEPT;
   if (each) {
     serve(b);
-    if (here && rejects + defers == here)
+    if (here && !b->known && rejects + defers == here)
       b->act = defers ? SMTPF_ACT_DEFER : SMTPF_ACT_REJECT;
   } else if (defers) {
     all(b, SMTPF_DEFERRED);
     b->act = SMTPF_ACT_DEFER;
-  } else if (here && rejects == here) {
+  } else if (here && rejects == here && !b->known) { /* a copy that was taken is not refused by the way */
     b->act = SMTPF_ACT_REJECT;
   } else {
     serve(b);
@@ -163,21 +162,21 @@ static void decide(board *b)
 /* J4. */
 static int told_rather_than_dropped(const oracle_case *c)
 {
-  size_t rejects = 0, drops = 0, here = 0;
+  size_t rejects = 0, drops = 0;
   for (size_t i = 0; i < c->n; i++) {
     const smtpf_entry *e = &c->before[i];
-    here += !e->known;
     rejects += !e->known && e->outcome.act == SMTPF_ACT_REJECT;
     drops += !e->known && e->outcome.act == SMTPF_ACT_DISCARD && e->outcome.refusable;
   }
-  return rejects && drops && rejects + drops == here && !(c->capabilities & SMTPF_CAN_REPLY_PER_RCPT);
+  return rejects && drops && rejects + drops == c->n && !(c->capabilities & SMTPF_CAN_REPLY_PER_RCPT);
 }
 
 static int lawful_dsn(const oracle_case *c, const copy *v, const smtpf_entry *before)
 {
   if (c->null_sender || v->disposition != SMTPF_DELIVERED || v->act != SMTPF_ACT_ACCEPT)
     return SMTPF_DSN_NEVER;
-  return before->outcome.score > 0 ? SMTPF_DSN_HEADERS_ONLY : SMTPF_DSN_ALLOWED;
+  const int doubtful = before->outcome.rule != SMTPF_RULE_OWN && (before->outcome.score > 0 || before->outcome.unknown);
+  return doubtful || v->forward ? SMTPF_DSN_HEADERS_ONLY : SMTPF_DSN_ALLOWED;
 }
 
 const char *table_ledger(const oracle_case *c)
@@ -201,11 +200,11 @@ const char *table_ledger(const oracle_case *c)
     const int fate = a->disposition == SMTPF_HANDED_OVER ? SMTPF_DELIVERED : a->disposition;
     if (fate != v->disposition)
       return "table: disposition";
-    if ((a->overridden != 0) != (v->overridden != 0))
+    if ((a->overridden != 0) != (v->overridden || v->disposition != v->wish))
       return "table: overridden";
     if ((a->forward != 0) != v->forward || (a->sender != 0) != v->sender)
       return "table: route";
-    if (a->wish != disposition_of[c->before[i].outcome.act])
+    if (a->wish != v->wish)
       return "table: wish";
     if (a->dsn != lawful_dsn(c, v, &c->before[i]))
       return "table: DSN";
@@ -215,29 +214,35 @@ const char *table_ledger(const oracle_case *c)
 
 /* ---- partition.h ------------------------------------------------------------------------------------ */
 
-static int reply_class(const smtpf_outcome *o)
+/* What is left of an act at a host that cannot do it to any copy. */
+static int at_best(int act, unsigned caps)
 {
-  return o->act == SMTPF_ACT_REJECT ? 3 : o->act == SMTPF_ACT_DEFER ? 2 : 1;
+  if (act == SMTPF_ACT_QUARANTINE && (caps & (SMTPF_CAN_QUARANTINE | SMTPF_CAN_QUARANTINE_PER_RCPT)) == 0)
+    act = SMTPF_ACT_TAG;
+  return act == SMTPF_ACT_TAG && (caps & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)) == 0 ? SMTPF_ACT_ACCEPT : act;
+}
+
+static smtpf_str leaves_as(const smtpf_outcome *o, int act)
+{
+  const smtpf_str none = {0};
+  return o->forward && act != SMTPF_ACT_QUARANTINE ? o->profile->forward_sender : none;
 }
 
 int table_conflict(const smtpf_outcome *a, const smtpf_outcome *b, unsigned caps)
 {
-  const int each = (caps & SMTPF_CAN_REPLY_PER_RCPT) != 0;
-  const int x = reply_class(a), y = reply_class(b);
-  if (x != y)
-    return !each;
-  if (x != 1)
-    return 0;
-  const int drop_a = a->act == SMTPF_ACT_DISCARD, drop_b = b->act == SMTPF_ACT_DISCARD;
-  if (drop_a || drop_b)
-    return drop_a != drop_b && !each && !(caps & SMTPF_CAN_DROP_RCPT);
-  const int keep_a = a->act == SMTPF_ACT_QUARANTINE, keep_b = b->act == SMTPF_ACT_QUARANTINE;
-  if (keep_a != keep_b && !(caps & SMTPF_CAN_QUARANTINE_PER_RCPT))
+  enum { TAKEN, DROPPED, REFUSED, PUT_OFF };
+  static const int classes[] = {TAKEN, TAKEN, TAKEN, TAKEN, DROPPED, PUT_OFF, REFUSED};
+  const int x = at_best(a->act, caps), y = at_best(b->act, caps);
+  const int each = (caps & SMTPF_CAN_REPLY_PER_RCPT) != 0, drop = each || (caps & SMTPF_CAN_DROP_RCPT);
+  if (classes[x] >= REFUSED || classes[y] >= REFUSED)
+    return !each && classes[x] != classes[y];
+  if (classes[x] == DROPPED || classes[y] == DROPPED)
+    return !drop && classes[x] != classes[y];
+  if ((x == SMTPF_ACT_QUARANTINE) != (y == SMTPF_ACT_QUARANTINE) && !(caps & SMTPF_CAN_QUARANTINE_PER_RCPT))
     return 1;
-  const int tag_a = a->act == SMTPF_ACT_TAG, tag_b = b->act == SMTPF_ACT_TAG;
-  if (tag_a != tag_b && !(caps & SMTPF_CAN_EDIT_PER_RCPT))
+  const int header_block =
+      (x == SMTPF_ACT_TAG) != (y == SMTPF_ACT_TAG) && x != SMTPF_ACT_QUARANTINE && y != SMTPF_ACT_QUARANTINE;
+  if (header_block && !(caps & SMTPF_CAN_EDIT_PER_RCPT))
     return 1;
-  const smtpf_str none = {0};
-  const smtpf_str s = a->forward ? a->profile->forward_sender : none, t = b->forward ? b->profile->forward_sender : none;
-  return !same(s, t) && !(caps & SMTPF_CAN_SENDER_PER_RCPT);
+  return !same(leaves_as(a, x), leaves_as(b, y)) && !(caps & SMTPF_CAN_SENDER_PER_RCPT);
 }
