@@ -101,7 +101,7 @@ struct replay_recipient {
   char *address;
   int disposition, dsn, overridden, origin, wish, route, fallback, known;
   char *reason, *forward, *sender;
-  struct replay_reply reply; /* LMTP */
+  struct replay_reply reply; /* its own */
 };
 
 struct replay_record {
@@ -118,7 +118,7 @@ struct replay_record {
   size_t n_findings;
   struct replay_recipient *recipients; /* at end of message */
   size_t n_recipients;
-  int lmtp;     /* each recipient has a reply of its own */
+  int each;     /* each recipient has a reply of its own: LMTP, PRDR */
   char *sender; /* with recipients: the envelope sender as it came, without brackets */
 };
 
@@ -303,8 +303,10 @@ void replay_error(text *out, const char *policy, int result, const smtpf_error *
 /* Between the runner's files. All return SMTPF_OK or an error that ends the run. */
 int replay_fault(struct replay *r, const char *where, const char *what); /* keeps the first; SMTPF_EINVAL */
 int replay_settle(struct replay *r, int result, const char *event);      /* after an event: its verdict is there */
-/* Through the codec, and read back: so many replies, the first with `code` (0: any). */
-int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies, int code);
+/* Through the codec, and read back: one reply with `code` (0: any); or all that a message has, as `rec` has them, whose
+ * `each` it sets. */
+int replay_answer(struct replay *r, const smtpf_verdict *v, int code);
+int replay_answer_message(struct replay *r, const smtpf_verdict *v, struct replay_record *rec);
 int replay_reply(struct replay *r, int code, const char *reason);       /* the same with a reply of the host's own */
 int replay_feed(struct replay *r, smtpf_str bytes);                     /* into the codec, in pieces */
 int replay_directive(struct replay *r, const struct replay_item *item); /* all but bytes */
@@ -322,8 +324,8 @@ int replay_overrule(struct replay *r, int stage, struct replay_record *rec);
 int replay_diff(text *out, const struct replay_options *options, const char *other, const struct replay_script *script,
                 int json, smtpf_error *err);
 
-/* Loads a policy and looks for what cannot be meant, or kept by a host with these smtpf_capability bits. 0, or 1 with the
- * problems in `out`. */
+/* Loads a policy and looks for what cannot be meant, or kept by a host with these smtpf_capability bits. 0, or 1 with
+ * the problems in `out`. */
 int replay_lint(text *out, const char *policy, unsigned capabilities);
 
 #endif

@@ -31,7 +31,7 @@ static void write_reply(text *t, const struct replay_record *r)
     text_cstr(t, i ? ", " : "; ");
     replay_escaped(t, smtpf_str_of(r->recipients[i].address));
     replay_format(t, " %s", smtpf_disposition_name(r->recipients[i].disposition));
-    if (r->lmtp)
+    if (r->each)
       replay_format(t, " %d", r->recipients[i].reply.code);
   }
 }

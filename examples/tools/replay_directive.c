@@ -121,11 +121,12 @@ static int new_codec(struct replay *r)
   smtpf_engine_number(r->engine, "limits.message", &message);
   smtpf_engine_number(r->engine, "smtp.line_ends", &ends);
   smtpf_engine_option(r->engine, "hostnames", 0, &name);
+  const unsigned prdr = r->options.host.capabilities & SMTPF_CAN_REPLY_PER_RCPT ? SMTPF_EXT_PRDR : 0;
   smtpf_smtpd_options o = {.size = sizeof o,
                            .hostname = name,
                            .extensions = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_8BITMIME |
                                          SMTPF_EXT_SMTPUTF8 | SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_DSN |
-                                         SMTPF_EXT_CHUNKING,
+                                         SMTPF_EXT_CHUNKING | prdr,
                            .protocol = r->options.host.protocol,
                            .line_ends = ends ? SMTPF_LINE_ENDS_NORMALISE : SMTPF_LINE_ENDS_REFUSE,
                            .line_max = (uint32_t)line,
@@ -152,7 +153,7 @@ static int conclude(struct replay *r, const struct replay_item *item, int result
   result = replay_overrule(r, smtpf_verdict_stage(v), &overruled);
   if (result == SMTPF_OK && answer)
     result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
-                             : replay_answer(r, v, 1, rec.reply.code);
+                             : replay_answer(r, v, rec.reply.code);
   replay_emit(r, &rec);
   if (overruled.event)
     replay_emit(r, &overruled);

@@ -79,13 +79,26 @@ static int command(struct replay *r, smtpf_smtpd_event *ev)
   result = replay_overrule(r, stage, &overruled);
   if (result == SMTPF_OK)
     result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
-                             : replay_answer(r, v, 1, rec.reply.code);
+                             : replay_answer(r, v, rec.reply.code);
   if (ev->verb == SMTPF_VERB_MAIL && rec.reply.code < 400)
     keep_sender(r, rec.arg);
   r->in_message = ev->verb == SMTPF_VERB_DATA && rec.reply.code == 354 && !overruled.event;
   replay_emit(r, &rec);
   if (overruled.event)
     replay_emit(r, &overruled);
+  return result;
+}
+
+/* A violation in a message ends it, and under LMTP that is said for each recipient. */
+static int violated(struct replay *r, struct replay_record *rec)
+{
+  const smtpf_verdict *v = smtpf_session_verdict(r->session);
+  if (!r->in_message)
+    return replay_answer(r, v, rec->reply.code);
+  struct replay_record message = {.reply = {.code = rec->reply.code}};
+  replay_record_recipients(&message, v);
+  int result = replay_answer_message(r, v, &message);
+  replay_record_clear(&message);
   return result;
 }
 
@@ -97,10 +110,7 @@ static int violation(struct replay *r, smtpf_smtpd_event *ev)
   int result = replay_settle(r, smtpf_smtpd_apply(r->codec, r->session, ev), rec.label);
   if (result == SMTPF_OK) {
     finish(r, &rec, smtpf_session_verdict(r->session));
-    size_t n = r->in_message && r->options.host.protocol == SMTPF_LMTP
-                   ? smtpf_verdict_recipient_count(smtpf_session_verdict(r->session))
-                   : 1;
-    result = replay_answer(r, smtpf_session_verdict(r->session), n, rec.reply.code);
+    result = violated(r, &rec);
     r->in_message = 0;
     r->over |= fatal;
     rec.closes |= fatal;
@@ -124,7 +134,6 @@ static int end_of_message(struct replay *r, smtpf_smtpd_event *ev)
   finish(r, &rec, v);
   replay_record_recipients(&rec, v);
   rec.sender = replay_strdup(r->sender.p, r->sender.n);
-  rec.lmtp = r->options.host.protocol == SMTPF_LMTP;
   result = replay_overrule(r, SMTPF_EOM, &overruled);
   if (overruled.event) {
     replay_record_recipients(&rec, smtpf_session_verdict(r->session));
@@ -132,10 +141,8 @@ static int end_of_message(struct replay *r, smtpf_smtpd_event *ev)
   } else if (result == SMTPF_OK)
     result = replay_commit(r, &rec);
   if (result == SMTPF_OK) {
-    v = smtpf_session_verdict(r->session);
-    size_t replies = rec.lmtp && rec.n_recipients ? rec.n_recipients : 1;
     result = overruled.event ? replay_reply(r, overruled.reply.code, overruled.reply.text)
-                             : replay_answer(r, v, replies, rec.lmtp && replies > 1 ? 0 : rec.reply.code);
+                             : replay_answer_message(r, smtpf_session_verdict(r->session), &rec);
   }
   replay_emit(r, &rec);
   if (overruled.event)
@@ -173,7 +180,7 @@ static int event(struct replay *r, smtpf_smtpd_event *ev)
       return end_of_message(r, ev);
     if (smtpf_smtpd_apply(r->codec, r->session, ev) != SMTPF_OK)
       return replay_fault(r, "BDAT", "the end of a chunk is no event");
-    return replay_answer(r, NULL, 1, 0);
+    return replay_answer(r, NULL, 0);
   default: return replay_fault(r, "codec", "an event that was not asked for");
   }
 }

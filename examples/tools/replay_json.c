@@ -71,7 +71,7 @@ static void write_recipients(text *out, const struct replay_record *r)
     replay_format(out, ",\"fallback\":\"%s\"", replay_fallback_name(to->fallback));
     if (to->known)
       replay_format(out, ",\"known\":true");
-    if (r->lmtp) {
+    if (r->each) {
       replay_format(out, ",");
       write_reply(out, &to->reply);
     }

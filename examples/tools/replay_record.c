@@ -199,7 +199,7 @@ static void write_recipients(text *out, const struct replay_record *r)
     const struct replay_recipient *to = &r->recipients[i];
     replay_format(out, "    ");
     write_copy(out, r, to);
-    if (r->lmtp) {
+    if (r->each) {
       replay_format(out, " -> ");
       write_reply(out, &to->reply);
     }

@@ -86,33 +86,63 @@ int replay_settle(struct replay *r, int result, const char *event)
   return SMTPF_OK;
 }
 
-/* Reads back what the codec wrote: `replies` whole replies, the first with `code`. */
-static int read_back(struct replay *r, const char *p, size_t n, size_t replies, int code)
+/* Reads back one whole reply that the codec wrote; `code` 0: any. */
+static int read_back(struct replay *r, const char **p, size_t *n, int code)
 {
-  for (size_t i = 0; i < replies; i++) {
-    smtpf_smtpc_reply reply;
-    int result = smtpf_smtpc_next(r->client, &p, &n, &reply);
-    if (result == SMTPF_ENOMEM)
-      return result;
-    if (result != SMTPF_OK)
-      return replay_fault(r, "reply", "the client cannot read it");
-    if (code && i == 0 && reply.code != code)
-      return replay_fault(r, "reply", "the client reads another code");
-    r->code = reply.code;
-  }
+  smtpf_smtpc_reply reply;
+  int result = smtpf_smtpc_next(r->client, p, n, &reply);
+  if (result == SMTPF_ENOMEM)
+    return result;
+  if (result != SMTPF_OK)
+    return replay_fault(r, "reply", "the client cannot read it");
+  if (code && reply.code != code)
+    return replay_fault(r, "reply", "the client reads another code");
+  r->code = reply.code;
+  return SMTPF_OK;
+}
+
+static int no_more(struct replay *r, size_t n)
+{
   return n ? replay_fault(r, "reply", "more than was asked for") : SMTPF_OK;
 }
 
-int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies, int code)
+int replay_answer(struct replay *r, const smtpf_verdict *v, int code)
 {
-  size_t cap = SMTPF_REPLY_MAX * replies;
+  char room[SMTPF_REPLY_MAX];
+  const char *p = room;
+  int n = smtpf_smtpd_answer(r->codec, v, room, sizeof room);
+  if (n < 0)
+    return n == SMTPF_ENOMEM ? n : replay_fault(r, "answer", smtpf_strerror(n));
+  size_t left = (size_t)n;
+  int result = n ? read_back(r, &p, &left, code) : SMTPF_OK;
+  return result == SMTPF_OK ? no_more(r, left) : result;
+}
+
+/* LMTP: one for each. PRDR (draft-hall-prdr-00): 353, one for each, the final one. Else the final one. */
+static int read_replies(struct replay *r, struct replay_record *rec, const char *p, size_t n)
+{
+  enum { PRDR_FOLLOWS = 353 };
+  const int lmtp = r->options.host.protocol == SMTPF_LMTP && rec->n_recipients;
+  int result = lmtp ? SMTPF_OK : read_back(r, &p, &n, 0);
+  const int prdr = !lmtp && result == SMTPF_OK && r->code == PRDR_FOLLOWS;
+  rec->each = lmtp || prdr;
+  for (size_t i = 0; rec->each && i < rec->n_recipients && result == SMTPF_OK; i++)
+    result = read_back(r, &p, &n, rec->recipients[i].reply.code);
+  if (result == SMTPF_OK && prdr)
+    result = read_back(r, &p, &n, 0);
+  if (result == SMTPF_OK && !lmtp && r->code != rec->reply.code)
+    return replay_fault(r, "reply", "the client reads another code");
+  return result == SMTPF_OK ? no_more(r, n) : result;
+}
+
+int replay_answer_message(struct replay *r, const smtpf_verdict *v, struct replay_record *rec)
+{
+  size_t cap = SMTPF_REPLY_MAX * (rec->n_recipients + 2);
   char *room = replay_alloc(cap);
   int n = smtpf_smtpd_answer(r->codec, v, room, cap);
-  int result = SMTPF_OK;
-  if (n < 0)
-    result = n == SMTPF_ENOMEM ? n : replay_fault(r, "answer", smtpf_strerror(n));
-  else if (n > 0)
-    result = read_back(r, room, (size_t)n, replies, code);
+  int result = n < 0 && n != SMTPF_ENOMEM ? replay_fault(r, "answer", smtpf_strerror(n)) : n;
+  if (n >= 0)
+    result = read_replies(r, rec, room, (size_t)n);
   free(room);
   return result;
 }
@@ -120,10 +150,13 @@ int replay_answer(struct replay *r, const smtpf_verdict *v, size_t replies, int 
 int replay_reply(struct replay *r, int code, const char *reason)
 {
   char room[SMTPF_REPLY_MAX];
+  const char *p = room;
   int n = smtpf_smtpd_reply(r->codec, code, (smtpf_str){0}, smtpf_str_of(reason), room, sizeof room);
   if (n < 0)
     return n == SMTPF_ENOMEM ? n : replay_fault(r, "reply", smtpf_strerror(n));
-  return n ? read_back(r, room, (size_t)n, 1, code) : SMTPF_OK;
+  size_t left = (size_t)n;
+  int result = n ? read_back(r, &p, &left, code) : SMTPF_OK;
+  return result == SMTPF_OK ? no_more(r, left) : result;
 }
 
 /* ---- the script ---- */

@@ -62,6 +62,7 @@ struct line {
   const char *event;
   char *arg;
   int item, code;
+  int each; /* copies have replies of their own */
   struct copy *copies;
   size_t n;
 };
@@ -84,11 +85,9 @@ static void record(void *user, const struct replay_record *r)
     log->cap = cap;
   }
   struct line *line = &log->lines[log->n++];
-  *line = (struct line){r->event,
-                        replay_strdup(r->arg ? r->arg : "", r->arg ? strlen(r->arg) : 0),
-                        r->item,
-                        r->reply.code,
-                        replay_alloc(r->n_recipients * sizeof(struct copy)),
+  *line = (struct line){r->event,       replay_strdup(r->arg ? r->arg : "", r->arg ? strlen(r->arg) : 0),
+                        r->item,        r->reply.code,
+                        r->each,        replay_alloc(r->n_recipients * sizeof(struct copy)),
                         r->n_recipients};
   for (size_t i = 0; i < r->n_recipients; i++) {
     const struct replay_recipient *to = &r->recipients[i];
@@ -152,6 +151,18 @@ static const char *compare_copies(const struct log *log, const struct line *usua
   return NULL;
 }
 
+/* With a reply for each copy the final one says what became of those that are left: 5xx when it would be so for each.
+ */
+static int all_usually_rejected(const struct line *usual, const struct line *got)
+{
+  size_t rejected = 0;
+  for (size_t i = 0; i < got->n; i++)
+    for (size_t k = 0; k < usual->n; k++)
+      rejected += strcmp(usual->copies[k].address, got->copies[i].address) == 0 &&
+                  usual->copies[k].disposition == SMTPF_REJECTED && got->copies[i].disposition == SMTPF_REJECTED;
+  return got->n && rejected == got->n;
+}
+
 /* What has happened so far in a run that differs from the usual one. */
 struct difference {
   int any;      /* something was answered otherwise */
@@ -172,6 +183,8 @@ static const char *compare_line(const struct log *log, const struct line *usual,
     return NULL;
   if (!so_far->any)
     return got->code >= 500 ? "refused for good for want of memory" : "accepted for want of memory";
+  if (message && got->each && usual && usual->each && all_usually_rejected(usual, got))
+    return NULL;
   int sequence = got->code == 503 || got->code == 554 || strcmp(got->event, "violation") == 0;
   if (got->code >= 500 && !sequence && !so_far->stranger && usual && usual->code < 500 && usual->code != 421)
     return "refused for good after a deferral";
