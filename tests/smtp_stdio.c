@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * smtp_stdio [--lmtp] [--normalise] [--line-max=N] [NAME=VALUE | NAME+=VALUE]...: a whole mail server on standard input
- * and output, with a policy of these options and a name server that knows nothing. What is accepted counts as
- * delivered, and is dropped.
+ * smtp_stdio [--lmtp] [--prdr] [--normalise] [--line-max=N] [NAME=VALUE | NAME+=VALUE]...: a whole mail server on
+ * standard input and output, with a policy of these options and a name server that knows nothing. What is accepted
+ * counts as delivered, and is dropped; but copies for `refused@` and `failed@` any domain become just that.
  */
 #include <smtpfilter/ext/port.h>
 #include <smtpfilter/smtpfilter.h>
@@ -46,6 +46,26 @@ static void settle(smtpf_session *s, int r)
   must(r == SMTPF_PENDING ? smtpf_session_wait(s, 30000) : r, "event");
 }
 
+static int fate_of(const smtpf_verdict *v, size_t i)
+{
+  smtpf_recipient_info r = {.size = sizeof r};
+  must(smtpf_verdict_recipient(v, i, &r), "recipient");
+  if (r.final)
+    return 0;
+  return r.address.n > 8 && memcmp(r.address.p, "refused@", 8) == 0  ? SMTPF_COMMIT_REFUSED
+         : r.address.n > 7 && memcmp(r.address.p, "failed@", 7) == 0 ? SMTPF_COMMIT_FAILED
+                                                                     : SMTPF_COMMIT_OK;
+}
+
+static void commit(smtpf_session *s)
+{
+  for (size_t i = 0, n = smtpf_verdict_recipient_count(smtpf_session_verdict(s)); i < n; i++) {
+    int result = fate_of(smtpf_session_verdict(s), i);
+    if (result)
+      settle(s, smtpf_session_commit(s, i, result));
+  }
+}
+
 /* One event. 0 when the connection is over. */
 static int serve(smtpf_smtpd *c, smtpf_session *s, smtpf_smtpd_event *ev)
 {
@@ -57,7 +77,7 @@ static int serve(smtpf_smtpd *c, smtpf_session *s, smtpf_smtpd_event *ev)
   if (ev->kind == SMTPF_SMTPD_BODY)
     return 1;
   if (ev->kind == SMTPF_SMTPD_END && ev->last && smtpf_verdict_action(smtpf_session_verdict(s)) == SMTPF_ACCEPT)
-    settle(s, smtpf_session_commit(s, SMTPF_ALL, SMTPF_COMMIT_OK));
+    commit(s);
   const smtpf_verdict *v = smtpf_session_verdict(s);
   int n = smtpf_smtpd_answer(c, v, out, sizeof out);
   if (n < 0)
@@ -106,6 +126,8 @@ int main(int argc, char **argv)
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--lmtp") == 0)
       so.protocol = co.protocol = SMTPF_LMTP;
+    else if (strcmp(argv[i], "--prdr") == 0)
+      co.extensions |= SMTPF_EXT_PRDR;
     else if (strcmp(argv[i], "--normalise") == 0)
       co.line_ends = SMTPF_LINE_ENDS_NORMALISE;
     else if (strncmp(argv[i], "--line-max=", 11) == 0)
