@@ -114,7 +114,8 @@ int main(int argc, char **argv)
   size_t line;
   smtpf_error err = {.size = sizeof err};
   smtpf_session_options so = {.size = sizeof so,
-                              .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_REPORT_COMMIT};
+                              .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_REPORT_COMMIT |
+                                              SMTPF_CAN_REPLY_PER_RCPT};
   smtpf_smtpd_options co = {.size = sizeof co,
                             .hostname = SMTPF_LIT("mx.example.net"),
                             .message_max = 1 << 20,

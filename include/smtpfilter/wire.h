@@ -55,7 +55,8 @@ enum smtpf_extension {
   SMTPF_EXT_AUTH = 1 << 8,
   SMTPF_EXT_XCLIENT = 1 << 9,
   SMTPF_EXT_XFORWARD = 1 << 10,
-  SMTPF_EXT_PRDR = 1 << 11, /**< draft-hall-prdr-00: a reply for each recipient after the message */
+  SMTPF_EXT_PRDR = 1 << 11, /**< draft-hall-prdr-00: a reply for each recipient after the message; goes with a session
+                                 that has SMTPF_CAN_REPLY_PER_RCPT */
 };
 
 /** What to do with bare CR and bare LF inside a message. */
