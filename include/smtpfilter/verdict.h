@@ -79,7 +79,8 @@ typedef struct smtpf_recipient_info {
   smtpf_str text;     /**< with it */
   int origin;         /**< smtpf_origin: who the client is to this recipient */
   int wish;           /**< smtpf_disposition that this recipient's own profile asked for; 0 while open */
-  int route;          /**< smtpf_route of a copy that is taken */
+  int route;          /**< smtpf_route of a copy that is taken; while it is open, by what is known so far, so that a
+                           host can ask whether the address is good */
   smtpf_str forward;  /**< FORWARD: the address the copy goes to; else empty */
   smtpf_str sender;   /**< the envelope sender to deliver with, without brackets; empty for the null sender */
   int fallback;       /**< smtpf_fallback: who owns the copy when it cannot be delivered later and `dsn` is `never` */

@@ -275,6 +275,7 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
   const smtpf_session *s = v->session;
   const smtpf_str own_sender = s->sender.form == SMTPF_PATH_NULL ? (smtpf_str){"", 0} : s->sender.address;
   const smtpf_profile *p = r->entry.outcome.profile ? r->entry.outcome.profile : r->profile;
+  const int forward = r->entry.disposition ? r->entry.forward : r->entry.outcome.forward;
   const smtpf_recipient_info info = {
       .size = sizeof info,
       .path = r->written,
@@ -289,8 +290,8 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
       .text = reply.text,
       .origin = r->origin,
       .wish = r->entry.disposition ? r->entry.wish : 0,
-      .route = r->entry.forward ? SMTPF_ROUTE_FORWARD : SMTPF_ROUTE_MAILBOX,
-      .forward = r->entry.forward ? p->forward : (smtpf_str){"", 0},
+      .route = forward ? SMTPF_ROUTE_FORWARD : SMTPF_ROUTE_MAILBOX,
+      .forward = forward ? p->forward : (smtpf_str){"", 0},
       .sender = r->entry.sender ? p->forward_sender : own_sender,
       .fallback = p->fallback,
       .known = r->entry.known,

@@ -22,7 +22,7 @@ def stage(sink=None, options=None, **rest):
     sink = sink or Sink()
     proxy = None
     try:
-        proxy = Proxy(sink.port, options, **rest)
+        proxy = Proxy(sink.address, options, **rest)
         yield sink, proxy
         proxy.stop()
     finally:

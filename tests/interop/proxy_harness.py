@@ -41,20 +41,25 @@ class Message:
 
 
 class Sink:
-    """A next hop. `rules` maps a command's verb, `DOT` for the end of a message or `BANNER` to what is done instead of
-    saying yes: a reply (bytes), or a function (sink, connection, line) that returns one; None closes the connection."""
+    """A next hop. `rules` maps a command's verb, `DOT` for the end of a message, `EACH` for one recipient's reply after it
+    (LMTP; PRDR where that is among the extensions) or `BANNER` to what is done instead of saying yes: a reply (bytes), or
+    a function (sink, connection, line) that returns one; None closes the connection. Under PRDR the last reply is a 250
+    unless a rule says otherwise, as Exim's is even where every recipient was refused."""
 
-    def __init__(self, extensions=("PIPELINING", "8BITMIME", "SIZE 10000000"), rules=None, port=0, receive_buffer=0):
+    def __init__(self, extensions=("PIPELINING", "8BITMIME", "SIZE 10000000"), rules=None, port=0, receive_buffer=0,
+                 lmtp=False, path=None):
         self.extensions, self.rules, self.messages, self.connections = list(extensions), dict(rules or {}), [], 0
         self.lines, self.lock, self.live, self.broken = [], threading.Lock(), set(), 0
         self.slow = 0.0  # seconds between reads inside a message
-        self.listener = socket.socket()
+        self.lmtp = lmtp
+        self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind(("127.0.0.1", port))
+        self.listener.bind(path or ("127.0.0.1", port))
         self.listener.listen(200)
-        self.port = self.listener.getsockname()[1]
+        self.port = 0 if path else self.listener.getsockname()[1]
+        self.address = ("lmtp:" if lmtp else "") + ("unix:" + path if path else "127.0.0.1:%d" % self.port)
         self.closed = False
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
@@ -69,7 +74,8 @@ class Sink:
             except OSError:
                 return
             connection.settimeout(60)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if connection.family == socket.AF_INET:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.connections += 1
                 self.live.add(connection)
@@ -105,6 +111,34 @@ class Sink:
                 raise ValueError("a bare LF in a message")
             data.append(line[1:] if line.startswith(b".") else line)
 
+    def keep(self, *message):
+        with self.lock:
+            self.messages.append(Message(*message))
+        return b"250 2.0.0 kept as %d\r\n" % len(self.messages)
+
+    def end(self, connection, helo, sender, recipients, data, identity):
+        """The replies to the end of a message but the last, which is returned."""
+        prdr = "PRDR" in self.extensions and b" PRDR" in sender.upper()
+        if not self.lmtp and not prdr:
+            end = self.rule("DOT", connection, b"")
+            if end is None or (end and not end.startswith(b"2")):
+                return end
+            kept = self.keep(helo, sender, recipients, data, list(identity))
+            return end or kept
+        replies = [self.rule("EACH", connection, r) for r in recipients]
+        final = b"" if self.lmtp else self.rule("DOT", connection, b"")
+        taken = [r for r, reply in zip(recipients, replies) if not reply or reply.startswith(b"2")]
+        if taken and final is not None and final[:1] in (b"", b"2"):
+            self.keep(helo, sender, taken, data, list(identity))
+        replies = [r if r or r is None else b"250 2.0.0 kept\r\n" for r in replies]
+        if self.lmtp:
+            final = replies.pop()
+        for r in ([] if self.lmtp else [b"353 each\r\n"]) + replies:
+            if r is None:
+                return None
+            connection.sendall(r)
+        return b"250 2.0.0 done\r\n" if final == b"" else final
+
     def converse(self, connection, reader):
         helo = sender = None
         recipients, identity = [], []
@@ -124,9 +158,11 @@ class Sink:
             if reply is None:
                 return
             good = not reply
-            if verb in ("EHLO", "HELO"):
+            if verb == ("EHLO" if self.lmtp else "LHLO") or (self.lmtp and verb == "HELO"):
+                reply = b"500 5.5.1 another protocol\r\n"
+            elif verb in ("EHLO", "HELO", "LHLO"):
                 helo = line
-                words = ["sink.example"] + (self.extensions if verb == "EHLO" else [])
+                words = ["sink.example"] + (self.extensions if verb != "HELO" else [])
                 reply = reply or b"".join(
                     b"250%s%s\r\n" % (b" " if i == len(words) - 1 else b"-", w.encode()) for i, w in enumerate(words))
             elif verb == "MAIL":
@@ -141,13 +177,9 @@ class Sink:
                 data = self.read_message(reader)
                 if data is None:
                     return
-                end = self.rule("DOT", connection, b"")
-                if end is None:
+                reply = self.end(connection, helo, sender, recipients, data, identity)
+                if reply is None:
                     return
-                if not end or end.startswith(b"2"):
-                    with self.lock:
-                        self.messages.append(Message(helo, sender, recipients, data, list(identity)))
-                reply = end or b"250 2.0.0 kept as %d\r\n" % len(self.messages)
                 sender, recipients = None, []
             elif verb == "QUIT":
                 say(reply or b"221 2.0.0 bye\r\n")
@@ -179,12 +211,13 @@ class Proxy:
 
     DEFAULTS = {"local_domains": "example.net", "hostnames": "mx.example.net", "check.disable": "iprev", "proxy.drain": "3s"}
 
-    def __init__(self, hop, options=None, arguments=(), policy=None, program=None):
+    def __init__(self, hop, options=None, arguments=(), policy=None, program=None, listen="127.0.0.1:0"):
+        self.ended = None
         program = program or os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
         self.log_path = tempfile.NamedTemporaryFile(prefix="smtpf-proxy-log-", delete=False).name
         pairs = list(self.DEFAULTS.items()) if policy is None else [("check.disable", "iprev"), ("proxy.drain", "3s")]
         pairs += options.items() if isinstance(options, dict) else (options or [])
-        command = [program, "--listen", "127.0.0.1:0", "--hop", "127.0.0.1:%d" % hop]
+        command = [program, "--listen", listen, "--hop", hop if isinstance(hop, str) else "127.0.0.1:%d" % hop]
         for path, value in pairs:
             command += ["--set", "%s=%s" % (path, value)]
         if policy:
@@ -200,7 +233,8 @@ class Proxy:
         if not line:
             self.stop()
             raise AssertionError("smtpf-proxy did not start: " + self.log())
-        self.port = int(line.split()[0].rsplit(":", 1)[1])
+        self.path = line.split()[0][5:] if line.startswith("unix:") else None
+        self.port = 0 if self.path else int(line.split()[0].rsplit(":", 1)[1])
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
@@ -213,7 +247,9 @@ class Proxy:
         self.process.send_signal(number)
 
     def stop(self, within=30):
-        """Ends it. A sanitizer's finding, or a crash, is a failure."""
+        """Ends it, once, and returns its log. A sanitizer's finding, or a crash, is a failure."""
+        if self.ended is not None:
+            return self.ended
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -222,7 +258,7 @@ class Proxy:
             self.process.kill()
             self.process.wait(10)
             status = "did not stop"
-        text = self.log()
+        text = self.ended = self.log()
         os.unlink(self.log_path)
         if status != 0 or "Sanitizer" in text or "runtime error" in text:
             raise AssertionError("smtpf-proxy ended with %s:\n%s" % (status, text[-6000:]))
@@ -233,17 +269,20 @@ class Proxy:
 
 
 class Client:
-    def __init__(self, proxy, source="127.0.0.1", banner=True, hello=True, receive_buffer=0):
-        self.socket = socket.socket()
+    def __init__(self, proxy, source="127.0.0.1", banner=True, hello=True, receive_buffer=0, verb=b"EHLO"):
+        self.socket = socket.socket(socket.AF_UNIX if proxy.path else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
-        self.socket.bind((source, 0))
-        self.socket.connect(("127.0.0.1", proxy.port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if proxy.path:
+            self.socket.connect(proxy.path)
+        else:
+            self.socket.bind((source, 0))
+            self.socket.connect(("127.0.0.1", proxy.port))
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = self.socket.makefile("rb")
         self.banner = self.reply() if banner else None
-        self.extensions = self.say(b"EHLO client.example.org") if hello and banner else None
+        self.extensions = self.say(verb + b" client.example.org") if hello and banner else None
 
     def send(self, data):
         self.socket.sendall(data)
@@ -281,6 +320,11 @@ class Client:
         """The message's bytes (CRLF), stuffed and ended. Returns the final reply."""
         self.send(stuffed(data))
         return self.reply()
+
+    def message_each(self, data, n, prdr=False):
+        """The same where each of `n` recipients has a reply: LMTP, or PRDR with its 353 and the final one around them."""
+        self.send(stuffed(data))
+        return [self.reply() for _ in range(n + (2 if prdr else 0))]
 
     def deliver(self, data, *recipients, **rest):
         self.begin(*recipients, **rest)

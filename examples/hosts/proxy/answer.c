@@ -174,6 +174,17 @@ static void deliver(client *c)
   transaction_deliver(c->tx, smtpf_session_verdict(c->session), smtpf_str_of(c->id));
 }
 
+/* Somebody's copy was taken into quarantine, by the final verdict. */
+static int is_quarantined(const smtpf_verdict *v)
+{
+  for (size_t i = 0, n = smtpf_verdict_recipient_count(v); i < n; i++) {
+    smtpf_recipient_info r = {.size = sizeof r};
+    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && r.disposition == SMTPF_QUARANTINED)
+      return 1;
+  }
+  return 0;
+}
+
 /* The final verdict, after commit. The hop's own words go with it where they say the same and one reply serves all. */
 static void committed(client *c, const smtpf_verdict *v)
 {
@@ -183,7 +194,7 @@ static void committed(client *c, const smtpf_verdict *v)
   if (t->loud)
     atomic_fetch_add_explicit(&c->loop->shared->loud, t->loud, memory_order_relaxed);
   client_log(c, v, t->code);
-  if (code >= 300 && !c->lmtp && t->quarantined[0])
+  if (t->quarantined[0] && !is_quarantined(v))
     quarantine_undo(t->quarantined);
   if (code / 100 == t->code / 100 && !smtpf_verdict_closes(v) && !t->each)
     answer_transaction(c);
