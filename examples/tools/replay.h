@@ -104,6 +104,12 @@ struct replay_recipient {
   struct replay_reply reply; /* its own */
 };
 
+struct replay_edit {
+  int op, occurrence;
+  char *name, *value;
+  size_t recipient; /* index, (size_t)-1 for all */
+};
+
 struct replay_record {
   const char *event; /* `connect`, `rcpt` ...: the name in JSON */
   const char *label; /* `CONNECT`, `EHLO` ...: the name in text */
@@ -118,13 +124,15 @@ struct replay_record {
   size_t n_findings;
   struct replay_recipient *recipients; /* at end of message */
   size_t n_recipients;
+  struct replay_edit *edits; /* with recipients: what is done to the header */
+  size_t n_edits;
   int each;     /* each recipient has a reply of its own: LMTP, PRDR */
   char *sender; /* with recipients: the envelope sender as it came, without brackets */
 };
 
 void replay_record_reply(struct replay_record *r, const smtpf_verdict *v);           /* reply, delay, rule; replaces */
 void replay_record_evidence(struct replay_record *r, const smtpf_verdict *v);        /* replaces */
-void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v);      /* replaces */
+void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v);      /* and edits; replaces */
 void replay_record_overruled(struct replay_record *r, int code, const char *reason); /* the reply is the host's */
 void replay_record_clear(struct replay_record *r);
 

@@ -80,6 +80,30 @@ static void write_recipients(text *out, const struct replay_record *r)
   replay_format(out, "]");
 }
 
+/* An edit of one recipient's copy alone names it. */
+static void write_edits(text *out, const struct replay_record *r)
+{
+  static const char *const ops[] = {"", "prepend", "append", "delete"};
+  replay_format(out, ",\"edits\":[");
+  for (size_t i = 0; i < r->n_edits; i++) {
+    const struct replay_edit *e = &r->edits[i];
+    replay_format(out, "%s{\"op\":\"%s\",", i ? "," : "", ops[e->op & 3]);
+    member(out, "name", e->name);
+    if (e->op == SMTPF_EDIT_DELETE) {
+      replay_format(out, ",\"occurrence\":%d", e->occurrence);
+    } else {
+      replay_format(out, ",");
+      member(out, "value", e->value);
+    }
+    if (e->recipient < r->n_recipients) {
+      replay_format(out, ",");
+      member(out, "recipient", r->recipients[e->recipient].address);
+    }
+    replay_format(out, "}");
+  }
+  replay_format(out, "]");
+}
+
 void replay_record_json(text *out, const struct replay_record *r)
 {
   replay_format(out, "{\"event\":\"%s\",", r->event);
@@ -96,7 +120,9 @@ void replay_record_json(text *out, const struct replay_record *r)
   replay_format(out, ",");
   member(out, "rule", r->rule);
   write_findings(out, r);
-  if (strcmp(r->event, "end-of-message") == 0)
+  if (strcmp(r->event, "end-of-message") == 0) {
+    write_edits(out, r);
     write_recipients(out, r);
+  }
   replay_format(out, "}\n");
 }

@@ -75,9 +75,34 @@ static void clear_recipients(struct replay_record *r)
   r->n_recipients = 0;
 }
 
+static void clear_edits(struct replay_record *r)
+{
+  for (size_t i = 0; i < r->n_edits; i++) {
+    free(r->edits[i].name);
+    free(r->edits[i].value);
+  }
+  free(r->edits);
+  r->edits = NULL;
+  r->n_edits = 0;
+}
+
+static void record_edits(struct replay_record *r, const smtpf_verdict *v)
+{
+  const size_t n = smtpf_verdict_edit_count(v);
+  clear_edits(r);
+  r->edits = replay_alloc(n * sizeof *r->edits);
+  for (size_t i = 0; i < n; i++) {
+    smtpf_edit_info in = {.size = sizeof in};
+    if (smtpf_verdict_edit(v, i, &in) != SMTPF_OK)
+      break;
+    r->edits[r->n_edits++] = (struct replay_edit){in.op, in.occurrence, copy(in.name), copy(in.value), in.recipient};
+  }
+}
+
 void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v)
 {
   clear_recipients(r);
+  record_edits(r, v);
   size_t n = smtpf_verdict_recipient_count(v);
   r->recipients = replay_alloc(n * sizeof *r->recipients);
   for (size_t i = 0; i < n; i++) {
@@ -106,6 +131,7 @@ void replay_record_clear(struct replay_record *r)
   clear_reply(&r->reply);
   clear_evidence(r);
   clear_recipients(r);
+  clear_edits(r);
   free(r->rule);
   free(r->arg);
   free(r->params);
@@ -212,6 +238,27 @@ static void write_recipients(text *out, const struct replay_record *r)
   }
 }
 
+static void write_edits(text *out, const struct replay_record *r)
+{
+  for (size_t i = 0; i < r->n_edits; i++) {
+    const struct replay_edit *e = &r->edits[i];
+    text_cstr(out, "    header");
+    if (e->recipient < r->n_recipients) {
+      text_cstr(out, " for ");
+      cstr(out, r->recipients[e->recipient].address);
+    }
+    text_cstr(out, e->op == SMTPF_EDIT_DELETE ? " - " : " + ");
+    cstr(out, e->name);
+    if (e->op == SMTPF_EDIT_DELETE) {
+      replay_format(out, " number %d", e->occurrence);
+    } else {
+      text_cstr(out, ": ");
+      cstr(out, e->value);
+    }
+    text_cstr(out, "\n");
+  }
+}
+
 /* Whether a rule says more than the reply. */
 static int says_why(const char *rule)
 {
@@ -246,5 +293,6 @@ void replay_record_text(text *out, const struct replay_record *r)
     replay_format(out, "\n");
   }
   write_findings(out, r);
+  write_edits(out, r);
   write_recipients(out, r);
 }
