@@ -85,6 +85,7 @@ typedef struct smtpf_recipient_info {
   smtpf_str sender;   /**< the envelope sender to deliver with, without brackets; empty for the null sender */
   int fallback;       /**< smtpf_fallback: who owns the copy when it cannot be delivered later and `dsn` is `never` */
   int known;          /**< 1 when this very copy was taken before and only our reply was lost: never deliver it again */
+  smtpf_str canonical; /**< what the directory calls this recipient; as `address` when it has no other name for it */
 } smtpf_recipient_info;
 
 /** How many recipients were accepted in this transaction. Since 0.1. */

@@ -19,27 +19,18 @@ typedef struct smtpf_dns_flight {
 
 /* What everybody gets when there is no memory for an answer. Never freed. */
 static const smtpf_dns_entry no_memory = {
-    .refs = 1, .lost = 1, .answer = {sizeof(smtpf_dns_answer), SMTPF_DNS_SERVFAIL, 0, 0, NULL}};
+    .cached = {.refs = 1}, .lost = 1, .answer = {sizeof(smtpf_dns_answer), SMTPF_DNS_SERVFAIL, 0, 0, NULL}};
 
 void smtpf_dns_init(smtpf_dns *dns, const smtpf_mem *mem, const uint64_t seed[2])
 {
-  smtpf_map_init(&dns->cache, mem, seed);
+  smtpf_cache_init(&dns->cache, mem, seed);
   smtpf_map_init(&dns->flights, mem, seed);
-  smtpf_list_init(&dns->by_use);
 }
 
 void smtpf_dns_release(smtpf_driver *d, smtpf_dns_entry *e)
 {
-  if (e && e != &no_memory && --e->refs == 0)
-    smtpf_mem_free(&d->mem, e);
-}
-
-static void forget(smtpf_driver *d, smtpf_dns_entry *e)
-{
-  smtpf_map_remove(&d->dns.cache, e->key);
-  smtpf_list_remove(&e->by_use);
-  e->cached = 0;
-  smtpf_dns_release(d, e);
+  if (e && e != &no_memory)
+    smtpf_cache_release(&d->dns.cache, &e->cached);
 }
 
 static void end_flight(smtpf_driver *d, smtpf_dns_flight *f)
@@ -55,9 +46,7 @@ void smtpf_dns_free(smtpf_driver *d)
   for (smtpf_map_entry *m; (m = smtpf_map_next(&d->dns.flights, &i));)
     smtpf_mem_free(&d->mem, m->value);
   smtpf_map_free(&d->dns.flights);
-  while (!smtpf_list_empty(&d->dns.by_use))
-    forget(d, SMTPF_OF(d->dns.by_use.next, smtpf_dns_entry, by_use));
-  smtpf_map_free(&d->dns.cache);
+  smtpf_cache_free(&d->dns.cache);
 }
 
 /* type, then the name in lower case without a trailing dot. 0 when it is no name. */
@@ -83,7 +72,7 @@ static void answer_waiters(smtpf_driver *d, smtpf_dns_flight *f, smtpf_dns_entry
     slot->flight = NULL;
     slot->dns = e;
     if (e != &no_memory)
-      e->refs++;
+      e->cached.refs++;
     smtpf_driver_answered(d, slot);
   }
 }
@@ -125,17 +114,10 @@ int smtpf_dns_ask(smtpf_driver *d, smtpf_op_slot *slot, int type, smtpf_str name
   size_t n = make_key(key, type, name);
   if (!n)
     return SMTPF_EINVAL;
-  smtpf_dns_entry *e = smtpf_map_get(&d->dns.cache, (smtpf_str){key, n});
-  if (e && e->expires <= d->now_ns) {
-    forget(d, e);
-    e = NULL;
-  }
-  if (e) {
+  smtpf_cached *kept = smtpf_cache_get(&d->dns.cache, (smtpf_str){key, n}, d->now_ns);
+  if (kept) {
     d->stats[SMTPF_STAT_DNS_CACHED]++;
-    smtpf_list_remove(&e->by_use);
-    smtpf_list_append(&d->dns.by_use, &e->by_use);
-    e->refs++;
-    slot->dns = e;
+    slot->dns = SMTPF_OF(kept, smtpf_dns_entry, cached);
     smtpf_driver_answered(d, slot);
     return SMTPF_OK;
   }
@@ -177,7 +159,7 @@ static smtpf_dns_entry *copy_answer(smtpf_driver *d, smtpf_str key, const smtpf_
   smtpf_dns_record *records = (smtpf_dns_record *)(void *)(e + 1);
   char *at = (char *)(records + n);
   memcpy(at, key.p, key.n);
-  e->key = (smtpf_str){at, key.n};
+  smtpf_cached_init(&e->cached, (smtpf_str){at, key.n});
   at += key.n;
   for (size_t i = 0; i < n; i++) {
     records[i] = a->records[i];
@@ -186,9 +168,7 @@ static smtpf_dns_entry *copy_answer(smtpf_driver *d, smtpf_str key, const smtpf_
     records[i].text.p = at;
     at += records[i].text.n + 1;
   }
-  e->refs = 1;
   e->answer = (smtpf_dns_answer){sizeof e->answer, a->status, a->ttl, n, records};
-  smtpf_list_init(&e->by_use);
   return e;
 }
 
@@ -198,16 +178,8 @@ static void keep(smtpf_driver *d, smtpf_dns_entry *e)
   int64_t ms = (int64_t)e->answer.ttl * 1000;
   if (ms > l->cache_max)
     ms = l->cache_max;
-  if (ms <= 0 || l->cache <= 0)
-    return;
-  while (d->dns.cache.n >= (size_t)l->cache)
-    forget(d, SMTPF_OF(d->dns.by_use.next, smtpf_dns_entry, by_use));
-  if (smtpf_map_set(&d->dns.cache, e->key, e) != SMTPF_OK)
-    return;
-  e->expires = smtpf_timer_at(d->now_ns, ms);
-  e->cached = 1;
-  e->refs++;
-  smtpf_list_append(&d->dns.by_use, &e->by_use);
+  if (ms > 0)
+    smtpf_cache_keep(&d->dns.cache, &e->cached, smtpf_timer_at(d->now_ns, ms), (size_t)l->cache);
 }
 
 int smtpf_op_dns(smtpf_driver *d, smtpf_op op, const smtpf_dns_answer *answer)

@@ -11,24 +11,20 @@
 
 #include <smtpfilter/ext/port.h>
 
+#include "base/cache.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "op.h"
 
 typedef struct smtpf_dns_entry {
-  smtpf_link by_use; /* least recently used first */
-  smtpf_str key;
-  uint64_t expires; /* monotonic */
-  uint32_t refs;    /* operations that hold it, and the cache */
-  uint8_t cached;
-  uint8_t lost; /* there was no memory for the answer */
+  smtpf_cached cached; /* held by operations and the cache */
+  uint8_t lost;        /* there was no memory for the answer */
   smtpf_dns_answer answer;
 } smtpf_dns_entry;
 
 typedef struct smtpf_dns {
-  smtpf_map cache;   /* key -> smtpf_dns_entry */
+  smtpf_cache cache; /* of smtpf_dns_entry */
   smtpf_map flights; /* key -> smtpf_dns_flight */
-  smtpf_link by_use;
 } smtpf_dns;
 
 void smtpf_dns_init(smtpf_dns *dns, const smtpf_mem *mem, const uint64_t seed[2]);

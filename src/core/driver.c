@@ -62,6 +62,7 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
   int r = ports->random->fill(ports->random->user, d->seed, sizeof d->seed);
   if (r == SMTPF_OK) {
     smtpf_dns_init(&d->dns, &d->mem, d->seed);
+    smtpf_cache_init(&d->lookups, &d->mem, d->seed);
     r = start_ports(d);
   }
   if (r != SMTPF_OK) {
@@ -92,6 +93,7 @@ void smtpf_driver_free(smtpf_driver *d)
     d->ports.resolver->stop(d->resolver);
   d->ports.poller->stop(d->poller);
   smtpf_dns_free(d);
+  smtpf_cache_free(&d->lookups);
   smtpf_runs_free(d);
   smtpf_ops_free(&d->ops);
   smtpf_heap_free(&d->timers);

@@ -9,6 +9,7 @@
 #include <smtpfilter/driver.h>
 #include <smtpfilter/ext/port.h>
 
+#include "base/cache.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "dns.h"
@@ -41,6 +42,7 @@ struct smtpf_driver {
   smtpf_heap timers;
   smtpf_op_table ops;
   smtpf_dns dns;
+  smtpf_cache lookups; /* of the directory */
   smtpf_watch *watches;
   size_t n_watches, cap_watches;
   smtpf_link sessions, runnable, ready;

@@ -30,6 +30,8 @@ static void read_limits(smtpf_engine *e)
       {"delay.sessions", &e->limits.delay_sessions},
       {"resolver.cache", &e->limits.cache},
       {"resolver.cache_max", &e->limits.cache_max},
+      {"directory.cache", &e->limits.directory_cache},
+      {"directory.members", &e->limits.directory_members},
       {"lost_ack.enable", &e->limits.lost_ack},
       {"lost_ack.memory", &e->limits.lost_ack_memory},
       {"partition.reply", &e->limits.partition_reply},

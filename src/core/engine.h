@@ -25,7 +25,7 @@ typedef struct smtpf_opened {
 typedef struct smtpf_limits {
   int64_t message, header, received, recipients, commands, errors, transactions, session_time, connection_memory,
       transaction_memory, operations, chunk, check_timeout, directory_timeout, delay_max, delay_sessions, cache,
-      cache_max, lost_ack, lost_ack_memory, partition_reply;
+      cache_max, lost_ack, lost_ack_memory, partition_reply, directory_cache, directory_members;
   smtpf_budget_limits budget;
 } smtpf_limits;
 

@@ -103,18 +103,6 @@ smtpf_str smtpf_session_fact(const smtpf_session *s, const char *name)
   return (smtpf_str){"", 0};
 }
 
-/* The directory's own word on a recipient's wishes is stronger than the policy's. */
-void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer)
-{
-  if (!s->rcpt || answer->status != SMTPF_DIRECTORY_EXISTS || !answer->profile.n)
-    return;
-  const smtpf_profile *p = smtpf_engine_profile(s->engine, answer->profile);
-  if (p)
-    s->rcpt->profile = p;
-  else
-    smtpf_session_log(s, SMTPF_LOG_WARNING, "unknown-profile", "profile", answer->profile);
-}
-
 /* ---- what is in view ------------------------------------------------------------------------------------------------
  */
 

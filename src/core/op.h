@@ -42,9 +42,9 @@ typedef struct smtpf_op_slot {
   void *timer_user;                /* TIMER */
   struct smtpf_dns_entry *dns;     /* DNS answer, referenced */
   struct smtpf_dns_flight *flight; /* FLIGHT; TASK: the one it waits for */
-  smtpf_directory_answer directory;
-  smtpf_str value;
-  char *copy; /* the bytes `directory` or `value` point to */
+  struct smtpf_lookup *lookup;     /* DIRECTORY: the answer, referenced */
+  smtpf_str value;                 /* STORE: what was found; DIRECTORY: what was asked for */
+  char *copy;                      /* the bytes `value` points to */
 } smtpf_op_slot;
 
 typedef struct smtpf_op_table {
@@ -60,5 +60,11 @@ smtpf_op_slot *smtpf_op_take(smtpf_op_table *t, int use); /* NULL without memory
 void smtpf_op_give(smtpf_op_table *t, smtpf_op_slot *slot);
 smtpf_op smtpf_op_token(const smtpf_op_slot *slot);
 smtpf_op_slot *smtpf_op_find(const smtpf_op_table *t, smtpf_op op, int use); /* NULL when it is over */
+
+/* A task's operation that is not answered yet; NULL when it is over. */
+smtpf_op_slot *smtpf_op_open(const smtpf_driver *d, smtpf_op op, int kind);
+
+/* Copies a text into memory of the slot's own, with a NUL. SMTPF_OK or SMTPF_ENOMEM. */
+int smtpf_op_copy(smtpf_driver *d, smtpf_op_slot *slot, smtpf_str *text);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "driver.h"
+#include "lookup.h"
 #include "session.h"
 
 /* ---- task lists, kept for the next stage --------------------------------------------------------------- */
@@ -55,6 +56,7 @@ static void release(smtpf_driver *d, smtpf_op_slot *slot)
 {
   smtpf_dns_leave(d, slot);
   smtpf_dns_release(d, slot->dns);
+  smtpf_lookup_release(d, slot->lookup);
   smtpf_timer_stop(&d->timers, &slot->timer);
   smtpf_mem_free(&d->mem, slot->copy);
   smtpf_op_give(&d->ops, slot);
@@ -140,7 +142,7 @@ static void resume(smtpf_task *t, smtpf_op_slot *slot)
                           .kind = slot->kind,
                           .tag = slot->tag,
                           .dns = slot->dns ? &slot->dns->answer : NULL,
-                          .directory = slot->kind == SMTPF_ANSWER_DIRECTORY ? &slot->directory : NULL,
+                          .directory = slot->lookup ? &slot->lookup->answer : NULL,
                           .store = slot->store,
                           .value = slot->value};
   if (slot->dns && slot->dns->lost)

@@ -76,8 +76,9 @@ typedef struct smtpf_fact {
 
 typedef struct smtpf_rcpt {
   smtpf_path path;
-  smtpf_str written; /* with brackets */
-  smtpf_str address; /* domain in lower case */
+  smtpf_str written;   /* with brackets */
+  smtpf_str address;   /* domain in lower case */
+  smtpf_str canonical; /* what the directory calls it; the same without one */
   smtpf_str params;
   const smtpf_profile *profile;  /* of the address as written */
   const smtpf_profile **members; /* of the mailboxes behind it; none: its own */
@@ -213,6 +214,8 @@ smtpf_str smtpf_session_fact(const smtpf_session *s, const char *name);
 int32_t smtpf_session_score_so_far(const smtpf_session *s, int tier);
 /* Takes back what was found at `stage`, the latest of the scope: it is examined again. */
 void smtpf_session_drop_evidence(smtpf_scope *scope, int stage);
+
+/* Takes what a directory says of the recipient in progress: who is behind it, with which wishes (will.c). */
 void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer);
 
 /* Puts into view: connection, greeting, transaction, and one recipient's evidence, or with `rcpt` NULL every

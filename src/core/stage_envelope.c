@@ -148,6 +148,7 @@ static int note_rcpt(smtpf_session *s, smtpf_str params)
     r = smtpf_arena_copy(&s->transaction, params, &rcpt->params);
   if (r != SMTPF_OK)
     return r;
+  rcpt->canonical = rcpt->address;
   const smtpf_profile *own = smtpf_engine_recipient(s->engine, rcpt->address);
   rcpt->profile = own ? own : s->engine->site;
   return SMTPF_OK;

@@ -30,6 +30,8 @@
   X(DNS_ASKED, "dns.asked")                                                                                            \
   X(DNS_CACHED, "dns.cached")                                                                                          \
   X(DNS_JOINED, "dns.joined")                                                                                          \
+  X(DIRECTORY_ASKED, "directory.asked")                                                                                \
+  X(DIRECTORY_CACHED, "directory.cached")                                                                              \
   X(NO_MEMORY, "no-memory")
 
 enum smtpf_stat {

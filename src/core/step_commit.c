@@ -79,7 +79,7 @@ static int promise_run(void *self, smtpf_task *t, const smtpf_event *ev)
       promises[n++] = (smtpf_promise){.size = sizeof *promises,
                                       .message = name,
                                       .sender = s->sender.address,
-                                      .recipient = s->rcpts[i]->address,
+                                      .recipient = s->rcpts[i]->canonical,
                                       .disposition = s->rcpts[i]->entry.disposition,
                                       .wall_s = s->driver->wall_s};
   if (!n) {

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "driver.h"
+#include "lookup.h"
 #include "policy/judge.h"
 #include "run.h"
 #include "session.h"
@@ -174,23 +175,15 @@ int smtpf_task_query(smtpf_task *t, int type, smtpf_str name, uint32_t tag)
   return r;
 }
 
-/* A port that refuses to begin has answered: it could not be found out. */
 int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag)
 {
-  smtpf_driver *d = t->session->driver;
   smtpf_op_slot *slot;
   int r = open_op(t, SMTPF_ANSWER_DIRECTORY, tag, &slot);
   if (r != SMTPF_OK)
     return r;
   const smtpf_rcpt *rcpt = t->session->rcpt;
   slot->of_recipient = rcpt && smtpf_str_equal_nocase(address, rcpt->address);
-  const smtpf_op token = smtpf_op_token(slot);
-  r = d->ports.directory->lookup(d->directory, token, address);
-  if (r != SMTPF_OK) {
-    const smtpf_directory_answer unknown = {
-        .size = sizeof unknown, .status = SMTPF_DIRECTORY_UNKNOWN, .cause = smtpf_str_of(smtpf_strerror(r))};
-    (void)smtpf_op_directory(d, token, &unknown);
-  }
+  smtpf_lookup_ask(t->session->driver, slot, address);
   return SMTPF_OK;
 }
 
@@ -256,58 +249,32 @@ int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag)
 
 /* ---- completing (ext/port.h) -------------------------------------------------------------------------------- */
 
-static smtpf_op_slot *open_slot(const smtpf_driver *d, smtpf_op op, int kind)
+smtpf_op_slot *smtpf_op_open(const smtpf_driver *d, smtpf_op op, int kind)
 {
   smtpf_op_slot *slot = smtpf_op_find(&d->ops, op, SMTPF_OP_TASK);
   return slot && slot->kind == kind && !slot->answered ? slot : NULL;
 }
 
-/* Copies up to three strings into one block of the slot's own. */
-static int copy_into(smtpf_driver *d, smtpf_op_slot *slot, smtpf_str *const *parts, size_t n)
+int smtpf_op_copy(smtpf_driver *d, smtpf_op_slot *slot, smtpf_str *text)
 {
-  size_t size = 0;
-  for (size_t i = 0; i < n; i++)
-    size += parts[i]->n + 1;
-  char *at = slot->copy = smtpf_mem_alloc(&d->mem, size);
+  char *at = slot->copy = smtpf_mem_alloc(&d->mem, text->n + 1);
   if (!at)
     return SMTPF_ENOMEM;
-  for (size_t i = 0; i < n; i++) {
-    if (parts[i]->n)
-      memcpy(at, parts[i]->p, parts[i]->n);
-    at[parts[i]->n] = '\0';
-    parts[i]->p = at;
-    at += parts[i]->n + 1;
-  }
-  return SMTPF_OK;
-}
-
-int smtpf_op_directory(smtpf_driver *d, smtpf_op op, const smtpf_directory_answer *answer)
-{
-  smtpf_op_slot *slot = open_slot(d, op, SMTPF_ANSWER_DIRECTORY);
-  if (!slot)
-    return SMTPF_ENOTFOUND;
-  smtpf_session *s = slot->task->session;
-  slot->directory = *answer;
-  if (copy_into(d, slot,
-                (smtpf_str *const[]){&slot->directory.canonical, &slot->directory.profile, &slot->directory.cause},
-                3) != SMTPF_OK) {
-    slot->directory = (smtpf_directory_answer){.size = sizeof slot->directory, .status = SMTPF_DIRECTORY_UNKNOWN};
-    s->no_memory = 1;
-  }
-  if (slot->of_recipient)
-    smtpf_session_directory_says(s, &slot->directory);
-  smtpf_driver_answered(d, slot);
+  if (text->n)
+    memcpy(at, text->p, text->n);
+  at[text->n] = '\0';
+  text->p = at;
   return SMTPF_OK;
 }
 
 int smtpf_op_store(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
 {
-  smtpf_op_slot *slot = open_slot(d, op, SMTPF_ANSWER_STORE);
+  smtpf_op_slot *slot = smtpf_op_open(d, op, SMTPF_ANSWER_STORE);
   if (!slot)
     return SMTPF_ENOTFOUND;
   slot->store = status;
   slot->value = value;
-  if (copy_into(d, slot, (smtpf_str *const[]){&slot->value}, 1) != SMTPF_OK) {
+  if (smtpf_op_copy(d, slot, &slot->value) != SMTPF_OK) {
     slot->store = SMTPF_STORE_FAILED;
     slot->value = (smtpf_str){NULL, 0};
     slot->task->session->no_memory = 1;
@@ -318,7 +285,7 @@ int smtpf_op_store(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
 
 int smtpf_op_journal(smtpf_driver *d, smtpf_op op, int result)
 {
-  smtpf_op_slot *slot = open_slot(d, op, SMTPF_ANSWER_JOURNAL);
+  smtpf_op_slot *slot = smtpf_op_open(d, op, SMTPF_ANSWER_JOURNAL);
   if (!slot)
     return SMTPF_ENOTFOUND;
   slot->store = result == SMTPF_OK ? SMTPF_STORE_DONE : SMTPF_STORE_FAILED;

@@ -295,6 +295,7 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
       .sender = r->entry.sender ? p->forward_sender : own_sender,
       .fallback = p->fallback,
       .known = r->entry.known,
+      .canonical = r->canonical,
   };
   return give(out, out->size, &info, sizeof info);
 }

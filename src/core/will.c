@@ -39,6 +39,68 @@ smtpf_outcome smtpf_will_before_rcpt(smtpf_session *s, smtpf_view view)
 /* ---- a recipient ---------------------------------------------------------------------------------------------------
  */
 
+/* The profile of a name, else the policy's for an address, else the site's. */
+static const smtpf_profile *profile_for(smtpf_session *s, smtpf_str name, smtpf_str address)
+{
+  const smtpf_profile *p = name.n ? smtpf_engine_profile(s->engine, name) : NULL;
+  if (name.n && !p)
+    smtpf_session_log(s, SMTPF_LOG_WARNING, "unknown-profile", "profile", name);
+  if (!p)
+    p = smtpf_engine_recipient(s->engine, address);
+  return p ? p : s->engine->site;
+}
+
+/* A member's own route makes a profile of its own, for this transaction. NULL without memory. */
+static const smtpf_profile *profile_of_member(smtpf_session *s, const smtpf_directory_member *m)
+{
+  const smtpf_profile *base = profile_for(s, m->profile, m->address);
+  if (!m->route && !m->forward.n)
+    return base;
+  smtpf_profile *own = smtpf_arena_alloc(&s->transaction, sizeof *own);
+  if (!own)
+    return NULL;
+  *own = *base;
+  if (m->forward.n && smtpf_arena_copy(&s->transaction, m->forward, &own->forward) != SMTPF_OK)
+    return NULL;
+  if (m->route == SMTPF_ROUTE_MAILBOX)
+    own->route = SMTPF_WISH_MAILBOX;
+  else if (own->route == SMTPF_WISH_MAILBOX && own->forward.n)
+    own->route = SMTPF_WISH_FORWARD;
+  return own;
+}
+
+static int take_members(smtpf_session *s, const smtpf_directory_answer *answer)
+{
+  smtpf_rcpt *rcpt = s->rcpt;
+  rcpt->n_members = 0;
+  if (!answer->n_members)
+    return SMTPF_OK;
+  rcpt->members = smtpf_arena_alloc(&s->transaction, answer->n_members * sizeof(const smtpf_profile *));
+  if (!rcpt->members)
+    return SMTPF_ENOMEM;
+  for (size_t i = 0; i < answer->n_members; i++) {
+    rcpt->members[i] = profile_of_member(s, &answer->members[i]);
+    if (!rcpt->members[i])
+      return SMTPF_ENOMEM;
+  }
+  rcpt->n_members = answer->n_members;
+  return SMTPF_OK;
+}
+
+/* The directory's own word on a recipient's wishes is stronger than the policy's. */
+void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer)
+{
+  smtpf_rcpt *rcpt = s->rcpt;
+  if (!rcpt || answer->status != SMTPF_DIRECTORY_EXISTS)
+    return;
+  if (answer->canonical.n && smtpf_arena_copy(&s->transaction, answer->canonical, &rcpt->canonical) != SMTPF_OK)
+    s->no_memory = 1;
+  if (answer->profile.n || answer->canonical.n)
+    rcpt->profile = profile_for(s, answer->profile, rcpt->canonical);
+  if (take_members(s, answer) != SMTPF_OK)
+    s->no_memory = 1;
+}
+
 static const smtpf_profile *profile_at(const smtpf_rcpt *rcpt, size_t i)
 {
   return rcpt->n_members ? rcpt->members[i] : rcpt->profile;

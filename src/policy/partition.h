@@ -16,8 +16,8 @@
  * every outcome of the one is held against every outcome of the other. When nothing more can be found (`settled`), only
  * what is known counts.
  *
- * To share is not transitive where replies or drops vary: two that can each stand beside one who may be refused need not
- * stand each other once that one is gone. Hold a recipient against every one that was accepted.
+ * To share is not transitive where replies or drops vary: two that can each stand beside one who may be refused need
+ * not stand each other once that one is gone. Hold a recipient against every one that was accepted.
  */
 #ifndef SMTPF_POLICY_PARTITION_H
 #define SMTPF_POLICY_PARTITION_H

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+Suite *smtpf_suite_base_cache(void);
 Suite *smtpf_suite_base_memory(void);
 Suite *smtpf_suite_base_str(void);
 Suite *smtpf_suite_mail_address(void);
