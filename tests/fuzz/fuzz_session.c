@@ -48,7 +48,7 @@ static const char *const settings[] = {"+local_domains",
 
 /* What a client would make of the replies. */
 struct model {
-  int greeted, sender, message, closed, quarantine, lmtp;
+  int greeted, sender, message, closed, quarantine;
   size_t recipients;
 };
 
@@ -67,7 +67,7 @@ static void end_of_message(struct model *m, const struct replay_record *r)
     must(d >= SMTPF_DELIVERED && d <= SMTPF_HANDED_OVER);
     must(d != SMTPF_DISCARDED); /* nobody asked for it */
     must(d != SMTPF_QUARANTINED || m->quarantine);
-    if (m->lmtp)
+    if (r->each)
       must((d == SMTPF_REJECTED) == (r->recipients[i].reply.code >= 500) &&
            (d == SMTPF_DEFERRED) == (r->recipients[i].reply.code / 100 == 4));
     else if (r->reply.code < 400)
@@ -138,9 +138,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (size < 2)
     return 0;
   struct replay *r = player(REPLAY_SYNC + data[0] / 4 % 3, data[0] / 16 % 2);
-  must(replay_host_parse(&r->options.host, hosts[data[0] % 4], &ignored) == 0);
-  struct model model = {.quarantine = (r->options.host.capabilities & SMTPF_CAN_QUARANTINE) != 0,
-                        .lmtp = r->options.host.protocol == SMTPF_LMTP};
+  const char *host = data[0] % 4 == 0 && data[0] / 32 % 2 ? "prdr" : hosts[data[0] % 4];
+  must(replay_host_parse(&r->options.host, host, &ignored) == 0);
+  struct model model = {.quarantine = (r->options.host.capabilities & SMTPF_CAN_QUARANTINE) != 0};
   r->options.feed = feeds[data[1] % 4];
   r->options.user = &model;
 
