@@ -12,6 +12,7 @@
  *   will.c               what is known, as wills for the policy room
  *   edit.c               header edits
  *   verdict.c            the answer, and its readers
+ *   text_reply.c         the words of refusals
  *
  * Memory: three arenas. `connection` lives as long as the connection, `greeting` until the next HELO, `transaction`
  * until the next event after the message's final answer.
@@ -74,6 +75,12 @@ typedef struct smtpf_fact {
   smtpf_str value;
 } smtpf_fact;
 
+/* How a reply is put together. Strings live as long as the verdict. */
+typedef struct smtpf_reply {
+  int code;
+  smtpf_str enhanced, text;
+} smtpf_reply;
+
 typedef struct smtpf_rcpt {
   smtpf_path path;
   smtpf_str written;   /* with brackets */
@@ -92,13 +99,8 @@ typedef struct smtpf_rcpt {
   smtpf_scope evidence;
   smtpf_entry entry;
   smtpf_str reason;
+  smtpf_reply own; /* where each has a reply: this one's refusal; code 0: none */
 } smtpf_rcpt;
-
-/* How a reply is put together. Strings live as long as the verdict. */
-typedef struct smtpf_reply {
-  int code;
-  smtpf_str enhanced, text;
-} smtpf_reply;
 
 typedef struct smtpf_edit {
   int op, occurrence;
@@ -238,9 +240,19 @@ void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule);
 /* The one verdict that needs nothing: 451, or 421 where there is no 451. */
 void smtpf_session_answer_no_memory(smtpf_session *s);
 
-/* The reply and the rule for an outcome; memory from `a`, static words without. */
-smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o);
+/* The rule for an outcome; memory from `a`, static words without. */
 smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a);
+
+/* ---- text_reply.c: words; see text.h --------------------------------------------------------------------------- */
+
+/* The refusal an outcome leads to: about recipient `to` alone, or, NULL, to all that the message has. */
+smtpf_reply smtpf_outcome_reply(smtpf_session *s, const smtpf_outcome *o, const smtpf_rcpt *to);
+
+/* The final one, when copies that were accepted could not be kept: smtpf_act DEFER or REJECT. */
+smtpf_reply smtpf_session_commit_reply(smtpf_session *s, int act);
+
+/* Where each recipient has a reply: the refusals, by outcome or by what the host has reported. */
+void smtpf_session_own_replies(smtpf_session *s);
 
 /* ---- log.c ---------------------------------------------------------------------------------------------------- */
 void smtpf_session_log_verdict(smtpf_session *s);

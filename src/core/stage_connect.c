@@ -20,7 +20,7 @@ static int refused_early(smtpf_session *s, int banner)
   const smtpf_outcome o = smtpf_will_before_rcpt(s, view);
   if (o.act != SMTPF_ACT_REJECT && o.act != SMTPF_ACT_DEFER)
     return 0;
-  smtpf_reply reply = smtpf_outcome_reply(&o);
+  smtpf_reply reply = smtpf_outcome_reply(s, &o, NULL);
   if (banner) /* RFC 5321 3.1: a server that will not serve says 554 in place of its banner; 421 leaves the door open */
     reply.code = o.act == SMTPF_ACT_REJECT ? 554 : 421;
   smtpf_session_answer(s, reply, smtpf_outcome_rule(&o, smtpf_session_arena(s, s->stage)));

@@ -94,7 +94,7 @@ void smtpf_mail_decide(smtpf_session *s)
   const smtpf_outcome o = smtpf_will_before_rcpt(s, view);
   if (s->engine->refuse_stage <= SMTPF_MAIL && (o.act == SMTPF_ACT_REJECT || o.act == SMTPF_ACT_DEFER)) {
     s->over = 1;
-    smtpf_session_answer(s, smtpf_outcome_reply(&o), smtpf_outcome_rule(&o, &s->transaction));
+    smtpf_session_answer(s, smtpf_outcome_reply(s, &o, NULL), smtpf_outcome_rule(&o, &s->transaction));
     return;
   }
   s->transactions++;
@@ -192,7 +192,7 @@ static int accept_rcpt(smtpf_session *s)
 
 static void refuse_by(smtpf_session *s, const smtpf_outcome *o)
 {
-  smtpf_session_answer(s, smtpf_outcome_reply(o), smtpf_outcome_rule(o, &s->transaction));
+  smtpf_session_answer(s, smtpf_outcome_reply(s, o, s->rcpt), smtpf_outcome_rule(o, &s->transaction));
   refuse_rcpt(s);
 }
 
@@ -214,7 +214,7 @@ static void split_off(smtpf_session *s)
   s->driver->stats[SMTPF_STAT_SPLIT]++;
   smtpf_session_answer(s,
                        (smtpf_reply){(int)s->engine->limits.partition_reply, SMTPF_LIT("4.5.3"),
-                                     SMTPF_LIT("please send this recipient's copy in a message of its own")},
+                                     smtpf_text_words(s, SMTPF_TEXT_SPLIT, NULL, s->rcpt)},
                        SMTPF_LIT("partition"));
   refuse_rcpt(s);
 }

@@ -88,7 +88,7 @@ static void data_decide(smtpf_session *s)
       cause = o;
   }
   if (nobody) {
-    smtpf_session_answer(s, smtpf_outcome_reply(cause), smtpf_outcome_rule(cause, &s->transaction));
+    smtpf_session_answer(s, smtpf_outcome_reply(s, cause, NULL), smtpf_outcome_rule(cause, &s->transaction));
     return;
   }
   s->state = SMTPF_STATE_DATA;
@@ -265,9 +265,10 @@ static void join(smtpf_session *s)
   smtpf_entry **entries = s->message->entries;
   const smtpf_decision d = smtpf_ledger_decide(entries, s->n_rcpts, s->can, s->sender.form == SMTPF_PATH_NULL);
   report(s);
+  smtpf_session_own_replies(s);
   if (d.act != SMTPF_ACT_ACCEPT) {
     close_message(s);
-    smtpf_session_answer(s, smtpf_outcome_reply(&entries[d.cause]->outcome), s->rcpts[d.cause]->reason);
+    smtpf_session_answer(s, smtpf_outcome_reply(s, &entries[d.cause]->outcome, NULL), s->rcpts[d.cause]->reason);
   } else if (smtpf_message_edit(s) != SMTPF_OK) {
     smtpf_session_answer_no_memory(s);
   } else if (smtpf_ledger_open(entries, s->n_rcpts)) {
@@ -326,13 +327,13 @@ static void answer_commits(smtpf_session *s)
   smtpf_view view;
   s->no_memory = 0;                            /* of a step whose result has been looked at */
   (void)smtpf_session_look(s, NULL, 1, &view); /* without memory the verdict explains less, and stays true */
+  smtpf_session_own_replies(s);
   close_message(s);
   if (d.act == SMTPF_ACT_ACCEPT)
     SMTPF_ANSWER(s, 250, "2.0.0", "taken", "committed");
-  else if (d.act == SMTPF_ACT_DEFER)
-    SMTPF_ANSWER(s, 451, "4.3.0", "could not be stored, try again later", "commit failed");
   else
-    SMTPF_ANSWER(s, 554, "5.0.0", "refused by the next hop", "commit refused");
+    smtpf_session_answer(s, smtpf_session_commit_reply(s, d.act),
+                         d.act == SMTPF_ACT_DEFER ? SMTPF_LIT("commit failed") : SMTPF_LIT("commit refused"));
 }
 
 /* Promise L1: a copy that is not in the journal, where there is one, is not told to be taken. */

@@ -13,11 +13,11 @@ static const char *const options[SMTPF_SITUATIONS] = {"refused",  "fact",  "rest
 static const smtpf_str plain[SMTPF_SITUATIONS] = {
     {"refused by policy", 17},
     {"refused by policy", 17},
-    {"this recipient does not take mail from you", 42},
+    {"this recipient takes no mail from outside", 41},
     {"this recipient does not want mail from you", 42},
     {"cannot decide about this mail now, try again later", 50},
-    {"cannot decide about this mail now, try again later", 50},
-    {"this recipient needs a message of its own, send it again", 56},
+    {"not now, try again later", 24},
+    {"please send this recipient's copy in a message of its own", 57},
     {"could not be stored, try again later", 36},
     {"refused by the next hop", 23},
 };
@@ -131,7 +131,7 @@ int smtpf_text_situation(const smtpf_outcome *o)
   case SMTPF_RULE_DENY: return SMTPF_TEXT_DENIED;
   case SMTPF_RULE_MISSING: return SMTPF_TEXT_MISSING;
   case SMTPF_RULE_ELECTIVE: return SMTPF_TEXT_DEFERRED;
-  default: return SMTPF_TEXT_REFUSED;
+  default: return o->act == SMTPF_ACT_DEFER ? SMTPF_TEXT_MISSING : SMTPF_TEXT_REFUSED;
   }
 }
 
@@ -139,6 +139,12 @@ int smtpf_text_situation(const smtpf_outcome *o)
 static int is_of_recipient(const smtpf_evidence *e)
 {
   return e->stage == SMTPF_RCPT && !(e->flags & SMTPF_FINDING_CONNECTION);
+}
+
+/* The one recipient a reply is about; NULL: it serves several. */
+static const smtpf_rcpt *only_one(const smtpf_session *s, const smtpf_rcpt *to)
+{
+  return !to && s->n_rcpts == 1 ? s->rcpts[0] : to;
 }
 
 /* What `to` may know: the finding that is said, or NULL; and the situation as it may be told. */
@@ -150,7 +156,7 @@ static const smtpf_evidence *may_tell(const smtpf_outcome *o, const smtpf_rcpt *
   if (to)
     return e;
   if (wish)
-    *situation = SMTPF_TEXT_REFUSED;
+    *situation = *situation == SMTPF_TEXT_SPLIT ? SMTPF_TEXT_MISSING : SMTPF_TEXT_REFUSED;
   return e && !is_of_recipient(e) ? e : NULL;
 }
 
@@ -185,8 +191,7 @@ static smtpf_str or_dash(smtpf_str s)
 smtpf_str smtpf_text_words(smtpf_session *s, int situation, const smtpf_outcome *o, const smtpf_rcpt *to)
 {
   const smtpf_texts *t = &s->engine->texts;
-  if (!to && s->n_rcpts == 1)
-    to = s->rcpts[0];
+  to = only_one(s, to);
   const smtpf_evidence *e = may_tell(o, to, &situation);
   const smtpf_str text = e && e->text.n ? e->text : plain[situation];
   const smtpf_language *l = find_language(t, language_for(s, to));
@@ -211,4 +216,47 @@ smtpf_str smtpf_text_words(smtpf_session *s, int situation, const smtpf_outcome 
   smtpf_str words;
   const smtpf_str expanded = smtpf_template_expand(template, values, room);
   return smtpf_arena_copy(smtpf_session_arena(s, s->stage), expanded, &words) == SMTPF_OK ? words : text;
+}
+
+smtpf_reply smtpf_outcome_reply(smtpf_session *s, const smtpf_outcome *o, const smtpf_rcpt *to)
+{
+  const int defer = o->act == SMTPF_ACT_DEFER;
+  int situation = smtpf_text_situation(o), told = situation;
+  const smtpf_evidence *e = may_tell(o, only_one(s, to), &told);
+  smtpf_reply r = {defer ? 451 : 550, defer ? SMTPF_LIT("4.7.1") : SMTPF_LIT("5.7.1"),
+                   smtpf_text_words(s, situation, o, to)};
+  if (!e || (o->rule != SMTPF_RULE_FACT && o->rule != SMTPF_RULE_MISSING && o->rule != SMTPF_RULE_ELECTIVE))
+    return r;
+  if (e->reply)
+    r.code = e->reply;
+  if (e->enhanced)
+    r.enhanced = smtpf_str_of(e->enhanced);
+  return r;
+}
+
+/* What an accepted copy came to when the host reported. */
+static smtpf_reply commit_reply(smtpf_session *s, int act, const smtpf_rcpt *to)
+{
+  if (act == SMTPF_ACT_DEFER)
+    return (smtpf_reply){451, SMTPF_LIT("4.3.0"), smtpf_text_words(s, SMTPF_TEXT_COMMIT_FAILED, NULL, to)};
+  return (smtpf_reply){554, SMTPF_LIT("5.0.0"), smtpf_text_words(s, SMTPF_TEXT_COMMIT_REFUSED, NULL, to)};
+}
+
+void smtpf_session_own_replies(smtpf_session *s)
+{
+  for (size_t i = 0; (s->can & SMTPF_CAN_REPLY_PER_RCPT) && i < s->n_rcpts; i++) {
+    smtpf_rcpt *rcpt = s->rcpts[i];
+    const int act = smtpf_ledger_reply(&rcpt->entry);
+    if (act == SMTPF_ACT_ACCEPT || !rcpt->entry.disposition)
+      rcpt->own = (smtpf_reply){0};
+    else if (rcpt->entry.outcome.act == act)
+      rcpt->own = smtpf_outcome_reply(s, &rcpt->entry.outcome, rcpt);
+    else if (s->event == SMTPF_EV_COMMIT)
+      rcpt->own = commit_reply(s, act, rcpt);
+  }
+}
+
+smtpf_reply smtpf_session_commit_reply(smtpf_session *s, int act)
+{
+  return commit_reply(s, act, NULL);
 }

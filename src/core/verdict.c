@@ -110,32 +110,6 @@ void smtpf_session_answer_no_memory(smtpf_session *s)
     smtpf_session_answer(s, reply, SMTPF_LIT("out of memory"));
 }
 
-smtpf_reply smtpf_outcome_reply(const smtpf_outcome *o)
-{
-  const smtpf_evidence *e = o->cause;
-  const int defer = o->act == SMTPF_ACT_DEFER;
-  smtpf_reply r = {defer ? 451 : 550, defer ? SMTPF_LIT("4.7.1") : SMTPF_LIT("5.7.1"),
-                   defer ? SMTPF_LIT("cannot decide about this mail now, try again later")
-                         : SMTPF_LIT("refused by policy")};
-  if (o->rule == SMTPF_RULE_RESTRICTED)
-    r.text = SMTPF_LIT("this recipient takes no mail from outside");
-  else if (o->rule == SMTPF_RULE_DENY)
-    r.text = SMTPF_LIT("this recipient does not want mail from you");
-  else if (o->rule == SMTPF_RULE_ELECTIVE)
-    r.text = SMTPF_LIT("not now, try again later");
-  if (!e)
-    return r;
-  if (o->rule == SMTPF_RULE_FACT || o->rule == SMTPF_RULE_MISSING || o->rule == SMTPF_RULE_ELECTIVE) {
-    if (e->reply)
-      r.code = e->reply;
-    if (e->enhanced)
-      r.enhanced = smtpf_str_of(e->enhanced);
-  }
-  if (e->text.n)
-    r.text = e->text;
-  return r;
-}
-
 smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
 {
   static const char *const words[] = {[SMTPF_RULE_FACT] = "fact",
@@ -249,7 +223,7 @@ size_t smtpf_verdict_recipient_count(const smtpf_verdict *v)
   return v->recipients ? v->session->n_rcpts : 0;
 }
 
-/* A recipient's own words: where they differ from the message's, its outcome gives them. */
+/* A recipient's own words, where they differ from the message's. */
 static smtpf_reply own_reply(const smtpf_verdict *v, const smtpf_rcpt *r)
 {
   const int act = smtpf_ledger_reply(&r->entry);
@@ -257,9 +231,10 @@ static smtpf_reply own_reply(const smtpf_verdict *v, const smtpf_rcpt *r)
     return v->reply;
   if (act == SMTPF_ACT_ACCEPT)
     return (smtpf_reply){250, SMTPF_LIT("2.0.0"), SMTPF_LIT("taken")};
-  if (r->entry.outcome.act == act)
-    return smtpf_outcome_reply(&r->entry.outcome);
-  if (action_of(v->reply.code) == (act == SMTPF_ACT_DEFER ? SMTPF_DEFER : SMTPF_REJECT))
+  const int action = act == SMTPF_ACT_DEFER ? SMTPF_DEFER : SMTPF_REJECT;
+  if (r->own.code && action_of(r->own.code) == action)
+    return r->own;
+  if (action_of(v->reply.code) == action)
     return v->reply; /* refused with the whole message */
   if (act == SMTPF_ACT_DEFER)
     return (smtpf_reply){451, SMTPF_LIT("4.3.0"), r->reason.n ? r->reason : SMTPF_LIT("try again later")};
