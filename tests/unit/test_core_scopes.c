@@ -77,14 +77,21 @@ START_TEST(by_identity_and_name)
   world_append(&W, "scopes[\"e\"].names", "mail.x.example");
   world_append(&W, "scopes[\"e\"].networks", "192.0.2.1");
   world_append(&W, "scopes[\"f\"].names", "example");
+  world_set(&W, "scopes[\"g\"].authenticated", "yes");
+  char longest[SMTPF_ADDRESS_MAX + 2];
+  memset(longest, 'z', sizeof longest);
+  longest[SMTPF_ADDRESS_MAX] = '\0';
+  world_append(&W, "scopes[\"h\"].identities", longest);
   world_append(&W, "forwarders", "c");
   world_append(&W, "forwarders", "d");
   world_append(&W, "backup_mx", "f");
   world_start(&W);
-  ck_assert_str_eq(scopes("", "carol", ""), "a");
-  ck_assert_str_eq(scopes("", "", ""), "a");
-  ck_assert_str_eq(scopes("", "ALICE", ""), "abc");
-  ck_assert_str_eq(scopes("", "bob@X.EXAMPLE", ""), "ab");
+  ck_assert_str_eq(scopes("", "carol", ""), "ag");
+  ck_assert_str_eq(scopes("", "", ""), "ag");
+  ck_assert_str_eq(scopes("", "ALICE", ""), "abcg");
+  ck_assert_str_eq(scopes("", "bob@X.EXAMPLE", ""), "abg");
+  ck_assert_str_eq(scopes("", longest, ""), "agh");
+  ck_assert_str_eq(scopes("192.0.2.1", "carol", "x.example"), "adefg");
   ck_assert_str_eq(scopes("192.0.2.1", NULL, "x.example"), "def");
   ck_assert_str_eq(scopes("192.0.2.2", NULL, "a.Mail.X.Example."), "def");
   ck_assert_str_eq(scopes("", NULL, "mail.x.example"), "def");
@@ -100,7 +107,7 @@ START_TEST(by_identity_and_name)
   memcpy(name + sizeof name - 10, ".x.example", 10);
   const smtpf_str alice = SMTPF_LIT("alice"), huge = {name, sizeof name};
   ck_assert_uint_eq(smtpf_engine_scopes(W.engine, NULL, 0, alice, alice), 0);
-  ck_assert_uint_eq(smtpf_engine_scopes(W.engine, NULL, 1, huge, huge), 1);
+  ck_assert_uint_eq(smtpf_engine_scopes(W.engine, NULL, 1, huge, huge), 1 | 64);
   world_end(&W);
 }
 END_TEST
