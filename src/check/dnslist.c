@@ -45,11 +45,15 @@ static const smtpf_option rows[] = {
      "is that of a whole list."},
     {"dnslists[zone].codes[match].as", SMTPF_OPTION_STRING, NULL, 0, 0, NULL,
      "What this answer means, in words for the client and the log: `known spammer`."},
+    {"dnslists[zone].codes[match].open_relay", SMTPF_OPTION_BOOL, "false", 0, 1, NULL,
+     "Whether this answer says that the client is an open relay or proxy. A forwarder, backup MX or mailing list is no "
+     "longer trusted while it is: what it hands on is refused like a stranger's."},
 };
 
 typedef struct code {
   uint32_t lo, hi; /* addresses that match; lo > hi for none */
   int32_t score;
+  int open_relay;
   smtpf_str as;
 } code;
 
@@ -115,6 +119,7 @@ static int open_code(code *c, const smtpf_section *s, smtpf_error *err)
 
   c->as = smtpf_section_string(s, "as");
   c->score = (int32_t)smtpf_section_number(s, "score");
+  c->open_relay = smtpf_section_number(s, "open_relay") != 0;
   if (parse_match(match, &c->lo, &c->hi) != SMTPF_OK)
     return smtpf_section_fail(s, "match", err, SMTPF_EPARSE, "not an answer of a DNS list", match,
                               "127.0.0.2, 127.0.0.4-7 or 127.0.2.0/24, outside 127.255.255.0/24");
@@ -206,6 +211,7 @@ typedef struct entry {
   int kind; /* smtpf_evidence_kind, once settled */
   const char *word;
   int32_t score;
+  int open_relay;
   smtpf_str detail, as, txt;
 } entry;
 
@@ -249,6 +255,8 @@ static int report(const dnslist *d, smtpf_task *t, client *c)
       return SMTPF_PENDING;
     f.detail = SMTPF_JOIN(t, l->zone, e->detail.n ? SMTPF_LIT(" ") : SMTPF_LIT(""), e->detail);
     f.text = text_for(t, l, e);
+    if (e->kind == SMTPF_HIT && e->open_relay)
+      f.flags |= SMTPF_FINDING_OPEN_RELAY;
     if ((r = smtpf_task_report(t, &f)) != SMTPF_OK)
       return r;
   }
@@ -299,6 +307,7 @@ static int judge(smtpf_task *t, const list *l, entry *e, const uint32_t *address
       continue;
     counted[codes++] = c;
     score += c->score;
+    e->open_relay |= c->open_relay;
     if (!strongest || c->score > strongest->score)
       strongest = c;
   }

@@ -132,7 +132,7 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
   smtpf_str rule;
   smtpf_out_init(&out, room, sizeof room);
   smtpf_out_cstr(&out, words[o->rule]);
-  if (!o->cause && !(by_score >> o->rule & 1) && o->rule != SMTPF_RULE_RESTRICTED)
+  if (!o->cause && !(by_score >> o->rule & 1) && o->rule != SMTPF_RULE_RESTRICTED && o->rule != SMTPF_RULE_DENY)
     return smtpf_str_of(words[o->rule]);
   if (o->cause) {
     smtpf_out_cstr(&out, ": ");
@@ -150,6 +150,8 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
     smtpf_out_cstr(&out, ", profile ");
     smtpf_out_escaped(&out, o->profile->name);
   }
+  if ((o->rule == SMTPF_RULE_REJECT || o->rule == SMTPF_RULE_DENY) && !o->refusable)
+    smtpf_out_cstr(&out, "; not refused: a trusted client (promise L5)");
   return smtpf_arena_copy(a, smtpf_out_done(&out), &rule) == SMTPF_OK ? rule : smtpf_str_of(words[o->rule]);
 }
 
