@@ -198,6 +198,14 @@ static const policy wishes[] = {
      "3: " R
      "deny: a forwarder, list or backup MX: what it brings is not refused, only quarantined or tagged: 192.0.2.1"},
     {{{"+" S "networks", "192.0.2.0/24"}, {"+" R "only_from", "s"}, {"+" R "deny", "192.0.2.1"}}, 0, NULL},
+    {{{"+" S "networks", "192.0.2.0/24"}, {"+" R "lists", "s"}, {"+" R "deny", "192.0.2.1"}},
+     0,
+     "3: " R
+     "deny: a forwarder, list or backup MX: what it brings is not refused, only quarantined or tagged: 192.0.2.1"},
+    {{{"+" S "networks", "192.0.2.0/24"}, {"+forwarders", "s"}, {"+" R "deny", "192.0.2.1"}},
+     0,
+     "3: " R
+     "deny: a forwarder, list or backup MX: what it brings is not refused, only quarantined or tagged: 192.0.2.1"},
     {{{"+" S "networks", "192.0.2.0/24"}, {"+backup_mx", "s"}, {"+" D "deny", "192.0.2.1"}},
      0,
      "3: " D

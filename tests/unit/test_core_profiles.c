@@ -224,8 +224,8 @@ START_TEST(a_route_needs_an_address)
   world_init(&W);
   world_set(&W, "profiles[\"default\"]", "");
   world_set(&W, "profiles[\"away\"].route", "forward");
-  world_set(&W, "recipients[\"a@x.example\"].profile", "away");
   world_set(&W, "recipients[\"a@x.example\"].forward", "a@y.example");
+  world_set(&W, "recipients[\"a@x.example\"].profile", "away");
   world_start(&W);
   ck_assert_uint_eq(profile("away")->route, SMTPF_WISH_MAILBOX);
   ck_assert_uint_eq(recipient("a@x.example")->route, SMTPF_WISH_FORWARD);
