@@ -441,6 +441,65 @@ START_TEST(a_language_that_all_speak)
 }
 END_TEST
 
+/* What was found at RCPT about the connection is everybody's. */
+START_TEST(the_connection_is_everybodys)
+{
+  smtpf_engine *e = talkative();
+  fixture f;
+  set_up(&f, e, 2);
+  f.about_client.stage = SMTPF_RCPT;
+  f.about_client.flags = SMTPF_FINDING_CONNECTION;
+  f.outcome = (smtpf_outcome){.act = SMTPF_ACT_REJECT, .rule = SMTPF_RULE_FACT, .cause = &f.about_client};
+  ck_assert(holds(smtpf_text_words(&f.s, SMTPF_TEXT_FACT, &f.outcome, NULL), "listed by bl.example dnslist listed"));
+  /* Codes are words too. */
+  f.about_client.reply = f.about_rcpt.reply = 554;
+  f.about_client.enhanced = f.about_rcpt.enhanced = "5.7.25";
+  smtpf_reply r = smtpf_outcome_reply(&f.s, &f.outcome, NULL);
+  ck_assert_int_eq(r.code, 554);
+  ASSERT_STR(r.enhanced, "5.7.25");
+  f.outcome.cause = &f.about_rcpt;
+  r = smtpf_outcome_reply(&f.s, &f.outcome, NULL);
+  ck_assert_int_eq(r.code, 550);
+  ASSERT_STR(r.enhanced, "5.7.1");
+  r = smtpf_outcome_reply(&f.s, &f.outcome, &f.rcpts[0]);
+  ck_assert_int_eq(r.code, 554);
+  ASSERT_STR(r.enhanced, "5.7.25");
+  tear_down(&f);
+  smtpf_engine_unref(e);
+}
+END_TEST
+
+/* The recipient's language, the site's, what is built in. */
+START_TEST(what_a_language_leaves_out)
+{
+  const char *const settings[] = {"+texts[\"de\"].fact",
+                                  "deutsch",
+                                  "+texts[\"fr\"].refused",
+                                  "francais",
+                                  "reply.language",
+                                  "fr",
+                                  "profiles[\"german\"].language",
+                                  "de",
+                                  "profiles[\"english\"].language",
+                                  "en",
+                                  "profile",
+                                  "english",
+                                  NULL};
+  smtpf_error err;
+  fixture f;
+  smtpf_engine *e = policy(settings, &err);
+  ck_assert_msg(e != NULL, "%s", err.text);
+  set_up(&f, e, 2);
+  ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_FACT, NULL, &f.rcpts[0]), "deutsch");
+  ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_REFUSED, NULL, &f.rcpts[0]), "francais");
+  ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_REFUSED, NULL, NULL), "francais");
+  ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_DEFERRED, NULL, &f.rcpts[0]), "not now, try again later");
+  ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_FACT, NULL, &f.rcpts[1]), "refused by policy");
+  tear_down(&f);
+  smtpf_engine_unref(e);
+}
+END_TEST
+
 /* What is built in: the finding's words, else our own; with `reply.contact` where to find help. */
 START_TEST(without_templates)
 {
@@ -467,6 +526,8 @@ START_TEST(without_templates)
   ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_REFUSED, NULL, NULL), "refused by policy");
   ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_MISSING, NULL, NULL),
              "cannot decide about this mail now, try again later");
+  f.about_client.text = S("");
+  ASSERT_STR(smtpf_text_words(&f.s, SMTPF_TEXT_REFUSED, &f.outcome, NULL), "refused by policy");
   f.about_client.text = (smtpf_str){longer, sizeof longer};
   ck_assert_uint_eq(lines_of(smtpf_text_words(&f.s, SMTPF_TEXT_REFUSED, &f.outcome, NULL)), 3);
   tear_down(&f);
@@ -489,9 +550,9 @@ int main(void)
 {
   const TTest *const templates[] = {each_field,   faults,     values_stay_values,     several_lines,
                                     every_length, cut_points, one_reply_holds_it_all, NULL};
-  const TTest *const words[] = {policies_that_do_not_load, several_are_told_nothing_of_one,
-                                one_is_told_its_own,       a_language_that_all_speak,
-                                without_templates,         NULL};
+  const TTest *const words[] = {
+      policies_that_do_not_load,    several_are_told_nothing_of_one, one_is_told_its_own, a_language_that_all_speak,
+      the_connection_is_everybodys, what_a_language_leaves_out,      without_templates,   NULL};
   Suite *s = suite_create("reply texts");
   add_case(s, "templates", templates);
   add_case(s, "words", words);
