@@ -39,6 +39,8 @@ static int ask(smtpf_task *t, const smtpf_reader *reader, struct progress *p)
     if (!reader->key(s, all.v[p->next], &key))
       continue;
     const int r = smtpf_task_get(t, smtpf_key_str(&key), (uint32_t)p->next);
+    if (r == SMTPF_ELIMIT && p->open)
+      break; /* `limits.operations` is less than we would ask at a time */
     if (r != SMTPF_OK)
       return r;
     p->open++;
