@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""A real mail server as the next hop: Postfix, in a folder of its own and on a port the system chose. The installed
+one, or one that was only unpacked (docs/decisions/0003): no file outside the folder is read or written but its programs.
+"""
+import grp
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+MAIN = """compatibility_level = 3.6
+queue_directory = {root}/spool
+data_directory = {root}/data
+command_directory = {commands}
+daemon_directory = {daemons}
+mail_owner = {owner}
+setgid_group = {group}
+default_privs = {unprivileged}
+maillog_file = {root}/log/mail.log
+maillog_file_prefixes = {root}
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+myhostname = mta.example.net
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+alias_maps =
+local_recipient_maps =
+biff = no
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+default_transport = error:nothing leaves this machine
+relay_transport = error:nothing leaves this machine
+virtual_mailbox_domains = {domains}
+virtual_mailbox_base = {root}/mail
+virtual_mailbox_maps = texthash:{root}/conf/mailboxes
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+smtpd_recipient_restrictions = reject_unauth_destination
+smtpd_relay_restrictions =
+smtpd_peername_lookup = no
+smtpd_authorized_xforward_hosts = 127.0.0.0/8
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
+"""
+
+MASTER = """127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Missing(Exception):
+    """There is no such server here, or it cannot be run, and why."""
+
+
+def first(find, names):
+    for name in names:
+        try:
+            return find(name)
+        except KeyError:
+            continue
+    raise Missing("none of the users or groups " + " ".join(names))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Postfix:
+    """`mailboxes`: addresses; each has a maildir of its own. XCLIENT and XFORWARD are offered."""
+
+    def __init__(self, root, mailboxes):
+        postfix = shutil.which("postfix", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if not postfix:
+            raise Missing("no postfix here")
+        if os.geteuid() != 0:
+            raise Missing("postfix can be started by root alone")
+        self.root, self.mailboxes, self.port = root, list(mailboxes), free_port()
+        prefix = os.path.dirname(os.path.dirname(os.path.dirname(postfix)))  # / or where it was unpacked
+        self.daemons = os.path.join(prefix, "usr/lib/postfix/sbin")
+        self.environment = dict(os.environ, MAIL_CONFIG=os.path.join(root, "conf"))
+        self.environment["LD_LIBRARY_PATH"] = ":".join(
+            filter(None, [os.environ.get("LD_LIBRARY_PATH"), os.path.join(prefix, "usr/lib/postfix")]))
+        owner = first(pwd.getpwnam, ["postfix", "mail", "daemon"])
+        group = first(grp.getgrnam, ["postdrop", "games", "uucp"])
+        box = first(pwd.getpwnam, ["nobody"])
+        unprivileged = first(pwd.getpwnam, [n for n in ("nobody", "bin") if n != owner.pw_name])
+        self.folders(owner, group, box)
+        self.write("main.cf", MAIN.format(
+            root=root, commands=os.path.join(prefix, "usr/sbin"), daemons=self.daemons, owner=owner.pw_name, group=group.gr_name,
+            unprivileged=unprivileged.pw_name, uid=box.pw_uid, gid=box.pw_gid,
+            domains=" ".join(sorted({m.split("@")[1] for m in mailboxes}))))
+        self.write("master.cf", MASTER.format(port=self.port))
+        self.write("mailboxes", "".join("%s %s/\n" % (m, m) for m in mailboxes))
+        self.start()
+
+    def folders(self, owner, group, box):
+        os.chmod(self.root, 0o755)
+        for name in ("conf", "spool", "data", "log", "mail"):
+            os.mkdir(os.path.join(self.root, name))
+        os.chown(os.path.join(self.root, "data"), owner.pw_uid, owner.pw_gid)
+        os.chown(os.path.join(self.root, "mail"), box.pw_uid, box.pw_gid)
+        for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace"):
+            os.mkdir(os.path.join(self.root, "spool", name), 0o700)
+            os.chown(os.path.join(self.root, "spool", name), owner.pw_uid, -1)
+        os.mkdir(os.path.join(self.root, "spool", "pid"), 0o755)
+        for name, mode in (("maildrop", 0o730), ("public", 0o710)):
+            path = os.path.join(self.root, "spool", name)
+            os.mkdir(path)
+            os.chown(path, owner.pw_uid, group.gr_gid)
+            os.chmod(path, mode)
+
+    def write(self, name, text):
+        with open(os.path.join(self.root, "conf", name), "w", encoding="ascii") as f:
+            f.write(text)
+
+    def start(self):
+        out = open(os.path.join(self.root, "log", "start"), "wb")
+        self.process = subprocess.Popen([os.path.join(self.daemons, "master"), "-c", os.path.join(self.root, "conf"), "-d"],
+                                        env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                        start_new_session=True)  # master ends its own process group
+        out.close()
+        for _ in range(200):
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                    if s.makefile("rb").readline().startswith(b"220"):
+                        return
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        why = self.log()[-1500:]
+        self.stop()
+        raise Missing("postfix did not start: " + why)
+
+    def version(self):
+        out = subprocess.run([os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(self.daemons))), "sbin/postconf"),
+                              "-c", os.path.join(self.root, "conf"), "-h", "mail_version"], env=self.environment,
+                             capture_output=True, text=True, check=False)
+        return "Postfix " + out.stdout.strip()
+
+    def log(self):
+        text = ""
+        for name in ("start", "mail.log"):
+            path = os.path.join(self.root, "log", name)
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    text += f.read()
+        return text
+
+    def messages(self, mailbox):
+        """The messages in a mailbox, oldest first."""
+        folder = os.path.join(self.root, "mail", mailbox, "new")
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        found = []
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as f:
+                found.append(f.read())
+        return found
+
+    def waiting(self):
+        """How many messages are still on their way."""
+        return sum(len(files) for queue in ("maildrop", "incoming", "active", "deferred")
+                   for _, _, files in os.walk(os.path.join(self.root, "spool", queue)))
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)  # master ends its children
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
