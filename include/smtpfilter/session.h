@@ -159,6 +159,19 @@ SMTPF_API int smtpf_session_eom(smtpf_session *s);
  */
 SMTPF_API int smtpf_session_commit(smtpf_session *s, size_t recipient, int result);
 
+/**
+ * Tells how the next hop answered for one copy, before its commit. Where each recipient has a reply of its own (LMTP,
+ * PRDR), these words are that recipient's, provided that the commit says the same: 2xx OK, 4xx FAILED, 5xx REFUSED.
+ * @param s          the session
+ * @param recipient  as smtpf_session_commit(), not SMTPF_ALL
+ * @param code       the next hop's reply code, not 3xx
+ * @param enhanced   enhanced status code, or empty
+ * @param text       copied, the first 500 bytes or so; what is not printable becomes `?`
+ * @return SMTPF_OK, SMTPF_ENOTFOUND (no such open recipient), SMTPF_EINVAL, SMTPF_ESTATE, SMTPF_EBUSY or SMTPF_ENOMEM.
+ *         Since 0.1.
+ */
+SMTPF_API int smtpf_session_hop_reply(smtpf_session *s, size_t recipient, int code, smtpf_str enhanced, smtpf_str text);
+
 /** Event: RSET (RFC 5321 4.1.1.5): the transaction is forgotten. Since 0.1. */
 SMTPF_API int smtpf_session_reset(smtpf_session *s);
 

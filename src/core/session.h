@@ -100,6 +100,7 @@ typedef struct smtpf_rcpt {
   smtpf_entry entry;
   smtpf_str reason;
   smtpf_reply own; /* where each has a reply: this one's refusal; code 0: none */
+  smtpf_reply hop; /* likewise: what the next hop said of this copy; code 0: nothing */
 } smtpf_rcpt;
 
 typedef struct smtpf_edit {

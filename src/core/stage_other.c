@@ -153,6 +153,28 @@ int smtpf_session_overrule(smtpf_session *s, int stage, int code)
   return SMTPF_OK;
 }
 
+int smtpf_session_hop_reply(smtpf_session *s, size_t recipient, int code, smtpf_str enhanced, smtpf_str text)
+{
+  char room[512];
+  smtpf_out o;
+  smtpf_reply copy = {code, {"", 0}, {"", 0}};
+  if (code < 200 || code > 599 || code / 100 == 3 || enhanced.n > 11)
+    return SMTPF_EINVAL;
+  if (s->pending || s->driver->entered)
+    return SMTPF_EBUSY;
+  if (s->state != SMTPF_STATE_EOM)
+    return SMTPF_ESTATE;
+  if (recipient >= s->n_rcpts || s->rcpts[recipient]->entry.final)
+    return SMTPF_ENOTFOUND;
+  smtpf_out_init(&o, room, sizeof room);
+  smtpf_out_printable(&o, (smtpf_str){text.p, text.n < sizeof room ? text.n : sizeof room - 1}, 1);
+  if (smtpf_arena_copy(&s->transaction, enhanced, &copy.enhanced) != SMTPF_OK ||
+      smtpf_arena_copy(&s->transaction, smtpf_out_done(&o), &copy.text) != SMTPF_OK)
+    return SMTPF_ENOMEM;
+  s->rcpts[recipient]->hop = copy;
+  return SMTPF_OK;
+}
+
 int smtpf_session_queue_id(smtpf_session *s, smtpf_str id)
 {
   if (s->state == SMTPF_STATE_NEW || s->state == SMTPF_STATE_CLOSED)

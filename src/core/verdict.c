@@ -231,9 +231,11 @@ static smtpf_reply own_reply(const smtpf_verdict *v, const smtpf_rcpt *r)
   const int act = smtpf_ledger_reply(&r->entry);
   if (!r->entry.disposition || !(v->session->can & SMTPF_CAN_REPLY_PER_RCPT) || v->reply.code == 421)
     return v->reply;
+  const int action = act == SMTPF_ACT_ACCEPT ? SMTPF_ACCEPT : act == SMTPF_ACT_DEFER ? SMTPF_DEFER : SMTPF_REJECT;
+  if (r->hop.code && r->entry.final && action_of(r->hop.code) == action)
+    return r->hop;
   if (act == SMTPF_ACT_ACCEPT)
     return (smtpf_reply){250, SMTPF_LIT("2.0.0"), SMTPF_LIT("taken")};
-  const int action = act == SMTPF_ACT_DEFER ? SMTPF_DEFER : SMTPF_REJECT;
   if (r->own.code && action_of(r->own.code) == action)
     return r->own;
   if (action_of(v->reply.code) == action)

@@ -240,7 +240,7 @@ def an_lmtp_hop_decides_for_each():
         c = Client(proxy, verb=b"LHLO")
         c.begin(*to("a", "full", "b", "grumpy"))
         replies = c.message_each(HAM, 4)
-        check([r[:1] for r in replies] == [b"2", b"4", b"2", b"5"], replies)
+        check(replies[1:] == [b"452 4.2.2 over quota\r\n", b"250 2.0.0 kept\r\n", b"550 5.7.1 no\r\n"], replies)
         check(paths(sink.messages[0]) == ["<a@example.net>", "<b@example.net>"], table(sink))
         c.begin(*to("a"))
         check(c.message_each(HAM, 1)[0].startswith(b"250"), "not usable any more")

@@ -164,6 +164,40 @@ START_TEST(commit_matrix)
 }
 END_TEST
 
+/* The next hop's words are a recipient's own reply where the commit says the same, printable, and bounded. */
+START_TEST(what_the_hop_says_is_told)
+{
+  char text[2000];
+  memset(text, 'x', sizeof text);
+  memcpy(text, "full\r\n\xff", 7);
+  for (int each = 0; each < 2; each++) {
+    world_init(&W);
+    world_start(&W);
+    smtpf_session *s = world_taken(&W, each ? EACH : COMMITS, "\r\nbody\r\n");
+    const smtpf_str words = {text, sizeof text}, none = {"", 0};
+    ck_assert_int_eq(smtpf_session_hop_reply(s, 0, 354, none, none), SMTPF_EINVAL);
+    ck_assert_int_eq(smtpf_session_hop_reply(s, 0, 452, words, none), SMTPF_EINVAL);
+    ck_assert_int_eq(smtpf_session_hop_reply(s, 2, 452, none, words), SMTPF_ENOTFOUND);
+    ck_assert_int_eq(smtpf_session_hop_reply(s, 0, 452, SMTPF_LIT("4.2.2"), words), SMTPF_OK);
+    ck_assert_int_eq(smtpf_session_hop_reply(s, 1, 250, none, SMTPF_LIT("queued")), SMTPF_OK);
+    ck_assert_int_eq(smtpf_session_commit(s, 0, SMTPF_COMMIT_FAILED), SMTPF_OK);
+    ck_assert_int_eq(smtpf_session_hop_reply(s, 0, 452, none, words), SMTPF_ENOTFOUND);
+    ck_assert_int_eq(smtpf_session_commit(s, 1, SMTPF_COMMIT_REFUSED), SMTPF_OK);
+    EXPECT_CODE(s, 451);
+    if (each) {
+      const smtpf_recipient_info a = recipient(s, 0);
+      ck_assert(a.reply_code == 452 && smtpf_str_equal(a.enhanced, SMTPF_LIT("4.2.2")));
+      ck_assert_uint_le(a.text.n, 512);
+      ck_assert_uint_gt(a.text.n, 400);
+      ck_assert_mem_eq(a.text.p, "full?\n?x", 8);
+      ck_assert_int_eq(recipient(s, 1).reply_code, 554); /* it was committed as something else */
+    }
+    ck_assert_int_eq(smtpf_session_hop_reply(s, 0, 452, none, words), SMTPF_ESTATE);
+    finish(s);
+  }
+}
+END_TEST
+
 START_TEST(without_commits_copies_are_handed_over)
 {
   world_init(&W);
@@ -549,6 +583,7 @@ TCase *message_cases(void)
   tcase_add_test(c, data_is_refused_only_when_nobody_would_take_it);
   tcase_add_test(c, nothing_is_final_before_commit);
   tcase_add_test(c, commit_matrix);
+  tcase_add_test(c, what_the_hop_says_is_told);
   tcase_add_test(c, without_commits_copies_are_handed_over);
   tcase_add_test(c, what_was_promised_and_not_committed_is_logged);
   tcase_add_test(c, lmtp_answers_each_recipient);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../examples/common/text.h"
+#include "../../examples/hosts/proxy/envelope.h"
 #include "../../examples/hosts/proxy/identity.h"
 #include "../../examples/hosts/proxy/message.h"
 #include "../../examples/hosts/proxy/peers.h"
@@ -237,6 +238,65 @@ START_TEST(identity_tells_what_is_asked_for)
 }
 END_TEST
 
+/* ---- envelope ---------------------------------------------------------------------------------- */
+
+START_TEST(mail_and_rcpt_say_what_the_hop_can_hear)
+{
+  enum { ALL = SMTPF_EXT_SIZE | SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 | SMTPF_EXT_DSN | SMTPF_EXT_PRDR };
+  const struct {
+    int rcpt;
+    const char *params;
+    unsigned extensions;
+    int quiet, prdr;
+    const char *line; /* NULL: something is missing */
+    unsigned missing;
+  } rows[] = {
+      {0, "", 0, 0, 0, "MAIL FROM:<a@b>\r\n", 0},
+      {0, "SIZE=10 BODY=7BIT", 0, 0, 0, "MAIL FROM:<a@b>\r\n", 0},
+      {0, "SIZE=10 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=x", ALL, 0, 0,
+       "MAIL FROM:<a@b> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=x\r\n", 0},
+      {0, "BODY=8BITMIME SMTPUTF8", SMTPF_EXT_SIZE, 0, 0, NULL, SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8},
+      {0, "ENVID=x", SMTPF_EXT_SIZE, 0, 0, NULL, SMTPF_EXT_DSN},
+      {0, "ret=FULL ENVID=x", ALL, 1, 0, "MAIL FROM:<a@b> ENVID=x RET=HDRS\r\n", 0},
+      {0, "", ALL, 1, 0, "MAIL FROM:<a@b> RET=HDRS\r\n", 0},
+      {0, "", ALL & ~SMTPF_EXT_DSN, 1, 0, "MAIL FROM:<a@b>\r\n", 0},
+      {0, "PRDR SIZE=1", ALL, 0, 0, "MAIL FROM:<a@b> SIZE=1\r\n", 0},
+      {0, "PRDR SIZE=1", ALL, 0, 1, "MAIL FROM:<a@b> SIZE=1 PRDR\r\n", 0},
+      {0, "PRDR", 0, 0, 1, "MAIL FROM:<a@b>\r\n", 0},
+      {1, "NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b", ALL, 0, 0, "RCPT TO:<a@b> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b\r\n",
+       0},
+      {1, "NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a@b", ALL, 1, 0, "RCPT TO:<a@b> ORCPT=rfc822;a@b NOTIFY=NEVER\r\n", 0},
+      {1, "", ALL, 1, 0, "RCPT TO:<a@b> NOTIFY=NEVER\r\n", 0},
+      {1, "", 0, 1, 0, "RCPT TO:<a@b>\r\n", 0},
+      {1, "NOTIFY=DELAY", 0, 0, 0, NULL, SMTPF_EXT_DSN},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    text t = {0};
+    const envelope e = {.path = SMTPF_LIT("<a@b>"),
+                        .params = {rows[i].params, strlen(rows[i].params)},
+                        .extensions = rows[i].extensions,
+                        .quiet = rows[i].quiet,
+                        .prdr = rows[i].prdr};
+    const unsigned missing = rows[i].rcpt ? envelope_rcpt(&t, &e) : envelope_mail(&t, &e);
+    ck_assert_uint_eq(missing, rows[i].missing);
+    if (rows[i].line)
+      is(&t, rows[i].line);
+    text_free(&t);
+  }
+}
+END_TEST
+
+START_TEST(parameters_are_found)
+{
+  const smtpf_str params = SMTPF_LIT("BODY=8BITMIME notify=never SMTPUTF8");
+  ck_assert(envelope_has(params, SMTPF_LIT("SMTPUTF8"), (smtpf_str){0}));
+  ck_assert(envelope_has(params, SMTPF_LIT("NOTIFY"), SMTPF_LIT("NEVER")));
+  ck_assert(!envelope_has(params, SMTPF_LIT("NOTIFY"), SMTPF_LIT("DELAY")));
+  ck_assert(!envelope_has(params, SMTPF_LIT("PRDR"), (smtpf_str){0}));
+  ck_assert(!envelope_has((smtpf_str){0}, SMTPF_LIT("PRDR"), (smtpf_str){0}));
+}
+END_TEST
+
 int main(void)
 {
   const TTest *const tests[] = {json_strings_are_json,
@@ -247,7 +307,9 @@ int main(void)
                                 counts_agree_with_a_plain_table,
                                 a_spool_gives_back_what_it_was_given,
                                 a_spool_without_room_says_so,
-                                identity_tells_what_is_asked_for};
+                                identity_tells_what_is_asked_for,
+                                mail_and_rcpt_say_what_the_hop_can_hear,
+                                parameters_are_found};
   Suite *s = suite_create("proxy");
   TCase *c = tcase_create("parts");
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)

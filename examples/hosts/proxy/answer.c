@@ -216,6 +216,17 @@ static int common_result(const transaction *t)
   return result;
 }
 
+/* Where each recipient has a reply, it is the next hop's about their copy. */
+static void tell_words(client *c, size_t from, size_t to)
+{
+  const transaction *t = c->tx;
+  for (size_t i = from; i < to; i++) {
+    const recipient *r = &t->rcpt[i];
+    if (r->open && r->code)
+      (void)smtpf_session_hop_reply(c->session, i, r->code, smtpf_str_of(r->enhanced), transaction_string(t, r->words));
+  }
+}
+
 /* Tells the session what became of the copies, those that are open from c->commit_at on. The last verdict is the final
  * one. */
 static void commit(client *c)
@@ -227,6 +238,8 @@ static void commit(client *c)
     const size_t i = c->commit_at++;
     if (!t->rcpt[i].open)
       continue;
+    if (t->each)
+      tell_words(c, i, common ? t->n : i + 1);
     int r = smtpf_session_commit(c->session, common ? SMTPF_ALL : i, common ? common : t->rcpt[i].result);
     if (common)
       c->commit_at = t->n;
