@@ -94,6 +94,7 @@ typedef struct smtpf_rcpt {
   smtpf_summary *summaries;
   size_t n_wills;
   uint8_t origin;         /* smtpf_origin */
+  uint8_t alike;          /* wishes the same as one that was accepted before, by the same evidence */
   smtpf_budget deferrals; /* as read last */
   uint8_t allowance;      /* smtpf_budget_state of them */
   smtpf_scope evidence;

@@ -196,17 +196,38 @@ static void refuse_by(smtpf_session *s, const smtpf_outcome *o)
   refuse_rcpt(s);
 }
 
-/* 1 when this host cannot do to one message all that this recipient and the first accepted one may come to wish. */
+/* Holds a recipient against one that was accepted. */
+static int fits(smtpf_session *s, smtpf_rcpt *accepted, const smtpf_party *own)
+{
+  smtpf_party other;
+  if (smtpf_will_party(s, accepted, &other) != SMTPF_OK) {
+    s->no_memory = 1;
+    return 1;
+  }
+  if (smtpf_will_alike(&other, own)) {
+    s->rcpt->alike = 1;
+    return 1;
+  }
+  return smtpf_partition_joins(&other, own, s->can, smtpf_will_settled(s));
+}
+
+/* 1 when this host cannot do to one message all that this recipient and those accepted before may come to wish. Who
+ * wishes the same as another is held against nobody a second time. */
 static int diverges(smtpf_session *s)
 {
-  smtpf_party first, own;
+  smtpf_party own;
+  smtpf_view view;
+  int together = 1;
   if (!s->n_rcpts)
     return 0;
-  if (smtpf_will_party(s, s->rcpts[0], &first) != SMTPF_OK || smtpf_will_party(s, s->rcpt, &own) != SMTPF_OK) {
+  if (smtpf_will_party(s, s->rcpt, &own) != SMTPF_OK)
     s->no_memory = 1;
-    return 0;
-  }
-  return !smtpf_partition_joins(&first, &own, s->can, smtpf_will_settled(s));
+  s->rcpt->alike = 0;
+  for (size_t i = 0; i < s->n_rcpts && together && !s->no_memory; i++)
+    together = s->rcpts[i]->alike || fits(s, s->rcpts[i], &own);
+  if (smtpf_session_look(s, s->rcpt, 0, &view) != SMTPF_OK)
+    s->no_memory = 1;
+  return !together;
 }
 
 static void split_off(smtpf_session *s)

@@ -151,6 +151,29 @@ int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out)
   return SMTPF_OK;
 }
 
+static int same_will(const smtpf_will *a, const smtpf_will *b)
+{
+  return a->profile == b->profile && a->origin == b->origin && a->restricted == b->restricted && a->entry == b->entry &&
+         a->budget == b->budget;
+}
+
+/* What weighs most differs only in words. */
+static int same_summary(const smtpf_summary *a, const smtpf_summary *b)
+{
+  return a->score == b->score && a->refusable == b->refusable && !a->fact == !b->fact && !a->missing == !b->missing &&
+         !a->elective == !b->elective && a->elective_unknown == b->elective_unknown && a->unknown == b->unknown &&
+         a->unscanned == b->unscanned;
+}
+
+int smtpf_will_alike(const smtpf_party *a, const smtpf_party *b)
+{
+  size_t i = 0;
+  while (a->n == b->n && i < a->n && same_will(&a->wills[i], &b->wills[i]) &&
+         same_summary(&a->summaries[i], &b->summaries[i]))
+    i++;
+  return a->n == b->n && i == a->n;
+}
+
 int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt)
 {
   smtpf_party party;

@@ -15,6 +15,9 @@ smtpf_outcome smtpf_will_before_rcpt(smtpf_session *s, smtpf_view view);
  * stays the session's view. SMTPF_OK or SMTPF_ENOMEM. */
 int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out);
 
+/* 1 when two parties are one to the partition: whatever will be found, they come to the same. */
+int smtpf_will_alike(const smtpf_party *a, const smtpf_party *b);
+
 /* The recipient's outcome by what is known now, into its entry. SMTPF_OK or SMTPF_ENOMEM. */
 int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt);
 
