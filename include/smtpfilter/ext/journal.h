@@ -71,7 +71,7 @@ typedef struct smtpf_journal_stats {
 } smtpf_journal_stats;
 
 /** Receives what smtpf_journal_log_read() finds. A function that returns other than 0 ends it. NULL functions are not
- *  called. They may settle promises on the same log, but not compact or free it. */
+ *  called. `open` may settle promises on the same log; nothing else may be done to the log meanwhile. */
 typedef struct smtpf_journal_visitor {
   size_t size; /**< sizeof(smtpf_journal_visitor) */
   void *user;  /**< passed back */
