@@ -239,4 +239,4 @@ static void store_stop(void *self)
 }
 
 const smtpf_store replay_store = {sizeof(smtpf_store), "replay", store_start, store_get,
-                                  store_commit,        cancel,   store_stop};
+                                  store_commit,        cancel,   store_stop,  NULL};

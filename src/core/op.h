@@ -22,6 +22,7 @@ enum smtpf_op_use {
   SMTPF_OP_TASK,   /* a check waits for an answer */
   SMTPF_OP_FLIGHT, /* a DNS question is at the resolver */
   SMTPF_OP_TIMER,  /* a port's or host's timer */
+  SMTPF_OP_CALL,   /* a program's own store operation */
 };
 
 typedef struct smtpf_op_slot {
@@ -40,6 +41,9 @@ typedef struct smtpf_op_slot {
   smtpf_driver *driver;            /* TIMER */
   smtpf_timer_fn timer_fn;         /* TIMER */
   void *timer_user;                /* TIMER */
+  smtpf_store_fn store_fn;         /* CALL */
+  smtpf_scan_fn scan_fn;           /* CALL */
+  void *call_user;                 /* CALL */
   struct smtpf_dns_entry *dns;     /* DNS answer, referenced */
   struct smtpf_dns_flight *flight; /* FLIGHT; TASK: the one it waits for */
   struct smtpf_lookup *lookup;     /* DIRECTORY: the answer, referenced */

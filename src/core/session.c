@@ -241,7 +241,8 @@ int smtpf_session_begin(smtpf_session *s, int event)
     SMTPF_ANSWER(s, 503, "5.7.1", "refused at connection, only QUIT is served", "sequence");
   else if (s->state == SMTPF_STATE_CONNECTED)
     SMTPF_ANSWER(s, 503, "5.5.1", "HELO or EHLO first", "sequence");
-  else if (event == SMTPF_EV_DATA && s->state == SMTPF_STATE_MAIL && s->failed_rcpts)
+  else if (event == SMTPF_EV_DATA && s->state == SMTPF_STATE_MAIL && s->failed_rcpts &&
+           s->protocol == SMTPF_SMTP) /* RFC 2033 4.2: LMTP says 503 */
     SMTPF_ANSWER(s, 554, "5.5.1", "no valid recipients", "sequence");
   else
     SMTPF_ANSWER(s, 503, "5.5.1", "bad sequence of commands", "sequence");

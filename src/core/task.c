@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "call.h"
 #include "driver.h"
 #include "lookup.h"
 #include "policy/judge.h"
@@ -271,7 +272,7 @@ int smtpf_op_store(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
 {
   smtpf_op_slot *slot = smtpf_op_open(d, op, SMTPF_ANSWER_STORE);
   if (!slot)
-    return SMTPF_ENOTFOUND;
+    return smtpf_call_answered(d, op, status, value);
   slot->store = status;
   slot->value = value;
   if (smtpf_op_copy(d, slot, &slot->value) != SMTPF_OK) {

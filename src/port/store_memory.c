@@ -299,6 +299,6 @@ static void stop(void *self)
 
 const smtpf_store *smtpf_store_memory(void)
 {
-  static const smtpf_store table = {sizeof table, "memory", start, get, commit, cancel, stop};
+  static const smtpf_store table = {sizeof table, "memory", start, get, commit, cancel, stop, NULL};
   return &table;
 }

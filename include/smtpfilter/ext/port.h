@@ -223,6 +223,8 @@ enum smtpf_change_op {
   SMTPF_CHANGE_ADD,           /**< value is a signed 64-bit number, added to what is there (absent: 0) */
   SMTPF_CHANGE_SET_IF_ABSENT, /**< only when there is no record, or it has expired */
   SMTPF_CHANGE_DELETE,        /**< removes the record */
+  SMTPF_CHANGE_JOIN,          /**< value is a record that merges (ext/record.h): joined with what is there, and the later
+                                   of both `expires` holds. What is there and is no record of that kind is replaced */
 };
 
 /** One change. */
@@ -240,7 +242,16 @@ enum smtpf_store_status {
   SMTPF_STORE_ABSENT,    /**< get: no record, or expired */
   SMTPF_STORE_DONE,      /**< commit: all changes made */
   SMTPF_STORE_FAILED,    /**< down, full, broken: unknown */
+  SMTPF_STORE_MORE,      /**< scan: here are records, and there are more */
 };
+
+/** One record, as a scan gives it. */
+typedef struct smtpf_stored {
+  size_t size;     /**< sizeof(smtpf_stored) */
+  smtpf_str key;   /**< its key */
+  smtpf_str value; /**< its value */
+  int64_t expires; /**< wall seconds; 0 for never */
+} smtpf_stored;
 
 /** A key-value store. */
 typedef struct smtpf_store {
@@ -251,10 +262,38 @@ typedef struct smtpf_store {
   int (*commit)(void *self, smtpf_op op, const smtpf_change *changes, size_t n); /**< all or none */
   void (*cancel)(void *self, smtpf_op op);                                      /**< no completion is wanted any more */
   void (*stop)(void *self);                                                     /**< frees; completes nothing */
+  /** For tools: at most `most` records behind a cursor; the empty one begins. A record that is there from the first
+   *  call to the last is given once at least. SMTPF_OK: smtpf_op_scan() follows. NULL when the store cannot. */
+  int (*scan)(void *self, smtpf_op op, smtpf_str cursor, size_t most);
 } smtpf_store;
 
 /** Completes a store operation. The value is copied. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
 SMTPF_API int smtpf_op_store(smtpf_driver *driver, smtpf_op op, int status, smtpf_str value);
+
+/**
+ * Completes a scan.
+ * @param driver,op  as it was asked
+ * @param status     SMTPF_STORE_MORE, SMTPF_STORE_DONE (these are the last) or SMTPF_STORE_FAILED
+ * @param records,n  what was found; used during the call
+ * @param cursor     MORE: where to go on; at most 64 bytes. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1.
+ */
+SMTPF_API int smtpf_op_scan(smtpf_driver *driver, smtpf_op op, int status, const smtpf_stored *records, size_t n,
+                            smtpf_str cursor);
+
+/** Receives the answer of a store operation of a program's own. Called in smtpf_driver_process() or inside the call
+ *  that asked. */
+typedef void (*smtpf_store_fn)(void *user, int status, smtpf_str value);
+/** Receives records of a scan; the same. */
+typedef void (*smtpf_scan_fn)(void *user, int status, const smtpf_stored *records, size_t n, smtpf_str cursor);
+
+/** Reads a record for a program of its own (tools, hosts), without a session. `key` is copied by the store.
+ *  @return SMTPF_OK: `fn` is called once, unless the driver goes first; SMTPF_ENOMEM. Since 0.1. */
+SMTPF_API int smtpf_driver_get(smtpf_driver *driver, smtpf_str key, smtpf_store_fn fn, void *user);
+/** Changes records, all or none. Results as smtpf_driver_get(). Since 0.1. */
+SMTPF_API int smtpf_driver_commit(smtpf_driver *driver, const smtpf_change *changes, size_t n, smtpf_store_fn fn,
+                                  void *user);
+/** Reads records in the store's own order. Results as smtpf_driver_get(), or SMTPF_EUNSUPPORTED. Since 0.1. */
+SMTPF_API int smtpf_driver_scan(smtpf_driver *driver, smtpf_str cursor, size_t most, smtpf_scan_fn fn, void *user);
 
 /** The store in this process's memory, one for each driver; bounded by `store.memory`. Since 0.1. */
 SMTPF_API const smtpf_store *smtpf_store_memory(void);
