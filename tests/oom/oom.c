@@ -7,7 +7,12 @@
  *   - one verdict for each accepted event (the runner's own faults);
  *   - as long as nothing has been refused for want of memory, every reply is the usual one, or a 4xx instead;
  *   - never a 5xx for want of memory but for a command out of sequence after a 4xx (503, 554 5.5.1);
- *   - each copy that is taken is taken in the usual run too, and disposed of as there.
+ *   - each copy that is taken is taken in the usual run too, and disposed of as there; where others have dropped out of
+ *     its message, with which it shares a reply and a header, by the same wish as there;
+ *   - nothing is dropped but by a wish for it.
+ *
+ * A deferral by choice is another matter: where the store has no memory to say how often somebody was put off, nobody
+ * is (promise L7), and the answer is a definite one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,14 +60,15 @@ static void fail_free(void *user, void *p)
 
 struct copy {
   char *address;
-  int disposition, code;
+  int disposition, wish, code;
 };
 
 struct line {
   const char *event;
   char *arg;
   int item, code;
-  int each; /* copies have replies of their own */
+  int each;     /* copies have replies of their own */
+  int elective; /* a deferral by choice */
   struct copy *copies;
   size_t n;
 };
@@ -71,6 +77,11 @@ struct log {
   struct line *lines;
   size_t n, cap;
 };
+
+static int is_elective(const char *rule)
+{
+  return rule && (strncmp(rule, "deferral: ", 10) == 0 || strcmp(rule, "partition") == 0);
+}
 
 static void record(void *user, const struct replay_record *r)
 {
@@ -85,13 +96,18 @@ static void record(void *user, const struct replay_record *r)
     log->cap = cap;
   }
   struct line *line = &log->lines[log->n++];
-  *line = (struct line){r->event,       replay_strdup(r->arg ? r->arg : "", r->arg ? strlen(r->arg) : 0),
-                        r->item,        r->reply.code,
-                        r->each,        replay_alloc(r->n_recipients * sizeof(struct copy)),
+  *line = (struct line){r->event,
+                        replay_strdup(r->arg ? r->arg : "", r->arg ? strlen(r->arg) : 0),
+                        r->item,
+                        r->reply.code,
+                        r->each,
+                        is_elective(r->rule),
+                        replay_alloc(r->n_recipients * sizeof(struct copy)),
                         r->n_recipients};
   for (size_t i = 0; i < r->n_recipients; i++) {
     const struct replay_recipient *to = &r->recipients[i];
-    line->copies[i] = (struct copy){replay_strdup(to->address, strlen(to->address)), to->disposition, to->reply.code};
+    line->copies[i] =
+        (struct copy){replay_strdup(to->address, strlen(to->address)), to->disposition, to->wish, to->reply.code};
   }
 }
 
@@ -136,19 +152,46 @@ static int usually_deferred(const struct log *usual, const char *address)
   return 0;
 }
 
+static const struct copy *find_copy(const struct line *l, const char *address)
+{
+  size_t k = 0;
+  while (k < l->n && strcmp(l->copies[k].address, address) != 0)
+    k++;
+  return k < l->n ? &l->copies[k] : NULL;
+}
+
+static int same_recipients(const struct line *a, const struct line *b)
+{
+  size_t i = 0;
+  while (i < a->n && find_copy(b, a->copies[i].address))
+    i++;
+  return a->n == b->n && i == a->n;
+}
+
 /* Each copy that was taken must be taken in the usual run too, in the same way. */
 static const char *compare_copies(const struct log *log, const struct line *usual, const struct line *got)
 {
+  const int same = same_recipients(usual, got);
   for (size_t i = 0; i < got->n; i++) {
-    const struct copy *c = &got->copies[i];
-    size_t k = 0;
-    while (k < usual->n && strcmp(usual->copies[k].address, c->address) != 0)
-      k++;
-    if (kept(c->disposition) &&
-        (k == usual->n ? !usually_deferred(log, c->address) : usual->copies[k].disposition != c->disposition))
+    const struct copy *c = &got->copies[i], *u = find_copy(usual, c->address);
+    if (!kept(c->disposition))
+      continue;
+    if (c->disposition == SMTPF_DISCARDED && c->wish != SMTPF_DISCARDED)
+      return "a copy is dropped that nobody wished to be";
+    if (u ? !usual->elective && (same ? u->disposition != c->disposition : u->wish != c->wish)
+          : !usually_deferred(log, c->address))
       return "a copy is disposed of otherwise";
   }
   return NULL;
+}
+
+/* Those who are left of a message all wish it away. */
+static int all_wish_it_away(const struct line *got)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < got->n; i++)
+    n += got->copies[i].wish == SMTPF_REJECTED || got->copies[i].wish == SMTPF_DISCARDED;
+  return got->n && n == got->n;
 }
 
 /* With a reply for each copy the final one says what became of those that are left: 5xx when it would be so for each.
@@ -179,11 +222,15 @@ static const char *compare_line(const struct log *log, const struct line *usual,
   const char *wrong = message && usual && !so_far->open ? compare_copies(log, usual, got) : NULL;
   if (wrong || (usual && usual->code == got->code))
     return wrong;
-  if (got->code == 0 || (got->code >= 400 && got->code < 500))
+  if (got->code == 0 || (got->code >= 400 && got->code < 500) || (usual && usual->elective && got->code < 400))
     return NULL;
   if (!so_far->any)
     return got->code >= 500 ? "refused for good for want of memory" : "accepted for want of memory";
   if (message && got->each && usual && usual->each && all_usually_rejected(usual, got))
+    return NULL;
+  if (message && usual && (so_far->open || !same_recipients(usual, got)) && all_wish_it_away(got))
+    return NULL;
+  if (so_far->open && strcmp(got->event, "rcpt") == 0) /* beside recipients it was not meant to share a message with */
     return NULL;
   int sequence = got->code == 503 || got->code == 554 || strcmp(got->event, "violation") == 0;
   if (got->code >= 500 && !sequence && !so_far->stranger && usual && usual->code < 500 && usual->code != 421)
