@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from proxy_basic import QUARANTINING, check, count, stage  # noqa: E402
@@ -186,11 +187,40 @@ def a_hop_that_dies_between_two_transactions():
         check(Client(proxy).deliver(HAM, *to("a", "away")).startswith(b"451"), "one reply serves all")
 
 
-def a_hop_that_closes_after_each_message():
-    def leaves(sink, connection, line):
-        connection.sendall(b"250 2.0.0 kept, and good-bye\r\n")
-        return None
+def what_was_durable_is_not_sent_again():
+    # One reply serves all: the client comes again with everybody, and lost_ack knows whose copy was taken.
+    def rule(sink, connection, line):
+        return b"451 4.3.0 not now\r\n" if sink.messages and len(sink.messages) == 1 else b""
 
+    with stage(Sink(rules={"DOT": rule}), options=WISHES + [("lost_ack.enable", "true")]) as (sink, proxy):
+        c = Client(proxy)
+        check(c.deliver(HAM, *to("a", "away", "b")).startswith(b"451"), "taken")
+        check([paths(m) for m in sink.messages] == [["<me@elsewhere.example>"]], table(sink))
+        sink.rules = {}
+        check(c.deliver(HAM, *to("a", "away", "b")).startswith(b"250"), "no way back")
+        check([paths(m) for m in sink.messages[1:]] == [["<a@example.net>", "<b@example.net>"]], table(sink))
+        check(c.deliver(HAM, *to("a", "away", "b")).startswith(b"250") and len(sink.messages) == 2, "all known: %r" % table(sink))
+
+
+def a_client_that_leaves_during_delivery_does_not_stop_it():
+    # A copy may be durable already: the rest goes on, and is remembered.
+    def slow(sink, connection, line):
+        time.sleep(0.3)
+        return b""
+
+    with stage(Sink(rules={"DOT": slow}), options=WISHES + [("lost_ack.enable", "true")]) as (sink, proxy):
+        c = Client(proxy)
+        c.begin(*to("a", "away"))
+        c.send(stuffed(HAM))
+        eventually("the first is on its way", lambda: count(sink, b"DATA") == 1)
+        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        c.close()
+        eventually("both are sent", lambda: len(sink.messages) == 2)
+        sink.rules = {}
+        check(Client(proxy).deliver(HAM, *to("a", "away")).startswith(b"250") and len(sink.messages) == 2, table(sink))
+
+
+def a_hop_that_closes_after_each_message():
     with stage(options=WISHES) as (sink, proxy):
         sink.rules = {"MAIL": lambda s, c, l: None if c in s.served else b"",
                       "DOT": lambda s, c, l: s.served.add(c) or b""}
