@@ -152,6 +152,8 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
   }
   if ((o->rule == SMTPF_RULE_REJECT || o->rule == SMTPF_RULE_DENY) && !o->refusable)
     smtpf_out_cstr(&out, "; not refused: a trusted client (promise L5)");
+  if (o->joined)
+    smtpf_out_cstr(&out, "; joined with the other mailboxes behind this recipient");
   return smtpf_arena_copy(a, smtpf_out_done(&out), &rule) == SMTPF_OK ? rule : smtpf_str_of(words[o->rule]);
 }
 

@@ -234,8 +234,10 @@ smtpf_outcome smtpf_judge_members(const smtpf_outcome *o, size_t n)
   if (all.rule == SMTPF_RULE_FACT || all.rule == SMTPF_RULE_RESTRICTED || all.rule == SMTPF_RULE_MISSING)
     return all;
   all.definite = (uint8_t)common_act(o, n);
-  if (all.rule != SMTPF_RULE_ELECTIVE)
+  if (all.rule != SMTPF_RULE_ELECTIVE) {
+    all.joined |= all.act != all.definite;
     all.act = all.definite;
+  }
   all.forward = (uint8_t)same_forward(o, n);
   for (size_t i = 0; i < n; i++) {
     all.refusable &= o[i].refusable;

@@ -81,6 +81,7 @@ typedef struct smtpf_outcome {
   uint8_t forward;             /* the copy goes to profile->forward; for DEFER: the definite one would */
   uint8_t refusable;           /* the origin may be refused: reject is a legal act for this copy */
   uint8_t unknown;             /* something could not be found out */
+  uint8_t joined;              /* the act is not the one of the will that speaks: other members wish otherwise */
   uint8_t spent;               /* `definite` is by line 10 */
   int32_t score;               /* thousandths */
   int32_t threshold;           /* the profile's, where a score decided */
