@@ -69,6 +69,8 @@ const cast_scene cast_envelope[] = {
     {"no such mailbox", {RECIPIENT(HIT, SMTPF_FINDING_REFUSE | SMTPF_FINDING_OWN_TOO)}},
     {"no relaying", {RECIPIENT(HIT, SMTPF_FINDING_REFUSE)}},
     {"conduct, own too", {CLIENT(HIT, 0, SMTPF_FINDING_REFUSE | SMTPF_FINDING_OWN_TOO)}},
+    {"two facts", {CLIENT(HIT, 1000, SMTPF_FINDING_REFUSE), RECIPIENT(HIT, SMTPF_FINDING_REFUSE)}},
+    {"list 3.0, client 5.0", {LIST(HIT, 3000, 0), CLIENT(HIT, 5000, 0)}},
     {"directory down", {RECIPIENT(UNKNOWN, SMTPF_FINDING_DEFER)}},
     {"list 10.0, greylist", {LIST(HIT, 10000, 0), GREY(HIT, SMTPF_FINDING_ELECTIVE)}},
 };
@@ -91,6 +93,8 @@ const cast_scene cast_message[] = {
     {"content 4.0, scanner elective", {CONTENT(HIT, 4000, 0), SCANNER(UNKNOWN, 0, SMTPF_FINDING_ELECTIVE)}},
     {"scanner asks again", {SCANNER(HIT, 1000, SMTPF_FINDING_ELECTIVE)}},
     {"two electives", {CONTENT(HIT, 0, SMTPF_FINDING_ELECTIVE), SCANNER(UNKNOWN, 0, SMTPF_FINDING_ELECTIVE)}},
+    {"two answers missing", {CONTENT(UNKNOWN, 0, SMTPF_FINDING_DEFER), SCANNER(UNKNOWN, 0, SMTPF_FINDING_DEFER)}},
+    {"content 5.0 twice", {CONTENT(HIT, 5000, 0), SCANNER(HIT, 5000, 0)}},
     {"answer missing", {CONTENT(UNKNOWN, 0, SMTPF_FINDING_DEFER)}},
     {"content 15.0, answer missing", {CONTENT(HIT, 15000, 0), SCANNER(UNKNOWN, 0, SMTPF_FINDING_DEFER)}},
     {"virus", {SCANNER(HIT, 0, SMTPF_FINDING_REFUSE)}},

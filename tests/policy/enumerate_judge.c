@@ -36,6 +36,12 @@ static const char *as_the_table_says(const one *c, smtpf_view view, const smtpf_
     return "table: rule";
   if (o->definite != l.definite)
     return "table: definite";
+  if (o->cause != l.cause)
+    return "table: cause";
+  if (o->score != l.score || o->threshold != l.threshold)
+    return "table: score or threshold";
+  if (o->unknown != l.unknown || o->spent != l.spent || o->profile != c->v.profile)
+    return "table: what else is said";
   if (o->definite < SMTPF_ACT_DISCARD && o->forward != l.forward)
     return "table: forward";
   return NULL;

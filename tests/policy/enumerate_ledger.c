@@ -41,6 +41,7 @@ static void make_kinds(void)
   kind((smtpf_outcome){ACT(TAG), BY(TAG), .score = 4000, .forward = 1}, FORWARD_S2, 1);
   kind((smtpf_outcome){ACT(QUARANTINE), BY(QUARANTINE), .score = 6000, .refusable = 1}, PLAIN, 2);
   kind((smtpf_outcome){ACT(QUARANTINE), BY(SPENT), .unknown = 1, .spent = 1, .refusable = 1}, FORWARD, 1);
+  kind((smtpf_outcome){ACT(QUARANTINE), BY(QUARANTINE), .forward = 1}, FORWARD_S2, 1);
   kind((smtpf_outcome){ACT(DISCARD), BY(DISCARD), .score = 15000, .refusable = 1}, 2, 2);
   kind((smtpf_outcome){ACT(DISCARD), BY(DISCARD), .score = 15000}, 2, 1);
   kind((smtpf_outcome){ACT(REJECT), BY(REJECT), .score = 10000, .refusable = 1}, PLAIN, 2);
@@ -143,6 +144,19 @@ static void with_hosts(tally_sheet *sheet, oracle_case *c, int every_set)
   }
 }
 
+/* The table of partition.h: any two, at every host there could be. */
+static void two_in_one_message(tally_sheet *sheet, const smtpf_outcome *a, const smtpf_outcome *b)
+{
+  for (unsigned set = 0; set < SETS; set++) {
+    if (set & (SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT))
+      continue;
+    sheet->cases++;
+    if (smtpf_compatible(a, b, set) == table_conflict(a, b, set) && sheet_failed(sheet, "table of partition"))
+      printf("  capabilities %#x: %s, forward %d; %s, forward %d\n", set, word_of_act(a->act), a->forward,
+             word_of_act(b->act), b->forward);
+  }
+}
+
 void enumerate_ledger(tally_sheet *sheet)
 {
   oracle_case c;
@@ -156,6 +170,7 @@ void enumerate_ledger(tally_sheet *sheet)
     with_hosts(sheet, &c, 1);
     for (size_t j = 0; j < k; j++) {
       c.before[1] = kinds[j];
+      two_in_one_message(sheet, &kinds[i].outcome, &kinds[j].outcome);
       c.n = 2;
       with_hosts(sheet, &c, 1);
       c.n = 3;

@@ -43,9 +43,16 @@ int table_may_refuse(int origin, int family, unsigned flags)
 /* ---- judge.h ---------------------------------------------------------------------------------------- */
 
 typedef struct sums {
-  int64_t score, refusable;
-  int fact, missing, elective, elective_unknown, unscanned;
+  int64_t score, refusable, most;
+  const smtpf_evidence *fact, *missing, *elective, *heaviest; /* the first of each */
+  int elective_unknown, unscanned, unknown;
 } sums;
+
+static void first(const smtpf_evidence **slot, const smtpf_evidence *e)
+{
+  if (!*slot)
+    *slot = e;
+}
 
 static int is_declined(const smtpf_profile *p, int family)
 {
@@ -60,10 +67,12 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
     const smtpf_evidence *e = view.v[i];
     const unsigned weight = smtpf_profile_weight(w->profile, e->position);
     const int hit = e->kind == SMTPF_HIT, unknown = e->kind == SMTPF_UNKNOWN;
-    if (hit && (e->flags & SMTPF_FINDING_REFUSE) && table_may_refuse(w->origin, e->family, e->flags))
-      s.fact |= weight > 0 || e->family == SMTPF_FAMILY_ENVELOPE;
-    if (unknown && (e->flags & SMTPF_FINDING_DEFER))
-      s.missing |= weight > 0 || e->family == SMTPF_FAMILY_ENVELOPE;
+    const int heard = weight > 0 || e->family == SMTPF_FAMILY_ENVELOPE;
+    if (heard && hit && (e->flags & SMTPF_FINDING_REFUSE) && table_may_refuse(w->origin, e->family, e->flags))
+      first(&s.fact, e);
+    if (heard && unknown && (e->flags & SMTPF_FINDING_DEFER))
+      first(&s.missing, e);
+    s.unknown |= heard && unknown;
     if (weight == 0)
       continue;
     if (unknown)
@@ -71,7 +80,7 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
     const int grey = e->family == SMTPF_FAMILY_GREYLIST;
     if ((e->flags & SMTPF_FINDING_ELECTIVE) &&
         (!grey || (w->profile->greylist && w->origin == SMTPF_ORIGIN_STRANGER))) {
-      s.elective = 1;
+      first(&s.elective, e);
       s.elective_unknown |= unknown;
     }
     if (unknown)
@@ -80,6 +89,10 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
     s.score += weighed;
     if (weighed < 0 || !is_declined(w->profile, e->family))
       s.refusable += weighed;
+    if (hit && weighed > s.most) {
+      s.most = weighed;
+      s.heaviest = e;
+    }
   }
   return s;
 }
@@ -88,20 +101,20 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
 static table_line kept(const smtpf_will *w, const sums *s, int unlawful_deny)
 {
   const smtpf_profile *p = w->profile;
-  const int on = p->quarantine != SMTPF_SCORE_OFF;
+  const int instead = p->quarantine != SMTPF_SCORE_OFF ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
   const int unlawful_reject = p->reject != SMTPF_SCORE_OFF && s->refusable >= p->reject; /* else it were line 8 */
-  if (s->elective_unknown) {
-    const int act = on ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
-    return (table_line){act, SMTPF_RULE_SPENT, act, 0};
-  }
-  if (unlawful_deny || unlawful_reject || (on && s->score >= p->quarantine)) {
-    const int act = on ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
-    const int rule = unlawful_deny ? SMTPF_RULE_DENY : unlawful_reject ? SMTPF_RULE_REJECT : SMTPF_RULE_QUARANTINE;
-    return (table_line){act, rule, act, 0};
-  }
+  if (s->elective_unknown)
+    return (table_line){.act = instead, .rule = SMTPF_RULE_SPENT, .cause = s->elective};
+  if (unlawful_deny)
+    return (table_line){.act = instead, .rule = SMTPF_RULE_DENY};
+  if (unlawful_reject)
+    return (table_line){.act = instead, .rule = SMTPF_RULE_REJECT, .threshold = p->reject, .cause = s->heaviest};
+  if (p->quarantine != SMTPF_SCORE_OFF && s->score >= p->quarantine)
+    return (table_line){
+        .act = SMTPF_ACT_QUARANTINE, .rule = SMTPF_RULE_QUARANTINE, .threshold = p->quarantine, .cause = s->heaviest};
   if (p->tag != SMTPF_SCORE_OFF && s->score >= p->tag)
-    return (table_line){SMTPF_ACT_TAG, SMTPF_RULE_TAG, SMTPF_ACT_TAG, 0};
-  return (table_line){SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT, 0};
+    return (table_line){.act = SMTPF_ACT_TAG, .rule = SMTPF_RULE_TAG, .threshold = p->tag, .cause = s->heaviest};
+  return (table_line){.act = SMTPF_ACT_ACCEPT, .rule = SMTPF_RULE_ACCEPT};
 }
 
 static int goes_on(const smtpf_profile *p, const table_line *l, const sums *s)
@@ -120,28 +133,35 @@ table_line table_judge(const smtpf_will *w, smtpf_view view)
   const int refuse = stranger && p->reject != SMTPF_SCORE_OFF && s.refusable >= p->reject;
   const struct {
     int holds, act, rule;
+    const smtpf_evidence *cause;
+    int32_t threshold;
   } lines[] = {
-      {s.fact, SMTPF_ACT_REJECT, SMTPF_RULE_FACT},
-      {w->restricted, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED},
-      {s.missing, SMTPF_ACT_DEFER, SMTPF_RULE_MISSING},
-      {w->origin == SMTPF_ORIGIN_OWN, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN},
-      {w->entry == SMTPF_ENTRY_ALLOW, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW},
-      {w->entry == SMTPF_ENTRY_DENY && stranger, SMTPF_ACT_REJECT, SMTPF_RULE_DENY},
-      {drop && !(refuse && p->reject >= p->discard), SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD},
-      {refuse, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT},
+      {s.fact != NULL, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, s.fact, 0},
+      {w->restricted, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED, NULL, 0},
+      {s.missing != NULL, SMTPF_ACT_DEFER, SMTPF_RULE_MISSING, s.missing, 0},
+      {w->origin == SMTPF_ORIGIN_OWN, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, NULL, 0},
+      {w->entry == SMTPF_ENTRY_ALLOW, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, NULL, 0},
+      {w->entry == SMTPF_ENTRY_DENY && stranger, SMTPF_ACT_REJECT, SMTPF_RULE_DENY, NULL, 0},
+      {drop && !(refuse && p->reject >= p->discard), SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, s.heaviest, p->discard},
+      {refuse, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, s.heaviest, p->reject},
   };
   table_line l = {0};
   for (size_t i = 0; i < sizeof lines / sizeof *lines && !l.act; i++)
     if (lines[i].holds)
-      l = (table_line){lines[i].act, lines[i].rule, lines[i].act, 0};
-  if (!l.act) {
+      l = (table_line){
+          .act = lines[i].act, .rule = lines[i].rule, .cause = lines[i].cause, .threshold = lines[i].threshold};
+  const int waits = !l.act && s.elective && w->budget == SMTPF_BUDGET_LEFT;
+  if (!l.act)
     l = kept(w, &s, w->entry == SMTPF_ENTRY_DENY);
-    if (s.elective && w->budget == SMTPF_BUDGET_LEFT)
-      l = (table_line){SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, l.act, 0};
-    l.forward =
-        goes_on(p, &l, &s) && !(l.rule == SMTPF_RULE_SPENT || (l.rule == SMTPF_RULE_ELECTIVE && s.elective_unknown));
-  } else if (l.act == SMTPF_ACT_ACCEPT) {
-    l.forward = goes_on(p, &l, &s);
+  l.definite = l.act;
+  l.spent = l.rule == SMTPF_RULE_SPENT;
+  l.unknown = s.unknown;
+  l.score = (int32_t)s.score;
+  l.forward = goes_on(p, &l, &s) && !l.spent;
+  if (waits) {
+    l.act = SMTPF_ACT_DEFER;
+    l.rule = SMTPF_RULE_ELECTIVE;
+    l.cause = s.elective;
   }
   return l;
 }

@@ -11,6 +11,9 @@
 /* What the judge's table makes of a view. */
 typedef struct table_line {
   int act, rule, definite, forward;
+  int unknown, spent;
+  int32_t score, threshold;
+  const smtpf_evidence *cause;
 } table_line;
 
 int table_origin(const smtpf_standing *client, const smtpf_profile *p);

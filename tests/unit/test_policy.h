@@ -7,7 +7,11 @@
 
 #include <check.h>
 
+TCase *origin_cases(void);
 TCase *judge_cases(void);
+TCase *members_cases(void);
+TCase *partition_cases(void);
 TCase *ledger_cases(void);
+TCase *budget_cases(void);
 
 #endif

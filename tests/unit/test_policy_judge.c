@@ -73,6 +73,97 @@ START_TEST(each_line_decides)
 }
 END_TEST
 
+/* Every line of the table, with the will that makes it decide: what is found is the same for all. */
+START_TEST(lines_of_wills)
+{
+  const smtpf_evidence spam = hit(12000), some = hit(8000), down = unknown(SMTPF_FINDING_ELECTIVE);
+  smtpf_evidence early = hit(0);
+  early.family = SMTPF_FAMILY_GREYLIST;
+  early.flags = SMTPF_FINDING_ELECTIVE;
+  smtpf_profile drop = usual, late = usual, keen = usual, open = usual;
+  drop.discard = 11000; /* above reject: drops what is worse than what it refuses */
+  late.discard = 9000;
+  keen.greylist = 1;
+  open.quarantine = SMTPF_SCORE_OFF;
+  enum { STRANGER = SMTPF_ORIGIN_STRANGER, LIST = SMTPF_ORIGIN_LIST, OWN = SMTPF_ORIGIN_OWN };
+  enum { LEFT = SMTPF_BUDGET_LEFT, SPENT = SMTPF_BUDGET_SPENT, UNREADABLE = SMTPF_BUDGET_UNREADABLE };
+  const struct {
+    smtpf_will will;
+    const smtpf_evidence *e;
+    int act, rule, definite;
+  } lines[] = {
+      {{&usual, OWN, 1, 0, LEFT}, &some, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED, SMTPF_ACT_REJECT},
+      {{&usual, OWN, 0, SMTPF_ENTRY_DENY, LEFT}, &spam, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
+      {{&usual, STRANGER, 0, SMTPF_ENTRY_ALLOW, LEFT}, &spam, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, SMTPF_ACT_ACCEPT},
+      {{&usual, STRANGER, 0, SMTPF_ENTRY_DENY, LEFT}, &some, SMTPF_ACT_REJECT, SMTPF_RULE_DENY, SMTPF_ACT_REJECT},
+      {{&usual, LIST, 0, SMTPF_ENTRY_DENY, LEFT}, &some, SMTPF_ACT_QUARANTINE, SMTPF_RULE_DENY, SMTPF_ACT_QUARANTINE},
+      {{&open, LIST, 0, SMTPF_ENTRY_DENY, LEFT}, &some, SMTPF_ACT_TAG, SMTPF_RULE_DENY, SMTPF_ACT_TAG},
+      {{&drop, STRANGER, 0, 0, LEFT}, &spam, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, SMTPF_ACT_DISCARD},
+      {{&late, STRANGER, 0, 0, LEFT}, &spam, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, SMTPF_ACT_REJECT},
+      {{&late, LIST, 0, 0, LEFT}, &spam, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, SMTPF_ACT_DISCARD},
+      {{&usual, LIST, 0, 0, LEFT}, &spam, SMTPF_ACT_QUARANTINE, SMTPF_RULE_REJECT, SMTPF_ACT_QUARANTINE},
+      {{&open, LIST, 0, 0, LEFT}, &spam, SMTPF_ACT_TAG, SMTPF_RULE_REJECT, SMTPF_ACT_TAG},
+      {{&usual, STRANGER, 0, 0, LEFT}, &down, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_QUARANTINE},
+      {{&usual, STRANGER, 0, 0, SPENT}, &down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
+      {{&usual, LIST, 0, 0, UNREADABLE}, &down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
+      {{&open, STRANGER, 0, 0, SPENT}, &down, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
+      {{&keen, STRANGER, 0, 0, LEFT}, &early, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_ACCEPT},
+      {{&keen, STRANGER, 0, 0, SPENT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
+      {{&keen, LIST, 0, 0, LEFT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
+      {{&usual, STRANGER, 0, 0, LEFT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
+      {{&usual, STRANGER, 0, 0, LEFT}, &some, SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, SMTPF_ACT_QUARANTINE},
+      {{&open, STRANGER, 0, 0, LEFT}, &some, SMTPF_ACT_TAG, SMTPF_RULE_TAG, SMTPF_ACT_TAG},
+  };
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    const smtpf_outcome o = smtpf_judge(&lines[i].will, (smtpf_view){&lines[i].e, 1});
+    ck_assert_msg(o.act == lines[i].act && o.rule == lines[i].rule && o.definite == lines[i].definite,
+                  "line %zu: act %d by %d, definite %d", i, o.act, o.rule, o.definite);
+    ck_assert_int_eq(o.refusable, lines[i].will.origin == STRANGER);
+    ck_assert_int_eq(o.spent, lines[i].e == &down);
+    ck_assert_int_eq(o.unknown, lines[i].e == &down);
+  }
+}
+END_TEST
+
+START_TEST(scores_are_clipped_below_off)
+{
+  ck_assert_int_eq(smtpf_judge_clip((int64_t)SMTPF_SCORE_OFF + 1), SMTPF_SCORE_OFF - 1);
+  ck_assert_int_eq(smtpf_judge_clip(SMTPF_SCORE_OFF), SMTPF_SCORE_OFF - 1);
+  ck_assert_int_eq(smtpf_judge_clip(SMTPF_SCORE_OFF - 1), SMTPF_SCORE_OFF - 1);
+  ck_assert_int_eq(smtpf_judge_clip(SMTPF_SCORE_OFF - 2), SMTPF_SCORE_OFF - 2);
+  ck_assert_int_eq(smtpf_judge_clip(INT32_MIN), INT32_MIN);
+  ck_assert_int_eq(smtpf_judge_clip((int64_t)INT32_MIN - 1), INT32_MIN);
+  ck_assert_int_eq(smtpf_judge_clip(INT64_MIN), INT32_MIN);
+  ck_assert_int_eq(smtpf_judge_clip(-7), -7);
+}
+END_TEST
+
+START_TEST(weights_and_families)
+{
+  const uint16_t half[] = {50}, none[] = {0};
+  smtpf_profile p = usual;
+  smtpf_evidence e[] = {hit(9000), clear(-1000)};
+  p.weights = half;
+  ck_assert_int_eq(judge(&p, 0, e, 2).score, 4000);
+  p.weights = none;
+  ck_assert_int_eq(judge(&p, 0, e, 2).score, 0);
+  /* No weight makes a mailbox that does not exist. */
+  smtpf_evidence absent = fact(0);
+  expect(judge(&p, 0, &absent, 1), SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT);
+  absent.family = SMTPF_FAMILY_ENVELOPE;
+  expect(judge(&p, 0, &absent, 1), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  /* What may not refuse may still mark, and what speaks for the mail counts in both sums. */
+  p = usual;
+  p.reject_lists = 0;
+  smtpf_evidence list[] = {hit(11000), hit(12000), clear(-3000)};
+  list[0].family = SMTPF_FAMILY_LIST;
+  expect(judge(&p, 0, list, 1), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE);
+  list[2].family = SMTPF_FAMILY_LIST;
+  expect(judge(&p, 0, list, 2), SMTPF_ACT_REJECT, SMTPF_RULE_REJECT);
+  expect(judge(&p, 0, list, 3), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE);
+}
+END_TEST
+
 START_TEST(the_order_of_the_lines)
 {
   const smtpf_evidence missing = unknown(SMTPF_FINDING_DEFER);
@@ -151,6 +242,9 @@ TCase *judge_cases(void)
 {
   TCase *c = tcase_create("judge");
   tcase_add_test(c, each_line_decides);
+  tcase_add_test(c, lines_of_wills);
+  tcase_add_test(c, scores_are_clipped_below_off);
+  tcase_add_test(c, weights_and_families);
   tcase_add_test(c, the_order_of_the_lines);
   tcase_add_test(c, clears_count_and_unknowns_do_not);
   tcase_add_test(c, the_cause_is_named);

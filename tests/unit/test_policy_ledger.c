@@ -235,10 +235,156 @@ START_TEST(a_score_short_of_a_mark_takes_the_body_out_of_the_report)
 }
 END_TEST
 
+/* ---- line by line --------------------------------------------------------------------------------------------------
+ */
+
+static const smtpf_profile away = {.name = {"away", 4}, .route = SMTPF_WISH_FORWARD, .forward = {"a@b", 3}},
+                           as = {.name = {"as", 2},
+                                 .route = SMTPF_WISH_FORWARD,
+                                 .forward = {"a@b", 3},
+                                 .forward_sender = {"s@x", 3}},
+                           nonspam = {.name = {"nonspam", 7},
+                                      .route = SMTPF_WISH_FORWARD_NONSPAM,
+                                      .forward = {"a@b", 3},
+                                      .forward_sender = {"s@x", 3}};
+
+#define ENTRY(a, r)                                                                                                    \
+  {                                                                                                                    \
+    .outcome = {.act = SMTPF_ACT_##a, .rule = SMTPF_RULE_##r, .definite = SMTPF_ACT_##a, .profile = &profile }         \
+  }
+
+enum {
+  COMMITS = SMTPF_CAN_REPORT_COMMIT,
+  HEADERS = SMTPF_CAN_EDIT,
+  KEEP = SMTPF_CAN_QUARANTINE,
+  EACH = SMTPF_CAN_REPLY_PER_RCPT
+};
+
+START_TEST(the_join)
+{
+  const smtpf_entry accept = ENTRY(ACCEPT, ACCEPT), tag = ENTRY(TAG, TAG), keep = ENTRY(QUARANTINE, QUARANTINE),
+                    refuse = ENTRY(REJECT, REJECT), missing = ENTRY(DEFER, MISSING);
+  smtpf_entry drop = ENTRY(DISCARD, DISCARD), drop_strange = drop, later = ENTRY(DEFER, ELECTIVE), spent = accept,
+              late = later, known = accept;
+  drop_strange.outcome.refusable = 1;
+  later.outcome.definite = SMTPF_ACT_TAG;
+  late = later;
+  late.budget = SMTPF_BUDGET_SPENT;
+  spent.budget = SMTPF_BUDGET_UNREADABLE;
+  known.known = 1;
+  enum {
+    D = SMTPF_DELIVERED,
+    T = SMTPF_TAGGED,
+    Q = SMTPF_QUARANTINED,
+    X = SMTPF_DISCARDED,
+    R = SMTPF_REJECTED,
+    L = SMTPF_DEFERRED
+  };
+  const struct {
+    const char *row;
+    smtpf_entry a, b;
+    unsigned can;
+    int act, cause, fate_a, fate_b, over_a, over_b;
+  } rows[] = {
+      {"J1", refuse, missing, HEADERS, SMTPF_ACT_DEFER, 1, L, L, 1, 0},
+      {"J1 before J2", later, missing, HEADERS, SMTPF_ACT_DEFER, 0, L, L, 0, 0},
+      {"J1 whatever the budget", spent, missing, HEADERS, SMTPF_ACT_DEFER, 1, L, L, 1, 0},
+      {"J2", accept, later, HEADERS, SMTPF_ACT_DEFER, 1, L, L, 1, 0},
+      {"J2 spent for the other", spent, later, HEADERS, SMTPF_ACT_ACCEPT, 0, D, T, 1, 1},
+      {"J2 spent for itself", accept, late, HEADERS, SMTPF_ACT_ACCEPT, 0, D, T, 1, 0},
+      {"J3", refuse, refuse, HEADERS, SMTPF_ACT_REJECT, 0, R, R, 0, 0},
+      {"J4", drop_strange, refuse, HEADERS, SMTPF_ACT_REJECT, 1, R, R, 1, 0},
+      {"J4 not for a forwarder", drop, refuse, HEADERS | KEEP, SMTPF_ACT_ACCEPT, 0, Q, Q, 1, 1},
+      {"J4 needs a refusal", drop_strange, drop_strange, HEADERS, SMTPF_ACT_ACCEPT, 0, X, X, 0, 0},
+      {"J5 accept", accept, accept, HEADERS, SMTPF_ACT_ACCEPT, 0, D, D, 0, 0},
+      {"J5 accept beside a mark", accept, tag, HEADERS, SMTPF_ACT_ACCEPT, 0, D, T, 1, 0},
+      {"J5 tag", tag, accept, SMTPF_CAN_EDIT_PER_RCPT, SMTPF_ACT_ACCEPT, 0, T, D, 0, 0},
+      {"J5 tag without means", tag, accept, 0, SMTPF_ACT_ACCEPT, 0, D, D, 1, 0},
+      {"J5 quarantine", keep, accept, HEADERS | SMTPF_CAN_QUARANTINE_PER_RCPT, SMTPF_ACT_ACCEPT, 0, Q, D, 0, 0},
+      {"J5 quarantine as tag", keep, accept, HEADERS | KEEP, SMTPF_ACT_ACCEPT, 0, T, D, 1, 1},
+      {"J5 quarantine of all", keep, refuse, HEADERS | KEEP, SMTPF_ACT_ACCEPT, 0, Q, Q, 0, 1},
+      {"J5 discard", drop, accept, SMTPF_CAN_DROP_RCPT, SMTPF_ACT_ACCEPT, 0, X, D, 0, 0},
+      {"J5 discard as quarantine", drop, keep, HEADERS | KEEP, SMTPF_ACT_ACCEPT, 0, Q, Q, 1, 0},
+      {"J5 discard beside quarantine", drop, keep, KEEP | SMTPF_CAN_DROP_RCPT, SMTPF_ACT_ACCEPT, 0, X, Q, 0, 0},
+      {"J5 reject as tag", refuse, accept, HEADERS, SMTPF_ACT_ACCEPT, 0, T, D, 1, 1},
+      {"known and refused", known, refuse, HEADERS | KEEP, SMTPF_ACT_ACCEPT, 0, D, Q, 0, 1},
+      {"known and deferred", known, missing, HEADERS, SMTPF_ACT_DEFER, 1, D, L, 0, 0},
+      {"known and dropped", known, drop, HEADERS, SMTPF_ACT_ACCEPT, 0, D, X, 0, 0},
+      {"each", refuse, accept, EACH, SMTPF_ACT_ACCEPT, 0, R, D, 0, 0},
+      {"each, all refused", refuse, missing, EACH, SMTPF_ACT_DEFER, 1, R, L, 0, 0},
+      {"each, all rejected", refuse, refuse, EACH, SMTPF_ACT_REJECT, 0, R, R, 0, 0},
+      {"each waits alone", spent, later, EACH | HEADERS, SMTPF_ACT_ACCEPT, 0, D, L, 0, 0},
+      {"each, spent", accept, late, EACH | SMTPF_CAN_EDIT_PER_RCPT, SMTPF_ACT_ACCEPT, 0, D, T, 0, 0},
+      {"each drops", drop, keep, EACH | KEEP, SMTPF_ACT_ACCEPT, 0, X, Q, 0, 0},
+      {"each, quarantine beside a refusal", refuse, keep, EACH | KEEP, SMTPF_ACT_ACCEPT, 0, R, Q, 0, 0},
+      {"each, known", known, refuse, EACH, SMTPF_ACT_ACCEPT, 0, D, R, 0, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    smtpf_entry a = rows[i].a, b = rows[i].b, *v[] = {&a, &b};
+    const smtpf_decision d = smtpf_ledger_decide(v, 2, rows[i].can | COMMITS, 0);
+    ck_assert_msg(d.act == rows[i].act && (int)d.cause == rows[i].cause, "%s: reply %d, cause %zu", rows[i].row, d.act,
+                  d.cause);
+    ck_assert_msg(a.disposition == rows[i].fate_a && b.disposition == rows[i].fate_b, "%s: %d, %d", rows[i].row,
+                  a.disposition, b.disposition);
+    ck_assert_msg(a.overridden == rows[i].over_a && b.overridden == rows[i].over_b, "%s: overridden %d, %d",
+                  rows[i].row, a.overridden, b.overridden);
+  }
+}
+END_TEST
+
+START_TEST(where_copies_go)
+{
+  const struct {
+    const smtpf_profile *a, *b;
+    unsigned can;
+    int forward_a, sender_a, over_a, forward_b, sender_b, over_b;
+  } rows[] = {
+      {&profile, &away, 0, 0, 0, 0, 1, 0, 0},    {&as, &as, 0, 1, 1, 0, 1, 1, 0},
+      {&as, &away, 0, 1, 0, 1, 1, 0, 0},         {&profile, &as, 0, 0, 0, 0, 1, 0, 1},
+      {&profile, &nonspam, 0, 0, 0, 0, 0, 0, 1}, {&profile, &nonspam, SMTPF_CAN_SENDER_PER_RCPT, 0, 0, 0, 1, 1, 0},
+      {&nonspam, &as, 0, 1, 1, 0, 1, 1, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    smtpf_entry a = ENTRY(ACCEPT, ACCEPT), b = a, *v[] = {&a, &b};
+    a.outcome.profile = rows[i].a;
+    b.outcome.profile = rows[i].b;
+    a.outcome.forward = a.outcome.profile->route != SMTPF_WISH_MAILBOX;
+    b.outcome.forward = b.outcome.profile->route != SMTPF_WISH_MAILBOX;
+    (void)smtpf_ledger_decide(v, 2, rows[i].can | COMMITS, 0);
+    ck_assert_msg(a.forward == rows[i].forward_a && a.sender == rows[i].sender_a && a.overridden == rows[i].over_a,
+                  "row %zu: first", i);
+    ck_assert_msg(b.forward == rows[i].forward_b && b.sender == rows[i].sender_b && b.overridden == rows[i].over_b,
+                  "row %zu: second", i);
+    ck_assert_int_eq(a.dsn, a.forward ? SMTPF_DSN_HEADERS_ONLY : SMTPF_DSN_ALLOWED);
+  }
+}
+END_TEST
+
+START_TEST(settling)
+{
+  enum { D = SMTPF_DELIVERED, R = SMTPF_REJECTED, L = SMTPF_DEFERRED };
+  const struct {
+    int a, b, each, act, cause;
+  } rows[] = {{D, D, 0, SMTPF_ACT_ACCEPT, 0}, {D, R, 0, SMTPF_ACT_REJECT, 1}, {R, L, 0, SMTPF_ACT_DEFER, 1},
+              {D, L, 0, SMTPF_ACT_DEFER, 1},  {D, D, 1, SMTPF_ACT_ACCEPT, 0}, {D, R, 1, SMTPF_ACT_ACCEPT, 0},
+              {R, L, 1, SMTPF_ACT_DEFER, 1},  {D, L, 1, SMTPF_ACT_ACCEPT, 0}, {R, R, 1, SMTPF_ACT_REJECT, 0},
+              {R, R, 0, SMTPF_ACT_REJECT, 0}, {L, L, 1, SMTPF_ACT_DEFER, 0}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    smtpf_entry a = {.disposition = (uint8_t)rows[i].a, .final = 1},
+                b = {.disposition = (uint8_t)rows[i].b, .final = 1}, *v[] = {&a, &b};
+    const smtpf_decision d = smtpf_ledger_settle(v, 2, rows[i].each);
+    ck_assert_msg(d.act == rows[i].act && (int)d.cause == rows[i].cause, "row %zu: %d by %zu", i, d.act, d.cause);
+  }
+}
+END_TEST
+
 TCase *ledger_cases(void)
 {
   TCase *c = tcase_create("ledger");
   tcase_set_timeout(c, 120);
+  tcase_add_test(c, the_join);
+  tcase_add_test(c, where_copies_go);
+  tcase_add_test(c, settling);
   tcase_add_test(c, enumerate);
   tcase_add_test(c, a_score_short_of_a_mark_takes_the_body_out_of_the_report);
   return c;
