@@ -121,7 +121,7 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
                                       [SMTPF_RULE_DISCARD] = "discard",
                                       [SMTPF_RULE_REJECT] = "reject",
                                       [SMTPF_RULE_ELECTIVE] = "deferral",
-                                      [SMTPF_RULE_SPENT] = "deferral budget spent",
+                                      [SMTPF_RULE_SPENT] = "no deferral left",
                                       [SMTPF_RULE_QUARANTINE] = "quarantine",
                                       [SMTPF_RULE_TAG] = "tag",
                                       [SMTPF_RULE_ACCEPT] = "accept"};

@@ -161,7 +161,7 @@ static int same_will(const smtpf_will *a, const smtpf_will *b)
 static int same_summary(const smtpf_summary *a, const smtpf_summary *b)
 {
   return a->score == b->score && a->refusable == b->refusable && !a->fact == !b->fact && !a->missing == !b->missing &&
-         !a->elective == !b->elective && a->elective_unknown == b->elective_unknown && a->unknown == b->unknown &&
+         !a->elective == !b->elective && !a->unsure == !b->unsure && a->unknown == b->unknown &&
          a->unscanned == b->unscanned;
 }
 

@@ -37,7 +37,8 @@ static void add_elective(smtpf_summary *s, const smtpf_will *will, const smtpf_e
     return;
   if (!s->elective)
     s->elective = e;
-  s->elective_unknown |= e->kind == SMTPF_UNKNOWN;
+  if (!s->unsure && e->kind == SMTPF_UNKNOWN)
+    s->unsure = e;
 }
 
 smtpf_summary smtpf_judge_summary(const smtpf_will *will, smtpf_view view)
@@ -97,7 +98,7 @@ static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
       {deny && legal, SMTPF_ACT_REJECT, SMTPF_RULE_DENY, 0},
       {discard, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, p->discard},
       {reject && legal, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, p->reject},
-      {s->elective_unknown, next_best(p), SMTPF_RULE_SPENT, 0},
+      {s->unsure != NULL, next_best(p), SMTPF_RULE_SPENT, 0},
       {deny, next_best(p), SMTPF_RULE_DENY, 0},
       {reject, next_best(p), SMTPF_RULE_REJECT, p->reject},
       {reached(score, p->quarantine), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, p->quarantine},
@@ -111,7 +112,7 @@ static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
   o.rule = (uint8_t)table[i].rule;
   o.threshold = table[i].threshold;
   if (o.rule == SMTPF_RULE_SPENT)
-    o.cause = s->elective;
+    o.cause = s->unsure;
   else if (o.rule == SMTPF_RULE_DENY || o.rule == SMTPF_RULE_ACCEPT)
     o.cause = NULL;
   return o;

@@ -94,9 +94,9 @@ typedef struct smtpf_summary {
   int64_t score, refusable; /* sums, not yet clipped */
   int64_t heaviest;         /* score of `top` */
   const smtpf_evidence *fact, *missing, *elective, *top;
-  uint8_t elective_unknown; /* the elective deferral came from an UNKNOWN */
-  uint8_t unknown;          /* some finding is unknown */
-  uint8_t unscanned;        /* a list's or a scanner's finding is */
+  const smtpf_evidence *unsure; /* an elective deferral that came from an UNKNOWN */
+  uint8_t unknown;              /* some finding is unknown */
+  uint8_t unscanned;            /* a list's or a scanner's finding is */
 } smtpf_summary;
 
 smtpf_summary smtpf_judge_summary(const smtpf_will *will, smtpf_view view);

@@ -62,7 +62,7 @@ static smtpf_summary add(const smtpf_will *will, const smtpf_summary *now, int64
     s.unknown = s.unscanned = 1;
   if (future == ELECTIVE) {
     s.elective = s.elective ? s.elective : &content;
-    s.elective_unknown = 1;
+    s.unsure = s.unsure ? s.unsure : &content;
   }
   return s;
 }
