@@ -12,7 +12,8 @@
  *   - nothing is dropped but by a wish for it.
  *
  * A deferral by choice is another matter: where the store has no memory to say how often somebody was put off, nobody
- * is (promise L7), and the answer is a definite one.
+ * is (promise L7), and the answer is a definite one. So is memory of what was taken: what could not be remembered is
+ * not known.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,8 @@ static void fail_free(void *user, void *p)
 struct copy {
   char *address;
   int disposition, wish, code;
+  int elective; /* put off by choice */
+  int known;    /* remembered as taken before */
 };
 
 struct line {
@@ -106,8 +109,12 @@ static void record(void *user, const struct replay_record *r)
                         r->n_recipients};
   for (size_t i = 0; i < r->n_recipients; i++) {
     const struct replay_recipient *to = &r->recipients[i];
-    line->copies[i] =
-        (struct copy){replay_strdup(to->address, strlen(to->address)), to->disposition, to->wish, to->reply.code};
+    line->copies[i] = (struct copy){replay_strdup(to->address, strlen(to->address)),
+                                    to->disposition,
+                                    to->wish,
+                                    to->reply.code,
+                                    is_elective(to->reason),
+                                    to->known};
   }
 }
 
@@ -178,8 +185,9 @@ static const char *compare_copies(const struct log *log, const struct line *usua
       continue;
     if (c->disposition == SMTPF_DISCARDED && c->wish != SMTPF_DISCARDED)
       return "a copy is dropped that nobody wished to be";
-    if (u ? !usual->elective && (same ? u->disposition != c->disposition : u->wish != c->wish)
-          : !usually_deferred(log, c->address))
+    if (u && (usual->elective || u->elective || (u->known && !c->known)))
+      continue;
+    if (u ? (same ? u->disposition != c->disposition : u->wish != c->wish) : !usually_deferred(log, c->address))
       return "a copy is disposed of otherwise";
   }
   return NULL;
