@@ -129,7 +129,7 @@ static const struct row {
 };
 
 /* What differs for other hosts: one that cannot report commits, where the end of the message is final; and LMTP, which
- * has its own greeting (RFC 2033 4.1). */
+ * has its own greeting (RFC 2033 4.1) and its own answer to DATA without a recipient. */
 enum host { PLAIN, NO_COMMIT, LMTP, HOSTS };
 
 static const char *cell_of(int host, int state, int event)
@@ -140,6 +140,8 @@ static const char *cell_of(int host, int state, int event)
     return "ok>G"; /* the host's only way to say that it failed */
   if (host == LMTP && (event == HELO_EV || event == EHLO_EV))
     return rows[LHLO_EV].cells[state];
+  if (host == LMTP && event == DATA_EV && state == TRIED)
+    return "503"; /* RFC 2033 4.2 */
   if (host == LMTP && event == LHLO_EV)
     return rows[EHLO_EV].cells[state];
   return rows[event].cells[state];

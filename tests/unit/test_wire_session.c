@@ -233,7 +233,7 @@ START_TEST(lmtp_chunks)
   ck_assert_ptr_null(strstr(h.out, "PRDR"));
   EXPECT(BEGIN("") "BDAT 9\r\nX: y\r\n\r\nhBDAT 1 LAST\r\ni", BEGUN " 250 250 250 250");
   EXPECT(BEGIN(" PRDR"), "555 503 503 503 503");
-  EXPECT("MAIL FROM:<a@c.example>\r\nRCPT TO:<x@elsewhere.example>\r\nBDAT 2 LAST\r\nhi", "250 550 554");
+  EXPECT("MAIL FROM:<a@c.example>\r\nRCPT TO:<x@elsewhere.example>\r\nBDAT 2 LAST\r\nhi", "250 550 503");
   EXPECT("RSET\r\nMAIL FROM:<a@c.example>\r\nDATA\r\n", "250 250 503");
   /* each chunk has one reply, the last one of them one for each recipient, also after the message was given up */
   EXPECT("RSET\r\n" BEGIN("") "BDAT 3\r\na\nbBDAT 1\r\ncBDAT 1 LAST\r\nd", "250 " BEGUN " 554 503 503 503 503");
