@@ -216,14 +216,15 @@ static int common_result(const transaction *t)
   return result;
 }
 
-/* Where each recipient has a reply, it is the next hop's about their copy. */
+/* Where each recipient has a reply, it is the next hop's about their copy, or says why there is none. */
 static void tell_words(client *c, size_t from, size_t to)
 {
   const transaction *t = c->tx;
   for (size_t i = from; i < to; i++) {
     const recipient *r = &t->rcpt[i];
-    if (r->open && r->code)
-      (void)smtpf_session_hop_reply(c->session, i, r->code, smtpf_str_of(r->enhanced), transaction_string(t, r->words));
+    if (r->open && r->words.n)
+      (void)smtpf_session_hop_reply(c->session, i, copies_code(r), smtpf_str_of(r->enhanced),
+                                    transaction_string(t, r->words));
   }
 }
 

@@ -216,6 +216,15 @@ void copies_settle_rest(transaction *t, uint32_t of, int result, int code, const
       copies_settle(&t->rcpt[i], result, code, enhanced, k);
 }
 
+int copies_code(const recipient *r)
+{
+  if (r->code)
+    return r->code;
+  if (r->result != SMTPF_COMMIT_FAILED)
+    return 250;
+  return strcmp(r->enhanced, "4.3.1") ? 451 : 452;
+}
+
 const recipient *copies_speaker(const transaction *t)
 {
   static const int order[] = {SMTPF_COMMIT_FAILED, SMTPF_COMMIT_REFUSED, SMTPF_COMMIT_OK};

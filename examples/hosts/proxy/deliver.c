@@ -74,15 +74,6 @@ int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int qu
 
 /* ---- the end -------------------------------------------------------------------------------------- */
 
-static int code_of(const recipient *r)
-{
-  if (r->code)
-    return r->code;
-  if (r->result != SMTPF_COMMIT_FAILED)
-    return 250;
-  return strcmp(r->enhanced, "4.3.1") ? 451 : 452;
-}
-
 static void over(transaction *t)
 {
   const recipient *r;
@@ -95,7 +86,7 @@ static void over(transaction *t)
   if (!r) /* nothing was open, or there is no memory for words */
     transaction_finish(t, 250, "2.0.0", SMTPF_LIT("Ok"), 0);
   else
-    transaction_finish(t, code_of(r), r->enhanced, transaction_string(t, r->words), r->code != 0);
+    transaction_finish(t, copies_code(r), r->enhanced, transaction_string(t, r->words), r->code != 0);
 }
 
 void deliver_fail(transaction *t, int e)

@@ -159,6 +159,8 @@ kept copies_words(transaction *t, smtpf_str words);
 void copies_settle(recipient *r, int result, int code, const char *enhanced, kept words);
 /* All that are still open, in one group or (0) in all. */
 void copies_settle_rest(transaction *t, uint32_t of, int result, int code, const char *enhanced, smtpf_str words);
+/* The reply code that tells of a copy: the hop's, or one of ours. */
+int copies_code(const recipient *r);
 /* The answer that speaks for all: of a copy that failed, else of one that was refused, else of one that was taken. */
 const recipient *copies_speaker(const transaction *t);
 
