@@ -12,6 +12,7 @@
 
 Suite *smtpf_suite_base_cache(void);
 Suite *smtpf_suite_base_memory(void);
+Suite *smtpf_suite_base_record(void);
 Suite *smtpf_suite_base_str(void);
 Suite *smtpf_suite_mail_address(void);
 Suite *smtpf_suite_mail_domain(void);

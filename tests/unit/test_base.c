@@ -9,6 +9,7 @@ int main(void)
   SRunner *r = srunner_create(NULL);
   srunner_add_suite(r, smtpf_suite_base_cache());
   srunner_add_suite(r, smtpf_suite_base_memory());
+  srunner_add_suite(r, smtpf_suite_base_record());
   srunner_add_suite(r, smtpf_suite_base_str());
   srunner_run_all(r, CK_NORMAL);
   int failed = srunner_ntests_failed(r);
