@@ -115,7 +115,7 @@ static int open_payload(const char *p, size_t n, smtpf_record *r)
   return 1;
 }
 
-int smtpf_record_read(const char *p, size_t n, smtpf_record *out, size_t *used)
+int smtpf_journal_record_read(const char *p, size_t n, smtpf_record *out, size_t *used)
 {
   smtpf_record r = {0};
   if (memcmp(p, marker, n < sizeof marker ? n : sizeof marker) != 0)

@@ -51,7 +51,7 @@ size_t smtpf_record_size(const smtpf_record *r);
 /* Writes a legal record; returns smtpf_record_size(). */
 size_t smtpf_record_write(const smtpf_record *r, char *out);
 /* Looks at `n` bytes, which are all that is left or at least SMTPF_RECORD_MAX. *out and *used only when WHOLE. */
-int smtpf_record_read(const char *p, size_t n, smtpf_record *out, size_t *used);
+int smtpf_journal_record_read(const char *p, size_t n, smtpf_record *out, size_t *used);
 
 void smtpf_record_start(char out[SMTPF_RECORD_START]);
 /* A file's header: WHOLE, SHORT (fewer bytes, right so far) or BAD; *version only when WHOLE. */

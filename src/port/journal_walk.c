@@ -73,7 +73,7 @@ static int find(smtpf_walk *s, uint64_t from, uint64_t *out)
       continue;
     }
     at += (size_t)(mark - p);
-    int state = smtpf_record_read(mark, n - (size_t)(mark - p), &r, &used);
+    int state = smtpf_journal_record_read(mark, n - (size_t)(mark - p), &r, &used);
     if (state == SMTPF_RECORD_WHOLE || state == SMTPF_RECORD_CUT)
       break;
     at++;
@@ -162,7 +162,7 @@ int smtpf_walk_next(smtpf_walk *s, smtpf_found *out)
     return SMTPF_EIO;
   if (s->at >= s->size)
     return s->in_group ? torn(s, out) : SMTPF_WALK_END;
-  switch (smtpf_record_read(p, n, &out->record, &used)) {
+  switch (smtpf_journal_record_read(p, n, &out->record, &used)) {
   case SMTPF_RECORD_WHOLE: break;
   case SMTPF_RECORD_BAD: return damage(s, out);
   default: return torn(s, out);

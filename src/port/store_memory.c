@@ -10,6 +10,8 @@
  * made the replaced ones are put back in reverse order, which needs no memory. Conventions every store follows: a
  * record whose `expires` lies before the wall second is absent; ADD saturates, and gives the record its own `expires`;
  * ADD to a record of another size than 8 bytes fails.
+ *
+ * A scan goes by key: each answer looks at every record, which is right for what fits into one process's memory.
  */
 #include <string.h>
 
@@ -21,11 +23,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "port.h"
+#include "store_change.h"
 
 enum {
-  KEY_MAX = 64,
-  VALUE_MAX = 4096,
-  NUMBER = 8, /* bytes of a number */
   DEFAULT_BYTES = 16 * 1024 * 1024,
   UPKEEP = 2 * sizeof(smtpf_map_entry) + 2 * sizeof(void *), /* a record's share of map and heap */
 };
@@ -121,58 +121,35 @@ static void evict(store *s)
 
 /* ---- one change ----------------------------------------------------------------------------------- */
 
-static int64_t number_of(smtpf_str v)
+static record *make(const store *s, const smtpf_stored *v)
 {
-  uint64_t n = 0;
-  for (size_t i = NUMBER; i-- > 0;)
-    n = n << 8 | (unsigned char)v.p[i];
-  return (int64_t)n;
-}
-
-static smtpf_str number_text(int64_t v, char out[NUMBER])
-{
-  for (size_t i = 0; i < NUMBER; i++)
-    out[i] = (char)(unsigned char)((uint64_t)v >> (8 * i));
-  return (smtpf_str){out, NUMBER};
-}
-
-static int64_t add(int64_t a, int64_t b)
-{
-  if (b > 0 && a > INT64_MAX - b)
-    return INT64_MAX;
-  if (b < 0 && a < INT64_MIN - b)
-    return INT64_MIN;
-  return a + b;
-}
-
-static record *make(const store *s, const smtpf_change *c, smtpf_str value)
-{
-  record *r = smtpf_mem_zalloc(s->mem, sizeof *r + c->key.n + value.n);
+  record *r = smtpf_mem_zalloc(s->mem, sizeof *r + v->key.n + v->value.n);
   if (!r)
     return NULL;
-  memcpy(r->bytes, c->key.p, c->key.n);
-  if (value.n)
-    memcpy(r->bytes + c->key.n, value.p, value.n);
-  r->key = (smtpf_str){r->bytes, c->key.n};
-  r->n = value.n;
-  r->expiry.at = c->expires > 0 ? (uint64_t)c->expires : c->expires ? 1 : 0;
+  memcpy(r->bytes, v->key.p, v->key.n);
+  if (v->value.n)
+    memcpy(r->bytes + v->key.n, v->value.p, v->value.n);
+  r->key = (smtpf_str){r->bytes, v->key.n};
+  r->n = v->value.n;
+  r->expiry.at = (uint64_t)v->expires;
   smtpf_list_init(&r->use);
   return r;
 }
 
+static smtpf_stored stored(const record *r)
+{
+  return (smtpf_stored){sizeof(smtpf_stored), r->key, value_of(r), (int64_t)r->expiry.at};
+}
+
 static int apply(store *s, const smtpf_change *c, step *out)
 {
+  char room[SMTPF_VALUE_MAX];
   record *old = find(s, c->key), *now = NULL;
-  smtpf_str value = c->value;
-  char number[NUMBER];
-  if (old ? c->op == SMTPF_CHANGE_SET_IF_ABSENT : c->op == SMTPF_CHANGE_DELETE)
-    return SMTPF_OK;
-  if (c->op == SMTPF_CHANGE_ADD && old) {
-    if (old->n != NUMBER)
-      return SMTPF_EINVAL;
-    value = number_text(add(number_of(value_of(old)), number_of(c->value)), number);
-  }
-  if (c->op != SMTPF_CHANGE_DELETE && !(now = make(s, c, value)))
+  smtpf_stored is = old ? stored(old) : (smtpf_stored){0}, becomes;
+  const int effect = smtpf_change_effect(c, old ? &is : NULL, room, &becomes);
+  if (effect <= 0)
+    return effect;
+  if (effect == SMTPF_EFFECT_PUT && !(now = make(s, &becomes)))
     return SMTPF_ENOMEM;
   if (old)
     take_out(s, old);
@@ -223,7 +200,7 @@ static int start(void *shared, smtpf_driver *driver, void **self)
 static int get(void *self, smtpf_op op, smtpf_str key)
 {
   store *s = self;
-  if (key.n == 0 || key.n > KEY_MAX)
+  if (!smtpf_key_legal(key))
     return SMTPF_EINVAL;
   record *r = find(s, key);
   if (!r) {
@@ -232,17 +209,11 @@ static int get(void *self, smtpf_op op, smtpf_str key)
   }
   smtpf_list_remove(&r->use);
   smtpf_list_append(&s->used, &r->use);
-  smtpf_op_store(s->driver, op, SMTPF_STORE_FOUND, value_of(r));
+  char room[SMTPF_VALUE_MAX]; /* who is told may change the record */
+  if (r->n)
+    memcpy(room, value_of(r).p, r->n);
+  smtpf_op_store(s->driver, op, SMTPF_STORE_FOUND, (smtpf_str){room, r->n});
   return SMTPF_OK;
-}
-
-static int is_legal(const smtpf_change *c)
-{
-  if (c->size < sizeof *c || c->key.n == 0 || c->key.n > KEY_MAX || c->value.n > VALUE_MAX)
-    return 0;
-  if (c->op == SMTPF_CHANGE_ADD)
-    return c->value.n == NUMBER;
-  return c->op == SMTPF_CHANGE_SET || c->op == SMTPF_CHANGE_SET_IF_ABSENT || c->op == SMTPF_CHANGE_DELETE;
 }
 
 /* All changes, or SMTPF_ENOMEM, SMTPF_EINVAL or SMTPF_ELIMIT and none. */
@@ -270,12 +241,74 @@ static int apply_all(store *s, const smtpf_change *changes, size_t n)
 static int commit(void *self, smtpf_op op, const smtpf_change *changes, size_t n)
 {
   store *s = self;
-  for (size_t i = 0; i < n; i++)
-    if (!is_legal(&changes[i]))
-      return SMTPF_EINVAL;
+  if (smtpf_changes_check(changes, n) != SMTPF_OK)
+    return SMTPF_EINVAL;
   int code = apply_all(s, changes, n);
   evict(s);
   smtpf_op_store(s->driver, op, code == SMTPF_OK ? SMTPF_STORE_DONE : SMTPF_STORE_FAILED, (smtpf_str){NULL, 0});
+  return SMTPF_OK;
+}
+
+/* The least keys behind a cursor, in order. */
+typedef struct page {
+  const record *at[SMTPF_SCAN_MAX];
+  size_t n, most;
+  int more; /* some did not fit */
+} page;
+
+static void into_page(page *p, const record *r)
+{
+  size_t low = 0, high = p->n;
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (smtpf_str_compare(p->at[middle]->key, r->key) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  p->more |= p->n == p->most;
+  if (low == p->most)
+    return;
+  p->n -= p->n == p->most;
+  memmove(p->at + low + 1, p->at + low, (p->n - low) * sizeof p->at[0]);
+  p->at[low] = r;
+  p->n++;
+}
+
+/* The page as records in one piece of memory of their own: who is told of them may change the store. */
+static char *copy_page(const store *s, const page *p, smtpf_stored *out)
+{
+  size_t n = 1, at = 0;
+  for (size_t i = 0; i < p->n; i++)
+    n += p->at[i]->key.n + p->at[i]->n;
+  char *room = smtpf_mem_alloc(s->mem, n);
+  for (size_t i = 0; i < p->n && room; i++) {
+    const record *r = p->at[i];
+    memcpy(room + at, r->bytes, r->key.n + r->n);
+    out[i] = (smtpf_stored){sizeof *out, {room + at, r->key.n}, {room + at + r->key.n, r->n}, (int64_t)r->expiry.at};
+    at += r->key.n + r->n;
+  }
+  return room;
+}
+
+static int scan(void *self, smtpf_op op, smtpf_str cursor, size_t most)
+{
+  store *s = self;
+  smtpf_stored records[SMTPF_SCAN_MAX];
+  page p = {{NULL}, 0, most < SMTPF_SCAN_MAX ? most : SMTPF_SCAN_MAX, 0};
+  if (!most || cursor.n > SMTPF_KEY_MAX)
+    return SMTPF_EINVAL;
+  for (smtpf_link *l = s->used.next; l != &s->used; l = l->next) {
+    const record *r = SMTPF_OF(l, record, use);
+    if (!is_gone(s, r) && smtpf_str_compare(r->key, cursor) > 0)
+      into_page(&p, r);
+  }
+  char *room = copy_page(s, &p, records);
+  if (!room)
+    return SMTPF_ENOMEM;
+  const smtpf_str next = p.more ? records[p.n - 1].key : (smtpf_str){NULL, 0};
+  smtpf_op_scan(s->driver, op, p.more ? SMTPF_STORE_MORE : SMTPF_STORE_DONE, records, p.n, next);
+  smtpf_mem_free(s->mem, room);
   return SMTPF_OK;
 }
 
@@ -299,6 +332,6 @@ static void stop(void *self)
 
 const smtpf_store *smtpf_store_memory(void)
 {
-  static const smtpf_store table = {sizeof table, "memory", start, get, commit, cancel, stop, NULL};
+  static const smtpf_store table = {sizeof table, "memory", start, get, commit, cancel, stop, scan};
   return &table;
 }

@@ -210,6 +210,28 @@ int smtpf_op_store(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
   return SMTPF_OK;
 }
 
+int smtpf_op_scan(smtpf_driver *d, smtpf_op op, int status, const smtpf_stored *records, size_t n, smtpf_str cursor)
+{
+  fake_result *r = complete(d, op, status);
+  char *at = r->page;
+  ck_assert_uint_le(n, FAKE_STORED);
+  for (size_t i = 0; i < n; i++) {
+    ck_assert_uint_le(records[i].key.n + records[i].value.n, sizeof r->page - (size_t)(at - r->page));
+    memcpy(at, records[i].key.p, records[i].key.n);
+    if (records[i].value.n)
+      memcpy(at + records[i].key.n, records[i].value.p, records[i].value.n);
+    r->stored[i] = (smtpf_stored){
+        records[i].size, {at, records[i].key.n}, {at + records[i].key.n, records[i].value.n}, records[i].expires};
+    at += records[i].key.n + records[i].value.n;
+  }
+  ck_assert_uint_le(cursor.n, sizeof r->cursor);
+  if (cursor.n)
+    memcpy(r->cursor, cursor.p, cursor.n);
+  r->n_stored = n;
+  r->n_cursor = cursor.n;
+  return SMTPF_OK;
+}
+
 int smtpf_op_journal(smtpf_driver *d, smtpf_op op, int result)
 {
   complete(d, op, result);

@@ -8,7 +8,7 @@
 
 #include <smtpfilter/ext/port.h>
 
-enum { FAKE_OPS = 4096, FAKE_RECORDS = 32, FAKE_TEXT = 600, FAKE_WATCHES = 64, FAKE_TIMERS = 16 };
+enum { FAKE_OPS = 4096, FAKE_RECORDS = 32, FAKE_TEXT = 600, FAKE_WATCHES = 64, FAKE_TIMERS = 16, FAKE_STORED = 32 };
 
 /* What became of one operation; its token is its index + 1. */
 typedef struct fake_result {
@@ -22,6 +22,9 @@ typedef struct fake_result {
   } * records;
   smtpf_str value; /* of a store */
   char bytes[4096];
+  smtpf_stored stored[FAKE_STORED]; /* of a scan */
+  size_t n_stored, n_cursor;
+  char cursor[64], page[8192];
 } fake_result;
 
 typedef struct fake_option {

@@ -64,13 +64,13 @@ START_TEST(record_round_trip)
   ck_assert(smtpf_record_legal(&r));
   size_t n = smtpf_record_write(&r, bytes);
   ck_assert_uint_eq(n, smtpf_record_size(&r));
-  ck_assert_int_eq(smtpf_record_read(bytes, n, &back, &used), SMTPF_RECORD_WHOLE);
+  ck_assert_int_eq(smtpf_journal_record_read(bytes, n, &back, &used), SMTPF_RECORD_WHOLE);
   ck_assert_uint_eq(used, n);
   ck_assert(back.type == r.type && back.more == 1 && back.disposition == SMTPF_DISCARDED && back.wall_s == -5);
   ck_assert(smtpf_str_equal(back.message, r.message) && smtpf_str_equal(back.recipient, r.recipient));
   ck_assert_uint_eq(back.sender.n, 0);
   for (size_t cut = 0; cut < n; cut++)
-    ck_assert_int_eq(smtpf_record_read(bytes, cut, &back, &used),
+    ck_assert_int_eq(smtpf_journal_record_read(bytes, cut, &back, &used),
                      cut < SMTPF_RECORD_HEAD ? SMTPF_RECORD_SHORT : SMTPF_RECORD_CUT);
 }
 END_TEST
@@ -216,7 +216,7 @@ static unsigned promise_at(const char *bytes, size_t n, size_t place)
   smtpf_record r;
   size_t used, at = SMTPF_RECORD_START;
   for (unsigned bit = 1; at < n; at += used) {
-    ck_assert_int_eq(smtpf_record_read(bytes + at, n - at, &r, &used), SMTPF_RECORD_WHOLE);
+    ck_assert_int_eq(smtpf_journal_record_read(bytes + at, n - at, &r, &used), SMTPF_RECORD_WHOLE);
     unsigned mine = r.type == SMTPF_RECORD_PROMISE ? bit : 0;
     if (place >= at && place < at + used)
       return mine;
