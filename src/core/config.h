@@ -16,6 +16,8 @@ struct smtpf_config {
   smtpf_tree tree;
   const smtpf_check **checks; /* in the order of evidence */
   size_t n_checks, cap_checks;
+  int (*ports)(const smtpf_section *policy,
+               smtpf_error *err); /* what the default ports ask of a policy; NULL: nothing */
   smtpf_log_fn log;
   void *log_user;
   int log_level;

@@ -151,6 +151,8 @@ static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
     r = smtpf_tree_copy(&e->tree, &cfg->tree);
   if (r == SMTPF_OK)
     r = read_settings(e, err);
+  if (r == SMTPF_OK && cfg->ports)
+    r = cfg->ports(e->tree.root, err);
   if (r == SMTPF_OK)
     r = open_checks(e, cfg, err);
   if (r == SMTPF_OK)

@@ -4,6 +4,7 @@
  * here.
  */
 #include "base/str.h"
+#include "driver.h"
 #include "session.h"
 
 /* Each of six values that come from outside may quadruple, and the rest must still fit. */
@@ -33,10 +34,15 @@ static void add(struct line *l, const char *name, smtpf_str value)
   l->fields[l->n++] = (smtpf_log_field){name, {l->room + begin, l->out.n - begin}};
 }
 
-static void begin(struct line *l, const smtpf_session *s)
+static void clear(struct line *l)
 {
   l->n = 0;
   smtpf_out_init(&l->out, l->room, sizeof l->room);
+}
+
+static void begin(struct line *l, const smtpf_session *s)
+{
+  clear(l);
   add(l, "session", smtpf_str_of(s->id));
   add(l, "client", s->client_text);
 }
@@ -113,4 +119,16 @@ void smtpf_session_log_overridden(smtpf_session *s, const smtpf_rcpt *rcpt)
   add(&l, "disposition", smtpf_str_of(smtpf_disposition_name(rcpt->entry.disposition)));
   add(&l, "rule", rcpt->reason);
   emit(&l, s, SMTPF_LOG_NOTICE, "overridden");
+}
+
+void smtpf_driver_log(const smtpf_driver *d, int level, const char *event, const smtpf_log_field *fields, size_t n)
+{
+  const smtpf_engine *e = d->engine;
+  struct line l;
+  if (!e->log || level > e->log_level)
+    return;
+  clear(&l);
+  for (size_t i = 0; i < n; i++)
+    add(&l, fields[i].name, fields[i].value);
+  e->log(e->log_user, level, event, l.fields, l.n);
 }

@@ -32,6 +32,7 @@
   X(DNS_JOINED, "dns.joined")                                                                                          \
   X(DIRECTORY_ASKED, "directory.asked")                                                                                \
   X(DIRECTORY_CACHED, "directory.cached")                                                                              \
+  X(STORE_FAILED, "store.failed")                                                                                      \
   X(NO_MEMORY, "no-memory")
 
 enum smtpf_stat {

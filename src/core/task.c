@@ -271,6 +271,7 @@ int smtpf_op_copy(smtpf_driver *d, smtpf_op_slot *slot, smtpf_str *text)
 int smtpf_op_store(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
 {
   smtpf_op_slot *slot = smtpf_op_open(d, op, SMTPF_ANSWER_STORE);
+  d->stats[SMTPF_STAT_STORE_FAILED] += status == SMTPF_STORE_FAILED;
   if (!slot)
     return smtpf_call_answered(d, op, status, value);
   slot->store = status;

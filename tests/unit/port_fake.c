@@ -232,6 +232,20 @@ int smtpf_op_scan(smtpf_driver *d, smtpf_op op, int status, const smtpf_stored *
   return SMTPF_OK;
 }
 
+/* Events alone, each followed by a space. */
+void smtpf_driver_log(const smtpf_driver *driver, int level, const char *event, const smtpf_log_field *fields, size_t n)
+{
+  smtpf_driver *d = (smtpf_driver *)(uintptr_t)driver;
+  (void)level;
+  (void)fields;
+  (void)n;
+  const size_t used = strlen(d->log), more = strlen(event);
+  if (used + more + 2 > sizeof d->log)
+    return;
+  memcpy(d->log + used, event, more);
+  memcpy(d->log + used + more, " ", 2);
+}
+
 int smtpf_op_journal(smtpf_driver *d, smtpf_op op, int result)
 {
   complete(d, op, result);

@@ -54,6 +54,7 @@ struct smtpf_driver {
   smtpf_op last_timer;
   fake_result results[FAKE_OPS];
   size_t completed;
+  char log[1024]; /* events, each followed by a space; NUL-terminated */
 };
 
 smtpf_driver *fake_new(const fake_option *options, size_t n);

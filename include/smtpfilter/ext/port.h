@@ -12,6 +12,7 @@
 #ifndef SMTPFILTER_EXT_PORT_H
 #define SMTPFILTER_EXT_PORT_H
 
+#include "../config.h"
 #include "../driver.h"
 #include "../types.h"
 #include "mail.h"
@@ -303,6 +304,19 @@ SMTPF_API int64_t smtpf_driver_wall(const smtpf_driver *driver);
 
 /** The engine new sessions get, for ports that read options at start. Since 0.1. */
 SMTPF_API smtpf_engine *smtpf_driver_engine(const smtpf_driver *driver);
+
+/* ---- log ---------------------------------------------------------------------------------------- */
+
+/**
+ * Writes a line to the policy's log, for ports: what a postmaster must know and no session says, such as a server that
+ * is gone. Say it when it changes, not each time.
+ * @param driver    the driver
+ * @param level     smtpf_log_level
+ * @param event     static, `store-down`
+ * @param fields, n names and values; values are escaped here, and cut to 256 bytes. Since 0.1.
+ */
+SMTPF_API void smtpf_driver_log(const smtpf_driver *driver, int level, const char *event, const smtpf_log_field *fields,
+                                size_t n);
 
 /* ---- journal ------------------------------------------------------------------------------------ */
 
