@@ -312,6 +312,8 @@ static int commit_one(smtpf_rcpt *rcpt, int result)
 
 static int can_commit(const smtpf_session *s, size_t recipient, int result)
 {
+  if (s->driver->entered || s->pending)
+    return SMTPF_EBUSY;
   if (result < SMTPF_COMMIT_OK || result > SMTPF_COMMIT_REFUSED)
     return SMTPF_EINVAL;
   if (s->state != SMTPF_STATE_EOM || recipient == SMTPF_ALL)

@@ -19,5 +19,7 @@ TCase *op_cases(void);
 TCase *epoll_cases(void);
 TCase *stage_cases(void);
 TCase *oom_cases(void);
+TCase *will_cases(void);
+TCase *commit_cases(void);
 
 #endif

@@ -17,5 +17,7 @@ int main(void)
   suite_add_tcase(s, lint_cases());
   suite_add_tcase(s, op_cases());
   suite_add_tcase(s, oom_cases());
+  suite_add_tcase(s, will_cases());
+  suite_add_tcase(s, commit_cases());
   return port_run(s);
 }
