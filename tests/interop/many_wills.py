@@ -234,11 +234,11 @@ def main():
             behind = Behind(root, False)
         try:
             fates = play(behind, folder, program)
+            checks = identity_told(behind)
         finally:
             behind.stop()
     wrong = ["%s, %s: %s instead of %s" % (case.title, n, fates[case.title][n], case.expected[n])
              for case in CASES for n in NAMES if fates[case.title][n] != case.expected[n]]
-    checks = identity_told(behind)
     wrong += [what for what, good in checks if not good]
     print("One message through smtpf-proxy to %s: the last reply about each recipient, and where the copy is.\n" % behind.name)
     show([["", "transactions"] + NAMES] +
