@@ -141,6 +141,18 @@ int smtpf_session_look(smtpf_session *s, const smtpf_rcpt *rcpt, int all, smtpf_
   return r;
 }
 
+int smtpf_session_look_further(smtpf_session *s, int tier, smtpf_view *out)
+{
+  int r = SMTPF_OK;
+  for (size_t i = 0; r == SMTPF_OK && s->run && i < s->run->n; i++)
+    if (s->run->tasks[i].opened->check->tier < tier)
+      r = see(s, &(smtpf_scope){s->run->tasks[i].first, NULL});
+  if (r != SMTPF_OK)
+    s->n_view = 0;
+  *out = (smtpf_view){s->view, s->n_view};
+  return r;
+}
+
 static int64_t sum(const smtpf_evidence *e)
 {
   int64_t total = 0;

@@ -147,6 +147,7 @@ void smtpf_session_drop_transaction(smtpf_session *s)
   s->rcpt = NULL;
   s->n_rcpts = s->cap_rcpts = 0;
   s->message = NULL;
+  s->settlements = NULL;
   s->edits = NULL;
   s->n_edits = 0;
   s->over = s->smtputf8 = s->rcpt_refused = 0;

@@ -81,6 +81,12 @@ typedef struct smtpf_reply {
   smtpf_str enhanced, text;
 } smtpf_reply;
 
+/* A change of the store that a check asks for, to be made when the mail is taken. */
+typedef struct smtpf_settlement {
+  struct smtpf_settlement *next;
+  smtpf_change change;
+} smtpf_settlement;
+
 typedef struct smtpf_rcpt {
   smtpf_path path;
   smtpf_str written;   /* with brackets */
@@ -98,6 +104,7 @@ typedef struct smtpf_rcpt {
   smtpf_budget deferrals; /* as read last */
   uint8_t allowance;      /* smtpf_budget_state of them */
   smtpf_scope evidence;
+  smtpf_settlement *settlements; /* when its copy is taken */
   smtpf_entry entry;
   smtpf_str reason;
   smtpf_reply own; /* where each has a reply: this one's refusal; code 0: none */
@@ -155,6 +162,7 @@ struct smtpf_session {
   size_t refused_rcpts;         /* of this session, for good */
   smtpf_arena_mark before_rcpt; /* where to go back when it is refused */
   smtpf_fact *facts_before_rcpt;
+  smtpf_settlement *settlements; /* when some copy is taken */
   uint8_t rcpt_refused;
   struct smtpf_message *message;
   uint32_t commands, errors, transactions;
@@ -221,6 +229,9 @@ void smtpf_session_drop_evidence(smtpf_scope *scope, int stage);
 
 /* Takes what a directory says of the recipient in progress: who is behind it, with which wishes (will.c). */
 void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer);
+
+/* Behind what is in view: what the tiers cheaper than `tier` of the stage in progress have found. */
+int smtpf_session_look_further(smtpf_session *s, int tier, smtpf_view *out);
 
 /* Puts into view: connection, greeting, transaction, and one recipient's evidence, or with `rcpt` NULL every
  * recipient's when `all`. SMTPF_OK or SMTPF_ENOMEM. */

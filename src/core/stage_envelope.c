@@ -240,14 +240,22 @@ static void split_off(smtpf_session *s)
   refuse_rcpt(s);
 }
 
+static void answer_taken(smtpf_session *s)
+{
+  smtpf_session_answer(s, (smtpf_reply){250, SMTPF_LIT("2.1.5"), SMTPF_LIT("recipient ok")},
+                       smtpf_outcome_rule(&s->rcpt->entry.outcome, &s->transaction));
+}
+
+/* Where nothing is heard of the message, this is the last word on the copy. */
 static void take_rcpt(smtpf_session *s)
 {
   if (s->no_memory || accept_rcpt(s) != SMTPF_OK) {
     refuse_rcpt(s);
     smtpf_session_answer_no_memory(s);
+  } else if (s->rcpt->settlements && !(s->can & SMTPF_CAN_SEE_BODY)) {
+    smtpf_session_step(s, &smtpf_step_settle, answer_taken);
   } else {
-    smtpf_session_answer(s, (smtpf_reply){250, SMTPF_LIT("2.1.5"), SMTPF_LIT("recipient ok")},
-                         smtpf_outcome_rule(&s->rcpt->entry.outcome, &s->transaction));
+    answer_taken(s);
   }
 }
 

@@ -68,7 +68,15 @@ int smtpf_session_data(smtpf_session *s)
   if (!m || begin_hash(s) != SMTPF_OK)
     s->no_memory = 1;
   smtpf_session_drop_evidence(&s->of_transaction, SMTPF_DATA); /* of a DATA that was refused */
+  s->settlements = NULL;
   return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_DATA));
+}
+
+static void go_on(smtpf_session *s)
+{
+  s->state = SMTPF_STATE_DATA;
+  smtpf_session_answer(s, (smtpf_reply){354, {"", 0}, SMTPF_LIT("end data with <CR><LF>.<CR><LF>")},
+                       SMTPF_LIT("accept"));
 }
 
 /* What nobody would take, whatever its content, is refused here. */
@@ -91,9 +99,10 @@ static void data_decide(smtpf_session *s)
     smtpf_session_answer(s, smtpf_outcome_reply(s, cause, NULL), smtpf_outcome_rule(cause, &s->transaction));
     return;
   }
-  s->state = SMTPF_STATE_DATA;
-  smtpf_session_answer(s, (smtpf_reply){354, {"", 0}, SMTPF_LIT("end data with <CR><LF>.<CR><LF>")},
-                       SMTPF_LIT("accept"));
+  if (s->settlements && !(s->can & SMTPF_CAN_SEE_BODY))
+    smtpf_session_step(s, &smtpf_step_settle, go_on);
+  else
+    go_on(s);
 }
 
 /* Runs `then` by all that is known, and, where somebody is to be put off electively, by whether that may be. */
@@ -242,7 +251,7 @@ static void report(smtpf_session *s)
 /* What was taken is remembered where that serves anything; the verdict does not depend on it. */
 static void remember(smtpf_session *s, smtpf_step_fn then)
 {
-  if (s->engine->may_defer || s->engine->limits.lost_ack)
+  if (s->engine->may_defer || s->engine->limits.lost_ack || smtpf_step_left_by_checks(s))
     smtpf_session_step(s, &smtpf_step_remember, then);
   else
     then(s);

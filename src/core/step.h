@@ -6,7 +6,9 @@
  *   budget    rcpt, data, end of message: may these recipients be put off once more? Charges them when they will be.
  *   known     end of message: which copies were taken before, and only our reply was lost
  *   promise   commit: the copies that were taken are written into the journal, before the client is told
- *   remember  commit: what was taken is remembered, and its debt of deferrals is paid
+ *   remember  commit: what was taken is remembered, its debt of deferrals is paid, what checks have left to be done
+ *             then (smtpf_task_settle()) is done
+ *   settle    rcpt, data: the same for checks alone, where the host does not hand the message over
  *
  * A step that fails leaves the careful answer: no deferral, not known, not promised.
  */
@@ -17,7 +19,11 @@
 
 typedef void (*smtpf_step_fn)(smtpf_session *s);
 
-extern const smtpf_opened smtpf_step_budget, smtpf_step_known, smtpf_step_promise, smtpf_step_remember;
+extern const smtpf_opened smtpf_step_budget, smtpf_step_known, smtpf_step_promise, smtpf_step_remember,
+    smtpf_step_settle;
+
+/* How many changes checks have left to be made. */
+size_t smtpf_step_left_by_checks(const smtpf_session *s);
 
 /* Runs a step, then calls `then`: at once, or when ports have answered; the event is pending until then. */
 void smtpf_session_step(smtpf_session *s, const smtpf_opened *step, smtpf_step_fn then);

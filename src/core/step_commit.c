@@ -104,13 +104,48 @@ const smtpf_opened smtpf_step_promise = {&promise, NULL};
 /* ---- remember -------------------------------------------------------------------------------------------------------
  */
 
+static size_t count_changes(const smtpf_settlement *list)
+{
+  size_t n = 0;
+  for (; list; list = list->next)
+    n++;
+  return n;
+}
+
+static size_t settle(const smtpf_settlement *list, smtpf_change *changes, size_t n)
+{
+  for (; list; list = list->next)
+    changes[n++] = list->change;
+  return n;
+}
+
+/* Of the message, when one of its copies is taken, and of those copies. */
+static size_t settle_all(const smtpf_session *s, smtpf_change *changes, size_t n)
+{
+  int taken = 0;
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    if (is_taken(s->rcpts[i])) {
+      taken = 1;
+      n = settle(s->rcpts[i]->settlements, changes, n);
+    }
+  return taken ? settle(s->settlements, changes, n) : n;
+}
+
+size_t smtpf_step_left_by_checks(const smtpf_session *s)
+{
+  size_t n = count_changes(s->settlements);
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    n += count_changes(s->rcpts[i]->settlements);
+  return n;
+}
+
 static int remember_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   (void)self;
   (void)ev;
   smtpf_session *s = t->session;
   const smtpf_limits *l = &s->engine->limits;
-  smtpf_change *changes = smtpf_task_alloc(t, 2 * s->n_rcpts * sizeof *changes);
+  smtpf_change *changes = smtpf_task_alloc(t, (2 * s->n_rcpts + smtpf_step_left_by_checks(s)) * sizeof *changes);
   smtpf_key *keys = smtpf_task_alloc(t, 2 * s->n_rcpts * sizeof *keys);
   size_t n = 0;
   if (!changes || !keys)
@@ -132,6 +167,7 @@ static int remember_run(void *self, smtpf_task *t, const smtpf_event *ev)
                                 .expires = s->driver->wall_s + l->lost_ack_memory / 1000};
     n++;
   }
+  n = settle_all(s, changes, n);
   if (!n)
     return SMTPF_OK;
   const int r = smtpf_task_commit(t, changes, n, 0);
@@ -149,3 +185,23 @@ static int remember_resume(void *self, smtpf_task *t, const smtpf_answer *a)
 static const smtpf_check remember = {
     .size = sizeof remember, .name = "remember", .run = remember_run, .resume = remember_resume};
 const smtpf_opened smtpf_step_remember = {&remember, NULL};
+
+/* ---- settle ---------------------------------------------------------------------------------------------------------
+ */
+
+static int settle_run(void *self, smtpf_task *t, const smtpf_event *ev)
+{
+  (void)self;
+  (void)ev;
+  const smtpf_settlement *list =
+      t->session->stage == SMTPF_RCPT ? t->session->rcpt->settlements : t->session->settlements;
+  smtpf_change *changes = smtpf_task_alloc(t, count_changes(list) * sizeof *changes);
+  if (!changes)
+    return SMTPF_ENOMEM;
+  const int r = smtpf_task_commit(t, changes, settle(list, changes, 0), 0);
+  return r == SMTPF_OK ? SMTPF_PENDING : r;
+}
+
+static const smtpf_check settled = {
+    .size = sizeof settled, .name = "settle", .run = settle_run, .resume = remember_resume};
+const smtpf_opened smtpf_step_settle = {&settled, NULL};

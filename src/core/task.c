@@ -12,6 +12,7 @@
 #include "policy/judge.h"
 #include "run.h"
 #include "session.h"
+#include "will.h"
 
 /* ---- saying ------------------------------------------------------------------------------------------------- */
 
@@ -100,7 +101,53 @@ int32_t smtpf_task_score(const smtpf_task *t)
   return smtpf_session_score_so_far(t->session, t->opened->check->tier);
 }
 
+/* ---- what is to be done when the mail is taken --------------------------------------------------------------- */
+
+static int copy_change(smtpf_arena *a, const smtpf_change *from, smtpf_settlement **list)
+{
+  smtpf_settlement *own = smtpf_arena_alloc(a, sizeof *own);
+  if (!own)
+    return SMTPF_ENOMEM;
+  own->change = *from;
+  if (smtpf_arena_copy(a, from->key, &own->change.key) != SMTPF_OK ||
+      smtpf_arena_copy(a, from->value, &own->change.value) != SMTPF_OK)
+    return SMTPF_ENOMEM;
+  own->next = *list;
+  *list = own;
+  return SMTPF_OK;
+}
+
+int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n)
+{
+  enum { KEY_MAX = 64, VALUE_MAX = 4096 };
+  smtpf_session *s = t->session;
+  if (s->stage < SMTPF_RCPT)
+    return SMTPF_EINVAL;
+  for (size_t i = 0; i < n; i++)
+    if (changes[i].size < sizeof *changes || changes[i].op < SMTPF_CHANGE_SET || changes[i].op > SMTPF_CHANGE_JOIN ||
+        !changes[i].key.n || changes[i].key.n > KEY_MAX || changes[i].value.n > VALUE_MAX)
+      return SMTPF_EINVAL;
+  for (size_t i = 0; i < n; i++)
+    if (copy_change(&s->transaction, &changes[i], s->stage == SMTPF_RCPT ? &s->rcpt->settlements : &s->settlements) !=
+        SMTPF_OK) {
+      s->no_memory = 1;
+      return SMTPF_ENOMEM;
+    }
+  return SMTPF_OK;
+}
+
 /* ---- looking ------------------------------------------------------------------------------------------------ */
+
+int smtpf_task_greylists(const smtpf_task *t)
+{
+  smtpf_session *s = t->session;
+  if (s->stage == SMTPF_RCPT)
+    return smtpf_will_greylists(s, s->rcpt, t);
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    if (smtpf_will_greylists(s, s->rcpts[i], t))
+      return 1;
+  return 0;
+}
 
 const smtpf_event *smtpf_task_event(const smtpf_task *t)
 {

@@ -189,3 +189,45 @@ int smtpf_will_settled(const smtpf_session *s)
 {
   return !(s->engine->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM));
 }
+
+/* ---- greylists -----------------------------------------------------------------------------------------------------
+ */
+
+/* As if the task had asked for it and the budget were full. */
+static int would_count(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t i, const smtpf_standing *client,
+                       smtpf_view view)
+{
+  smtpf_will will = will_of(s, rcpt, i, client);
+  will.budget = SMTPF_BUDGET_LEFT;
+  const smtpf_outcome o = smtpf_judge(&will, view);
+  const int asked = will.profile->greylist && will.origin == SMTPF_ORIGIN_STRANGER;
+  return asked && (o.rule == SMTPF_RULE_ELECTIVE || o.rule == SMTPF_RULE_MISSING);
+}
+
+int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t)
+{
+  const smtpf_evidence asks = {.kind = SMTPF_HIT,
+                               .stage = (uint8_t)s->stage,
+                               .position = t->position,
+                               .family = (uint8_t)t->opened->check->family,
+                               .flags = SMTPF_FINDING_ELECTIVE};
+  const size_t n = rcpt->n_members ? rcpt->n_members : 1;
+  const smtpf_evidence **known;
+  smtpf_view view;
+  int found = 0;
+  if (smtpf_session_look(s, rcpt, 0, &view) != SMTPF_OK ||
+      smtpf_session_look_further(s, t->opened->check->tier, &view) != SMTPF_OK ||
+      !(known = smtpf_arena_alloc(&s->run->scratch, (view.n + 1) * sizeof *known))) {
+    s->no_memory = 1;
+    return 0;
+  }
+  for (size_t i = 0; i < view.n; i++)
+    known[i] = view.v[i];
+  known[view.n] = &asks;
+  view = (smtpf_view){known, view.n + 1};
+  const smtpf_standing client = standing_of(s, view);
+  for (size_t i = 0; i < n && !found; i++)
+    found = would_count(s, rcpt, i, &client, view);
+  s->n_view = 0;
+  return found;
+}

@@ -220,6 +220,22 @@ SMTPF_API int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag);
 SMTPF_API int smtpf_task_get(smtpf_task *t, smtpf_str key, uint32_t tag);
 /** Changes records of the store, all or none. Since 0.1. */
 SMTPF_API int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size_t n, uint32_t tag);
+/**
+ * Changes records of the store when the mail is taken, not before: by the verdict that makes a copy final, or, where the
+ * host does not hand the message over, by the one that accepts the recipient or DATA. At RCPT: when this recipient's copy
+ * is; at DATA and end of message: when some copy is. Mail that is refused, put off or given up changes nothing. A store
+ * that fails then does not hinder the mail.
+ * @param t          the task
+ * @param changes,n  copied. @return SMTPF_OK, SMTPF_EINVAL (a stage before RCPT, a change no store takes) or
+ * SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n);
+/**
+ * Whether a greylist's deferral would count here: some mailbox behind the recipient (later: behind some recipient) asks
+ * for it, the client is a stranger to it, and nothing that earlier stages and cheaper tiers have found decides
+ * otherwise for good. What is put off anyway counts too. A greylist keeps its history for such mail alone. Since 0.1.
+ */
+SMTPF_API int smtpf_task_greylists(const smtpf_task *t);
 /** Sleeps. Since 0.1. */
 SMTPF_API int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag);
 

@@ -128,6 +128,16 @@ SMTPF_API int smtpf_mailbox_parse(smtpf_str text, smtpf_path *out);
  *  @return SMTPF_OK (one was taken), SMTPF_ENOTFOUND (none left) or SMTPF_EPARSE. Since 0.1. */
 SMTPF_API int smtpf_param_next(smtpf_str *rest, smtpf_str *keyword, smtpf_str *value);
 
+/** Bytes of a digest. */
+#define SMTPF_DIGEST_BYTES 32
+/**
+ * A digest (SHA-256) of texts, each with its end: for keys of stored records, fixed in size and the same in every
+ * process. Begin with a word for the kind of record, so that no two kinds meet.
+ * @param parts,n  the texts
+ * @param[out] out the digest. Any thread. Since 0.1.
+ */
+SMTPF_API void smtpf_digest(const smtpf_str *parts, size_t n, unsigned char out[SMTPF_DIGEST_BYTES]);
+
 /** 1 when equal without regard to ASCII case. Since 0.1. */
 SMTPF_API int smtpf_str_equal_nocase(smtpf_str a, smtpf_str b);
 /** A NUL-terminated string as smtpf_str; NULL gives the empty string. Since 0.1. */
