@@ -72,13 +72,14 @@ END_TEST
 
 START_TEST(records)
 {
-  char room[SMTPF_BUDGET_BYTES], bad[SMTPF_BUDGET_BYTES];
+  char room[SMTPF_BUDGET_BYTES + 1] = {[SMTPF_BUDGET_BYTES] = 'x'}, bad[SMTPF_BUDGET_BYTES];
   const smtpf_budget b = {0x0102, 0x01020304050607, 0x7102030405060708};
   static const unsigned char want[SMTPF_BUDGET_BYTES] = {2, 1, 0, 0, 0, 0, 0, 0, 7, 6, 5, 4,
                                                          3, 2, 1, 0, 8, 7, 6, 5, 4, 3, 2, 0x71};
   smtpf_budget out = {9, 9, 9};
   const smtpf_str r = smtpf_budget_write(&b, room);
   ck_assert_uint_eq(r.n, SMTPF_BUDGET_BYTES);
+  ck_assert_int_eq(room[SMTPF_BUDGET_BYTES], 'x'); /* not one byte more */
   ck_assert_int_eq(memcmp(r.p, want, sizeof want), 0);
   ck_assert_int_eq(smtpf_budget_read(&out, (smtpf_str){room, SMTPF_BUDGET_BYTES - 1}), SMTPF_EPARSE);
   ck_assert_int_eq(out.count, 9);

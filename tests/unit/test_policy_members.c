@@ -80,6 +80,9 @@ START_TEST(what_is_said_of_all)
   ck_assert_int_eq(o.unknown, 0);
   ck_assert_int_eq(o.spent, 0);
   ck_assert_int_eq(smtpf_judge_members(v, 1).act, SMTPF_ACT_ACCEPT);
+  const smtpf_outcome kept = ACT(QUARANTINE, QUARANTINE);
+  v[2] = kept; /* the strongest speaks, wherever it stands */
+  ck_assert_int_eq(smtpf_judge_members(v, 3).rule, SMTPF_RULE_QUARANTINE);
 }
 END_TEST
 
@@ -97,6 +100,7 @@ START_TEST(one_address_to_forward_to)
     v[0].forward = (uint8_t)rows[i].a_goes;
     v[1].forward = (uint8_t)rows[i].b_goes;
     ck_assert_msg(smtpf_judge_members(v, 2).forward == rows[i].forward, "row %zu", i);
+    ck_assert_int_eq(smtpf_judge_members(v, 1).forward, v[0].forward); /* the other is none of its members */
   }
 }
 END_TEST
