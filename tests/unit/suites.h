@@ -15,6 +15,7 @@ Suite *smtpf_suite_base_memory(void);
 Suite *smtpf_suite_base_record(void);
 Suite *smtpf_suite_base_str(void);
 Suite *smtpf_suite_mail_address(void);
+Suite *smtpf_suite_mail_decode(void);
 Suite *smtpf_suite_mail_domain(void);
 Suite *smtpf_suite_mail_header(void);
 Suite *smtpf_suite_mail_ip(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The unit tests of mail: addresses, domains, header sections, IP addresses, replies, the prefix trie.
+ * The unit tests of mail: addresses, decoders, domains, header sections, IP addresses, replies, the prefix trie.
  */
 #include "suites.h"
 
@@ -8,6 +8,7 @@ int main(void)
 {
   SRunner *r = srunner_create(NULL);
   srunner_add_suite(r, smtpf_suite_mail_address());
+  srunner_add_suite(r, smtpf_suite_mail_decode());
   srunner_add_suite(r, smtpf_suite_mail_domain());
   srunner_add_suite(r, smtpf_suite_mail_header());
   srunner_add_suite(r, smtpf_suite_mail_ip());
