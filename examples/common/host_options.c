@@ -63,6 +63,10 @@ const smtpf_option host_options[] = {
     COUNT("proxy.pool_messages", "1000", 1, 1000000, "Messages for one connection to the next hop."),
     NUMBER("proxy.spool_memory", SMTPF_OPTION_SIZE, "256k", 4096, 1 << 30,
            "How much of a message is held in memory; the rest goes to an unlinked temporary file until the verdict."),
+    NUMBER("proxy.spool_total", SMTPF_OPTION_SIZE, "4g", 0, (int64_t)1 << 50,
+           "How much all messages may hold at a time, in memory and in files; what comes beyond it is answered 452 "
+           "4.3.1. 0 for "
+           "no limit."),
     TEXT("proxy.spool_directory", "/var/tmp", "Where those temporary files are made."),
     TIME("proxy.drain", "30s", 0, HOUR, "How long open transactions may take to finish after SIGTERM."),
     CHOICE("proxy.log", "text", "text|json", "Form of the log lines on standard error."),

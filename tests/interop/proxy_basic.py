@@ -120,6 +120,20 @@ def a_big_message_goes_through_a_temporary_file():
         eventually("descriptors given back", lambda: proxy.descriptors() <= before + 1)  # one idle hop connection
 
 
+def what_all_messages_hold_is_bounded():
+    part = b"Subject: big\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 78 + b"\r\n") * 800
+    with stage(options={"proxy.spool_total": "100000", "proxy.spool_memory": "20000"}) as (sink, proxy):
+        first, second = Client(proxy), Client(proxy)
+        first.begin()
+        first.send(part)
+        check(Client(proxy).deliver(b"Subject: small\r\n\r\nx\r\n").startswith(b"250"), "there was room")
+        second.begin()
+        time.sleep(0.2)
+        check(second.message(part).startswith(b"452 4.3.1"), "more than all may hold")
+        check(first.say(b".").startswith(b"250"), "the first was in nobody's way")
+        check(second.deliver(part).startswith(b"250") and len(sink.messages) == 3, "no room again")
+
+
 def parameters_reach_the_hop_as_far_as_it_knows_them():
     with stage(Sink(["PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 5000"])) as (sink, proxy):
         c = Client(proxy)

@@ -38,7 +38,8 @@ typedef struct shared {
   listening listener[PROXY_LISTEN_MAX]; /* read-only once threads run */
   size_t listeners;
   peers peers;
-  atomic_uint_fast64_t loud; /* copies for which the next hop could not be told that no DSN may be sent */
+  atomic_int_fast64_t spooled; /* bytes of messages that are held now */
+  atomic_uint_fast64_t loud;   /* copies for which the next hop could not be told that no DSN may be sent */
   atomic_int draining;
 } shared;
 

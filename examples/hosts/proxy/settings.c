@@ -180,6 +180,7 @@ static void read_numbers(settings *s)
   s->pool = number(e, "proxy.pool", 64);
   s->pool_age_ms = number(e, "proxy.pool_age", 10000);
   s->pool_messages = number(e, "proxy.pool_messages", 1000);
+  s->spool_total = number(e, "proxy.spool_total", 0);
   s->spool_memory = (size_t)number(e, "proxy.spool_memory", 262144);
   s->smtpd.line_max = (uint32_t)number(e, "limits.line", 0);
   s->smtpd.text_line_max = (uint32_t)number(e, "limits.text_line", 0);

@@ -60,6 +60,7 @@ typedef struct settings {
   int64_t idle_ms, command_ms, data_ms, message_ms, hop_connect_ms, hop_ms, hop_final_ms, drain_ms;
   int64_t pool, pool_age_ms, pool_messages;
   size_t spool_memory;
+  int64_t spool_total;
   const char *spool_directory, *quarantine_directory, *quarantine_redirect; /* the engine's; NULL when empty */
   unsigned capabilities; /* of SMTP clients; LMTP ones have SMTPF_CAN_REPLY_PER_RCPT as well */
   /* What the next hop said to EHLO last; 0 while it has not been reached. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "transaction.h"
 
+#include <errno.h>
 #include <smtpfilter/ext/mail.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,14 @@ transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str param
   return t;
 }
 
+static void unspool(transaction *t)
+{
+  if (t->spooled)
+    atomic_fetch_sub_explicit(&t->loop->shared->spooled, t->spooled, memory_order_relaxed);
+  t->spooled = 0;
+  spool_clear(&t->spool);
+}
+
 void transaction_free(transaction *t)
 {
   if (!t)
@@ -48,7 +57,7 @@ void transaction_free(transaction *t)
   if (t->hop)
     hop_release(t->hop);
   outgoing_end(&t->out);
-  spool_clear(&t->spool);
+  unspool(t);
   text_free(&t->strings);
   text_free(&t->answer);
   free(t->rcpt);
@@ -70,8 +79,17 @@ void transaction_identity(const transaction *t, identity_of *who)
 
 void transaction_body(transaction *t, smtpf_str piece)
 {
-  if (!t->spool_error)
+  const int64_t n = (int64_t)piece.n, most = t->settings->spool_total;
+  if (t->spool_error)
+    return;
+  t->spooled += n;
+  const int64_t all = atomic_fetch_add_explicit(&t->loop->shared->spooled, n, memory_order_relaxed) + n;
+  if (most && all > most)
+    t->spool_error = ENOSPC;
+  else
     t->spool_error = spool_add(&t->spool, piece.p, piece.n, t->settings->spool_memory, t->settings->spool_directory);
+  if (t->spool_error) /* its end is waited for; until then it shall not be in others' way */
+    unspool(t);
 }
 
 int transaction_keep_rcpt(transaction *t)

@@ -74,6 +74,7 @@ typedef struct transaction {
   size_t n, cap;
   recipient asked; /* the RCPT in question */
   spool spool;
+  int64_t spooled; /* counted in shared.spooled */
   int spool_error; /* an errno */
   smtpf_str id;    /* of the message: the client's, while it is delivered */
   int goal;
