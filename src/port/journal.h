@@ -50,6 +50,7 @@ void smtpf_journal_unlock(smtpf_journal_log *log);
  * holds some of them: a promise nobody was told of). */
 int smtpf_journal_append(smtpf_journal_log *log, const char *p, size_t n, int sync);
 int smtpf_journal_write_all(const smtpf_journal_io *io, int fd, const char *p, size_t n, uint64_t at);
+smtpf_record smtpf_journal_record_of(const smtpf_promise *p, int more);
 int smtpf_journal_sync_directory(const smtpf_journal_log *log);
 /* Sets an error about the file. */
 int smtpf_journal_fail(const smtpf_journal_log *log, smtpf_error *err, int code, const char *what);

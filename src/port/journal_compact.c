@@ -26,8 +26,7 @@ static int write_open(const smtpf_journal_log *log, const smtpf_journal_index *x
     return SMTPF_ENOMEM;
   smtpf_record_start(room);
   for (const smtpf_link *l = x->open.next; r == SMTPF_OK && l != &x->open; l = l->next) {
-    const smtpf_promise *p = &SMTPF_OF(l, smtpf_journal_open, link)->promise;
-    smtpf_record record = {SMTPF_RECORD_PROMISE, 0, p->disposition, p->wall_s, p->message, p->sender, p->recipient};
+    smtpf_record record = smtpf_journal_record_of(&SMTPF_OF(l, smtpf_journal_open, link)->promise, 0);
     if (n + smtpf_record_size(&record) > CHUNK) {
       r = smtpf_journal_write_all(log->io, fd, room, n, at);
       at += n;

@@ -71,17 +71,12 @@ static void flush(void *user)
   complete_all(j, r == SMTPF_OK ? SMTPF_OK : SMTPF_EIO);
 }
 
-static smtpf_record record_of(const smtpf_promise *p, int more)
-{
-  return (smtpf_record){SMTPF_RECORD_PROMISE, more, p->disposition, p->wall_s, p->message, p->sender, p->recipient};
-}
-
 /* Their size as records, 0 when one of them is not legal. */
 static size_t size_of(const smtpf_promise *promises, size_t n)
 {
   size_t bytes = 0;
   for (size_t i = 0; i < n; i++) {
-    smtpf_record r = record_of(&promises[i], 0);
+    smtpf_record r = smtpf_journal_record_of(&promises[i], 0);
     if (promises[i].size < sizeof promises[i] || !smtpf_record_legal(&r))
       return 0;
     bytes += smtpf_record_size(&r);
@@ -104,7 +99,7 @@ static int promise(void *self, smtpf_op op, const smtpf_promise *promises, size_
     b->since = smtpf_driver_now(j->driver);
   b->ops[b->n_ops++] = (waiting){op, b->n, bytes};
   for (size_t i = 0; i < n; i++) {
-    smtpf_record r = record_of(&promises[i], i + 1 < n);
+    smtpf_record r = smtpf_journal_record_of(&promises[i], i + 1 < n);
     b->n += smtpf_record_write(&r, b->bytes + b->n);
   }
   return SMTPF_OK;

@@ -38,6 +38,18 @@ int smtpf_journal_sync_directory(const smtpf_journal_log *log)
   return r == 0 ? SMTPF_OK : SMTPF_EIO;
 }
 
+smtpf_record smtpf_journal_record_of(const smtpf_promise *p, int more)
+{
+  return (smtpf_record){.type = SMTPF_RECORD_PROMISE,
+                        .more = more,
+                        .disposition = p->disposition,
+                        .wall_s = p->wall_s,
+                        .message = p->message,
+                        .sender = p->sender,
+                        .recipient = p->recipient,
+                        .memory = p->memory};
+}
+
 /* ---- writing --------------------------------------------------------------------------------------- */
 
 int smtpf_journal_write_all(const smtpf_journal_io *io, int fd, const char *p, size_t n, uint64_t at)

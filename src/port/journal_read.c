@@ -33,7 +33,7 @@ static smtpf_str copy(char **at, smtpf_str s)
 static smtpf_journal_open *make(const smtpf_mem *mem, const smtpf_record *r)
 {
   size_t key = r->message.n + 1 + r->recipient.n;
-  smtpf_journal_open *o = smtpf_mem_zalloc(mem, sizeof *o + key + r->sender.n);
+  smtpf_journal_open *o = smtpf_mem_zalloc(mem, sizeof *o + key + r->sender.n + r->memory.n);
   if (!o)
     return NULL;
   char *at = o->bytes;
@@ -42,6 +42,7 @@ static smtpf_journal_open *make(const smtpf_mem *mem, const smtpf_record *r)
   *at++ = '\0';
   o->promise.recipient = copy(&at, r->recipient);
   o->promise.sender = copy(&at, r->sender);
+  o->promise.memory = copy(&at, r->memory);
   o->key = (smtpf_str){o->bytes, key};
   smtpf_list_init(&o->link);
   return o;

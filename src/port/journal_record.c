@@ -8,7 +8,7 @@ static const char magic[8] = {'s', 'm', 't', 'p', 'f', 'j', 'n', 'l'};
 
 /* Places in a record's head, in a payload, and in the file's header. */
 enum { AT_LENGTH = 4, AT_TYPE = 6, AT_FLAGS = 7, AT_PAYLOAD_CRC = 8, AT_HEAD_CRC = 12 };
-enum { AT_WALL = 0, AT_DISPOSITION = 8, AT_NIL = 9, AT_MESSAGE = 10, AT_SENDER = 12, AT_RECIPIENT = 14 };
+enum { AT_WALL = 0, AT_DISPOSITION = 8, AT_MEMORY = 9, AT_MESSAGE = 10, AT_SENDER = 12, AT_RECIPIENT = 14 };
 enum { AT_VERSION = 8, AT_START_CRC = 12 };
 enum { FLAG_MORE = 1 };
 
@@ -56,15 +56,16 @@ static int is_clean(smtpf_str s, size_t max)
 int smtpf_record_legal(const smtpf_record *r)
 {
   int promise = r->type == SMTPF_RECORD_PROMISE;
-  return (promise || (r->type == SMTPF_RECORD_SETTLE && !r->more && r->sender.n == 0)) && r->message.n > 0 &&
-         r->recipient.n > 0 && is_clean(r->message, SMTPF_JOURNAL_MESSAGE_MAX) &&
+  return (promise || (r->type == SMTPF_RECORD_SETTLE && !r->more && r->sender.n == 0 && r->memory.n == 0)) &&
+         r->message.n > 0 && r->recipient.n > 0 && is_clean(r->message, SMTPF_JOURNAL_MESSAGE_MAX) &&
          is_clean(r->sender, SMTPF_JOURNAL_ADDRESS_MAX) && is_clean(r->recipient, SMTPF_JOURNAL_ADDRESS_MAX) &&
-         r->disposition >= SMTPF_DELIVERED && r->disposition <= SMTPF_HANDED_OVER;
+         r->memory.n <= SMTPF_JOURNAL_MEMORY_MAX && r->disposition >= SMTPF_DELIVERED &&
+         r->disposition <= SMTPF_HANDED_OVER;
 }
 
 static size_t payload_size(const smtpf_record *r)
 {
-  return SMTPF_RECORD_FIXED + r->message.n + r->sender.n + r->recipient.n;
+  return SMTPF_RECORD_FIXED + r->message.n + r->sender.n + r->recipient.n + r->memory.n;
 }
 
 size_t smtpf_record_size(const smtpf_record *r)
@@ -85,11 +86,12 @@ size_t smtpf_record_write(const smtpf_record *r, char *out)
   char *payload = out + SMTPF_RECORD_HEAD;
   put(payload + AT_WALL, (uint64_t)r->wall_s, 8);
   put(payload + AT_DISPOSITION, (uint64_t)r->disposition, 1);
-  put(payload + AT_NIL, 0, 1);
+  put(payload + AT_MEMORY, r->memory.n, 1);
   put(payload + AT_MESSAGE, r->message.n, 2);
   put(payload + AT_SENDER, r->sender.n, 2);
   put(payload + AT_RECIPIENT, r->recipient.n, 2);
-  put_str(put_str(put_str(payload + SMTPF_RECORD_FIXED, r->message), r->sender), r->recipient);
+  char *at = put_str(put_str(payload + SMTPF_RECORD_FIXED, r->message), r->sender);
+  put_str(put_str(at, r->recipient), r->memory);
   memcpy(out, marker, sizeof marker);
   put(out + AT_LENGTH, n, 2);
   put(out + AT_TYPE, (uint64_t)r->type, 1);
@@ -104,7 +106,8 @@ static int open_payload(const char *p, size_t n, smtpf_record *r)
 {
   size_t message = (size_t)get(p + AT_MESSAGE, 2), sender = (size_t)get(p + AT_SENDER, 2);
   size_t recipient = (size_t)get(p + AT_RECIPIENT, 2);
-  if (p[AT_NIL] != 0 || n != SMTPF_RECORD_FIXED + message + sender + recipient)
+  size_t memory = (size_t)get(p + AT_MEMORY, 1);
+  if (n != SMTPF_RECORD_FIXED + message + sender + recipient + memory)
     return 0;
   r->wall_s = (int64_t)get(p + AT_WALL, 8);
   r->disposition = (int)get(p + AT_DISPOSITION, 1);
@@ -112,6 +115,7 @@ static int open_payload(const char *p, size_t n, smtpf_record *r)
   r->message = (smtpf_str){p, message};
   r->sender = (smtpf_str){p + message, sender};
   r->recipient = (smtpf_str){p + message + sender, recipient};
+  r->memory = (smtpf_str){p + message + sender + recipient, memory};
   return 1;
 }
 

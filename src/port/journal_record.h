@@ -6,11 +6,13 @@
  *   header   `smtpfjnl`, version (4), CRC-32C of these (4)
  *   record   FF 4A 52 00, length of the payload (2), type (1), flags (1), CRC-32C of the payload (4), CRC-32C of the
  *            twelve bytes before (4), payload
- *   payload  wall seconds (8), disposition (1), 0 (1), lengths of message, sender, recipient (2 each), those
+ *   payload  wall seconds (8), disposition (1), length of memory (1), lengths of message, sender, recipient (2 each),
+ *            message, sender, recipient, memory
  *
- * All numbers are little-endian. The strings hold no control character and no FF, so that no part of them can be
- * taken for the beginning of a record. The head has a checksum of its own: a record that was cut short (its head is
- * right, or what there is of it) is told from one that was damaged.
+ * All numbers are little-endian. Message, sender and recipient hold no control character and no FF, so that no part of
+ * them can be taken for the beginning of a record; memory holds any bytes, fewer than a record has. The head has a
+ * checksum of its own: a record that was cut short (its head is right, or what there is of it) is told from one that
+ * was damaged.
  */
 #ifndef SMTPF_PORT_JOURNAL_RECORD_H
 #define SMTPF_PORT_JOURNAL_RECORD_H
@@ -22,7 +24,8 @@ enum {
   SMTPF_RECORD_START = 16, /* bytes of the file's header */
   SMTPF_RECORD_HEAD = 16,
   SMTPF_RECORD_FIXED = 16, /* of the payload, before the strings */
-  SMTPF_RECORD_MAX = SMTPF_RECORD_HEAD + SMTPF_RECORD_FIXED + SMTPF_JOURNAL_MESSAGE_MAX + 2 * SMTPF_JOURNAL_ADDRESS_MAX,
+  SMTPF_RECORD_MAX = SMTPF_RECORD_HEAD + SMTPF_RECORD_FIXED + SMTPF_JOURNAL_MESSAGE_MAX +
+                     2 * SMTPF_JOURNAL_ADDRESS_MAX + SMTPF_JOURNAL_MEMORY_MAX,
 };
 
 enum smtpf_record_type { SMTPF_RECORD_PROMISE = 1, SMTPF_RECORD_SETTLE = 2 };
@@ -32,7 +35,7 @@ typedef struct smtpf_record {
   int more; /* PROMISE: the next record belongs to the same group; all or none of it counts */
   int disposition;
   int64_t wall_s;
-  smtpf_str message, sender, recipient; /* SETTLE: no sender */
+  smtpf_str message, sender, recipient, memory; /* SETTLE: no sender, no memory */
 } smtpf_record;
 
 /* What stands at a place of a file. */

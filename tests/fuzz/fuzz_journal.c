@@ -73,8 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   must(r == SMTPF_OK || r == SMTPF_EPARSE || r == SMTPF_EUNSUPPORTED);
   if (r == SMTPF_OK && end >= SMTPF_RECORD_START) {
     count_open(fd, size, &before);
-    smtpf_record added = {SMTPF_RECORD_PROMISE, 0, SMTPF_DELIVERED, 1, SMTPF_LIT("added by the fuzz target"), {NULL, 0},
-                          SMTPF_LIT("r")};
+    smtpf_record added = {
+        SMTPF_RECORD_PROMISE, 0,        SMTPF_DELIVERED, 1, SMTPF_LIT("added by the fuzz target"), {NULL, 0},
+        SMTPF_LIT("r"),       {NULL, 0}};
     size_t n = smtpf_record_write(&added, bytes);
     must(ftruncate(fd, (off_t)end) == 0 && pwrite(fd, bytes, n, (off_t)end) == (ssize_t)n);
     must(count_open(fd, end + n, &after) > 0 && after.promised == before.promised + 1);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """ledger-crash: a host that spools is killed at random moments; nothing it answered for is lost.
 
-    ledger_crash.py [KILLS]        default 30 with make, 1000 for the demonstration (SMTPF_KILLS)
+    ledger_crash.py [KILLS]        of each; 30 as an ordinary test, 1000 for `./bootstrap show ledger-crash`
 
 Clients send messages to several recipients and behave as mail servers do: what was not answered is sent again, byte for
 byte, until it is. Some hang up on purpose where the answer is due. The host, examples/hosts/spool, is killed (SIGKILL) and
@@ -11,9 +11,8 @@ the clients know what was answered 2xx, smtpf-ledger lists what was promised, an
 
 - At every kill: each copy of an answered message is in its mailbox, or listed and still in the spool.
 - In the end: each copy that was ever answered for or listed is in its mailbox, and nothing is listed.
-- A copy is there twice only where an answer was cut off, at most once for each such cut. With the memory: never.
+- A copy is there twice only where an answer was cut off, at most once for each such cut.
 """
-import glob
 import json
 import os
 import random
@@ -27,11 +26,20 @@ import threading
 import time
 
 BUILD = os.environ.get("builddir", ".")
-HOST = os.path.join(BUILD, "examples/hosts/spool/spoold")
-LEDGER = os.path.join(BUILD, "smtpf-ledger")
 RECIPIENTS = ["user%d@example.net" % i for i in range(12)]
 CLIENTS = 4
 PATIENCE = 60.0
+
+
+def program(path):
+    """The program itself, not the script that libtool puts before it: most kills would hit that."""
+    folder, name = os.path.split(os.path.join(BUILD, path))
+    inner = os.path.join(folder, ".libs", name)
+    return inner if os.path.exists(inner) else os.path.join(folder, name)
+
+
+HOST, LEDGER = program("examples/hosts/spool/spoold"), program("smtpf-ledger")
+ENVIRONMENT = dict(os.environ, LD_LIBRARY_PATH=os.path.join(BUILD, ".libs"))
 
 
 class Cut(Exception):
@@ -140,7 +148,8 @@ class Run:
     def __init__(self, kills, memory, seed):
         self.kills, self.memory, self.random = kills, memory, random.Random(seed)
         self.folder = tempfile.mkdtemp(prefix="ledger-crash-")
-        self.faults, self.listed, self.copies, self.read = [], set(), {}, set()
+        self.faults, self.listed, self.copies, self.read, self.killed = [], set(), {}, set(), 0
+        self.lost = self.second = self.unexplained = 0
         self.unseen = []  # answered messages whose copies were not all seen yet
         self.senders, self.process, self.stderr = [], None, open(os.path.join(self.folder, "stderr"), "wb")
         with socket.socket() as s:
@@ -152,7 +161,7 @@ class Run:
                    "check.disable=iprev"]
         if self.memory:
             command += ["--set", "lost_ack.enable=true"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.stderr)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.stderr, env=ENVIRONMENT)
 
     def wait_ready(self):
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
@@ -177,7 +186,8 @@ class Run:
         path = os.path.join(self.folder, "journal")
         if not os.path.exists(path):
             return {}
-        run = subprocess.run([LEDGER, "--json", path], capture_output=True, text=True, check=False, timeout=PATIENCE)
+        run = subprocess.run([LEDGER, "--json", path], capture_output=True, text=True, check=False, timeout=PATIENCE,
+                             env=ENVIRONMENT)
         if run.returncode:
             self.faults.append("smtpf-ledger: exit %d %s" % (run.returncode, run.stderr))
         rows = {}
@@ -233,6 +243,7 @@ class Run:
             time.sleep(self.random.uniform(0, 0.06))
             answered = self.answered_since(counted)
             self.kill()
+            self.killed += 1
             self.check(answered)
             self.start()
             if number % 5 or number == self.kills - 1:  # at times also before it listens, while it finishes what it found
@@ -260,7 +271,6 @@ class Run:
         for message, recipient in self.listed:
             if not os.path.exists(os.path.join(self.folder, "mail", recipient, message)):
                 self.faults.append("%s was listed for %s and never delivered" % (message, recipient))
-        self.lost = self.second = self.unexplained = 0
         for m in (m for s in self.senders for m in s.messages):
             for r in m.recipients:
                 copies = len(self.copies.get((m.token, r), []))
@@ -285,9 +295,10 @@ class Run:
 
 
 def main():
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else int(os.environ.get("SMTPF_KILLS", "30"))
+    whole = "builddir" in os.environ
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 1000 if whole else 30
     seed = random.SystemRandom().randrange(1 << 32)
-    runs = []
+    runs, bad = [], 0
     for memory in (False, True):
         run = Run(kills, memory, seed + memory)
         try:
@@ -295,27 +306,23 @@ def main():
         finally:
             run.close()
         runs.append(run)
+        bad += bool(run.faults)
         for fault in run.faults:
             print("FAIL (seed %d, memory %s) %s" % (seed, "on" if memory else "off", fault))
-        if "-v" in sys.argv:
-            print("memory %s: %d answered, %d listed" % (memory, run.answered(), len(run.listed)))
-    without, with_memory = runs
-    caught = with_memory.second == 0
-    if not caught:
-        print("FAIL (seed %d) %d second deliveries with the memory on" % (seed, with_memory.second))
-    failed = len(without.faults) + len(with_memory.faults) + (not caught)
-    print(json.dumps({
-        "name": "ledger-crash", "kills": kills, "kills_with_memory": kills,
-        "acknowledged": without.answered() + with_memory.answered(),
+    without, remembered = runs
+    figures = {
+        "name": "ledger-crash", "kills": sum(r.killed for r in runs), "kills_with_memory": remembered.killed,
+        "acknowledged": sum(r.answered() for r in runs),
         "copies": sum(len(v) for r in runs for v in r.copies.values()),
         "listed_after_kills": sum(len(r.listed) for r in runs),
-        "answers_cut_off": sum(m.cuts for r in runs for s in r.senders for m in s.messages),
-        "lost": without.lost + with_memory.lost,
-        "second_deliveries_without_memory": without.second, "second_deliveries_with_memory": with_memory.second,
-        "failed": failed}))
-    print("%d passed, %d failed, 0 skipped" % (2 - bool(without.faults) - bool(with_memory.faults or not caught),
-                                               bool(without.faults) + bool(with_memory.faults or not caught)))
-    return 1 if failed else 0
+        "acknowledgements_cut_off": sum(m.cuts for r in runs for s in r.senders for m in s.messages),
+        "lost": sum(r.lost for r in runs),
+        "second_deliveries_without_memory": without.second, "second_deliveries_with_memory": remembered.second,
+        "failed": sum(len(r.faults) for r in runs), "seed": seed}
+    print(json.dumps(figures))
+    if not whole:
+        print("%d passed, %d failed, 0 skipped" % (2 - bad, bad))
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

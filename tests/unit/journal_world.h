@@ -19,6 +19,8 @@
 #include "base/str.h"
 #include "port/journal.h"
 
+#define WORLD_MEMORY ((smtpf_str){"\xff\0k", 3})
+
 enum { WORLD_MAX = 65536, WORLD_TEXT = 32768 };
 
 typedef struct world {
@@ -114,7 +116,8 @@ static inline void world_group(smtpf_journal_log *log, const char *message, cons
                       1700000000,
                       smtpf_str_of(message),
                       SMTPF_LIT("a@example.org"),
-                      smtpf_str_of(recipients[i])};
+                      smtpf_str_of(recipients[i]),
+                      WORLD_MEMORY};
     at += smtpf_record_write(&r, bytes + at);
   }
   ck_assert_int_eq(smtpf_journal_lock(log, 5000, NULL), SMTPF_OK);

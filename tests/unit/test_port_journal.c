@@ -58,7 +58,7 @@ START_TEST(record_round_trip)
   memset(message, 'm', sizeof message);
   memset(address, 'a', sizeof address);
   smtpf_record r = {SMTPF_RECORD_PROMISE,      1,         SMTPF_DISCARDED, -5,
-                    {message, sizeof message}, {NULL, 0}, {address, 1000}},
+                    {message, sizeof message}, {NULL, 0}, {address, 1000}, {"\xff\0k", 3}},
                back;
   size_t used;
   ck_assert(smtpf_record_legal(&r));
@@ -69,6 +69,7 @@ START_TEST(record_round_trip)
   ck_assert(back.type == r.type && back.more == 1 && back.disposition == SMTPF_DISCARDED && back.wall_s == -5);
   ck_assert(smtpf_str_equal(back.message, r.message) && smtpf_str_equal(back.recipient, r.recipient));
   ck_assert_uint_eq(back.sender.n, 0);
+  ck_assert(smtpf_str_equal(back.memory, r.memory));
   for (size_t cut = 0; cut < n; cut++)
     ck_assert_int_eq(smtpf_journal_record_read(bytes, cut, &back, &used),
                      cut < SMTPF_RECORD_HEAD ? SMTPF_RECORD_SHORT : SMTPF_RECORD_CUT);
@@ -77,7 +78,9 @@ END_TEST
 
 START_TEST(record_refuses)
 {
-  smtpf_record good = {SMTPF_RECORD_PROMISE, 0, SMTPF_DELIVERED, 0, SMTPF_LIT("m"), SMTPF_LIT("s"), SMTPF_LIT("r")}, r;
+  smtpf_record good = {SMTPF_RECORD_PROMISE, 0,        SMTPF_DELIVERED, 0, SMTPF_LIT("m"), SMTPF_LIT("s"),
+                       SMTPF_LIT("r"),       {NULL, 0}},
+               r;
   char address[SMTPF_JOURNAL_ADDRESS_MAX + 1];
   memset(address, 'a', sizeof address);
   ck_assert(smtpf_record_legal(&good));
@@ -95,6 +98,9 @@ START_TEST(record_refuses)
   ck_assert(!smtpf_record_legal(&r));
   r = good;
   r.disposition = 0;
+  ck_assert(!smtpf_record_legal(&r));
+  r = good;
+  r.memory = (smtpf_str){address, SMTPF_JOURNAL_MEMORY_MAX + 1};
   ck_assert(!smtpf_record_legal(&r));
   r = good;
   r.type = SMTPF_RECORD_SETTLE; /* a closing has no sender */
@@ -278,7 +284,8 @@ START_TEST(large_and_damaged)
   ends[0] = log_->end;
   for (int i = 0; i < RECORDS; i++) {
     snprintf(name, sizeof name, "m%d", i);
-    smtpf_record r = {SMTPF_RECORD_PROMISE, 0, SMTPF_TAGGED, i, smtpf_str_of(name), SMTPF_LIT("s"), SMTPF_LIT("r@x")};
+    smtpf_record r = {SMTPF_RECORD_PROMISE, 0,        SMTPF_TAGGED, i, smtpf_str_of(name), SMTPF_LIT("s"),
+                      SMTPF_LIT("r@x"),     {NULL, 0}};
     ck_assert_int_eq(smtpf_journal_append(log_, bytes, smtpf_record_write(&r, bytes), 0), SMTPF_OK);
     ends[i + 1] = log_->end;
   }
@@ -310,7 +317,7 @@ START_TEST(found_at_a_windows_edge)
   enum { WINDOW = 65536 };
   static char bytes[WINDOW + 4096];
   smtpf_journal_stats s;
-  smtpf_record r = {SMTPF_RECORD_PROMISE, 0, 1, 5, SMTPF_LIT("m1"), SMTPF_LIT("s"), SMTPF_LIT("r@x")};
+  smtpf_record r = {SMTPF_RECORD_PROMISE, 0, 1, 5, SMTPF_LIT("m1"), SMTPF_LIT("s"), SMTPF_LIT("r@x"), {NULL, 0}};
   for (size_t begin = WINDOW - 60; begin < WINDOW + 5; begin++) {
     memset(bytes, 'x', sizeof bytes);
     smtpf_record_start(bytes);
@@ -338,6 +345,27 @@ START_TEST(compacts)
   world_settle(other, "m1", "b@example.net");
   ck_assert_str_eq(world_open(&w, log_, NULL), "m2>b@example.net m3>d@x m3>e@x m3>f@x m7>z@x ");
   smtpf_journal_log_free(other);
+}
+END_TEST
+
+static int every_member(void *user, const smtpf_promise *p)
+{
+  (*(int *)user)++;
+  ck_assert(p->size == sizeof *p && p->disposition == SMTPF_DELIVERED && p->wall_s == 1700000000);
+  ck_assert(smtpf_str_equal(p->message, SMTPF_LIT("m1")) && smtpf_str_equal(p->recipient, SMTPF_LIT("r@x")));
+  ck_assert(smtpf_str_equal(p->sender, SMTPF_LIT("a@example.org")) && smtpf_str_equal(p->memory, WORLD_MEMORY));
+  return 0;
+}
+
+START_TEST(every_member_is_kept)
+{
+  int told = 0;
+  smtpf_journal_visitor v = {.size = sizeof v, .user = &told, .open = every_member};
+  world_group(log_, "m1", (const char *const[]){"r@x"}, 1);
+  ck_assert_int_eq(smtpf_journal_log_read(log_, &v, NULL, NULL), SMTPF_OK);
+  ck_assert_int_eq(smtpf_journal_log_compact(log_, 0, NULL), SMTPF_OK);
+  ck_assert_int_eq(smtpf_journal_log_read(log_, &v, NULL, NULL), SMTPF_OK);
+  ck_assert_int_eq(told, 2);
 }
 END_TEST
 
@@ -389,6 +417,7 @@ int main(void)
   tcase_add_test(c, large_and_damaged);
   tcase_add_test(c, found_at_a_windows_edge);
   tcase_add_test(c, compacts);
+  tcase_add_test(c, every_member_is_kept);
   tcase_add_test(c, compaction_keeps_damage);
   tcase_add_test(c, removed);
   suite_add_tcase(s, c);

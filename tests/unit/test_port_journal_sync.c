@@ -71,8 +71,9 @@ static void teardown(void)
 
 static int promise(smtpf_op op, const char *message, const char *recipient)
 {
-  smtpf_promise p[] = {{sizeof *p, smtpf_str_of(message), SMTPF_LIT("a@example.org"), smtpf_str_of(recipient), 1, 5},
-                       {sizeof *p, smtpf_str_of(message), SMTPF_LIT(""), SMTPF_LIT("second@x"), 4, 5}};
+  smtpf_promise p[] = {
+      {sizeof *p, smtpf_str_of(message), SMTPF_LIT("a@example.org"), smtpf_str_of(recipient), 1, 5, {NULL, 0}},
+      {sizeof *p, smtpf_str_of(message), SMTPF_LIT(""), SMTPF_LIT("second@x"), 3, 5, SMTPF_LIT("a key")}};
   return port->promise(self, op, p, 2);
 }
 
@@ -130,7 +131,7 @@ END_TEST
 
 START_TEST(refuses)
 {
-  smtpf_promise p = {sizeof p, SMTPF_LIT("m"), SMTPF_LIT(""), SMTPF_LIT("r\n"), 1, 5};
+  smtpf_promise p = {sizeof p, SMTPF_LIT("m"), SMTPF_LIT(""), SMTPF_LIT("r\n"), 1, 5, {NULL, 0}};
   ck_assert_int_eq(port->promise(self, 1, &p, 1), SMTPF_EINVAL);
   ck_assert_int_eq(port->promise(self, 1, &p, 0), SMTPF_EINVAL);
   p.recipient = SMTPF_LIT("r");
@@ -337,7 +338,7 @@ START_TEST(several_processes)
     for (int i = 0; i < EACH; i++) {
       char name[32];
       snprintf(name, sizeof name, "m%d.%d", c, i);
-      smtpf_promise p = {sizeof p, smtpf_str_of(name), SMTPF_LIT("s"), SMTPF_LIT("r"), 1, 5};
+      smtpf_promise p = {sizeof p, smtpf_str_of(name), SMTPF_LIT("s"), SMTPF_LIT("r"), 1, 5, {NULL, 0}};
       if (port->promise(mine, (smtpf_op)i + 1, &p, 1) != SMTPF_OK || !fake_run(driver, (size_t)i + 1, 20000) ||
           result_of((smtpf_op)i + 1) != SMTPF_OK)
         _exit(2);

@@ -5,7 +5,7 @@
  *
  *     spoold FOLDER [--port PORT] [-c POLICY] [--set PATH=VALUE]...
  *
- * Prints the port it listens on. Besides the options of the policy file it knows `journal.path`, where the journal is
+ * Prints the port it listens on. Besides the library's options it knows `journal.path`, where the journal is
  * when it is not FOLDER/journal. It edits no header fields, so it does not say that it can.
  */
 #include <arpa/inet.h>
@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #include "client.h"
-#include "memory.h"
 
 enum { CLIENTS = 64 };
 
@@ -118,32 +117,18 @@ static int listen_on(uint16_t port)
   return fd;
 }
 
-/* The folder's file of this name, or what an option says instead. */
-static const char *path_of(const smtpf_engine *engine, const char *option, const char *folder, const char *name,
-                           char *room, size_t cap)
-{
-  smtpf_str set;
-  if (option && smtpf_engine_option(engine, option, 0, &set) == SMTPF_OK && set.n)
-    snprintf(room, cap, "%.*s", (int)set.n, set.p);
-  else
-    snprintf(room, cap, "%s/%s", folder, name);
-  return room;
-}
-
 static int serve(smtpf_engine *engine, const char *folder, uint16_t port)
 {
-  char path[4096];
   server v = {.listener = -1};
-  if (!spool_open(&v.spool, folder, path_of(engine, "journal.path", folder, "journal", path, sizeof path)))
-    return 1;
-  spool_finish(&v.spool, NULL); /* before anybody is served: what was promised before a crash */
-  memory *m = memory_open(path_of(engine, NULL, folder, "memory", path, sizeof path));
+  int good = spool_open(&v.spool, folder, engine);
+  if (good)
+    spool_finish(&v.spool, NULL); /* before anybody is served: what was promised before a crash */
   smtpf_ports ports = {.size = sizeof ports,
                        .store = memory_port(),
-                       .store_shared = m,
+                       .store_shared = v.spool.memory,
                        .journal = smtpf_journal_file(),
                        .journal_shared = v.spool.journal};
-  int good = m && smtpf_driver_new(&v.driver, engine, &ports) == SMTPF_OK && (v.listener = listen_on(port)) >= 0;
+  good = good && smtpf_driver_new(&v.driver, engine, &ports) == SMTPF_OK && (v.listener = listen_on(port)) >= 0;
   if (good)
     smtpf_driver_set_ready(v.driver, ready, NULL);
   while (good && !stopping)
@@ -153,7 +138,6 @@ static int serve(smtpf_engine *engine, const char *folder, uint16_t port)
   if (v.listener >= 0)
     close(v.listener);
   smtpf_driver_free(v.driver);
-  memory_close(m);
   spool_close(&v.spool);
   return good ? 0 : 1;
 }

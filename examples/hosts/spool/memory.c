@@ -134,6 +134,20 @@ void memory_close(memory *m)
   free(m);
 }
 
+int memory_keep(memory *m, smtpf_str key, int64_t seconds)
+{
+  int64_t now = (int64_t)time(NULL);
+  const record *r = find(m, key);
+  text t = {0};
+  if (key.n > KEY_MAX)
+    return 0;
+  if (r && !is_gone(&r->head, now))
+    return 1;
+  head h = {(uint32_t)key.n, 0, now + seconds};
+  add_record(&t, &h, key.p);
+  return put(m, &h, key.p) && append(m->fd, &t);
+}
+
 /* ---- the port -------------------------------------------------------------------------------------- */
 
 static int start(void *shared, smtpf_driver *driver, void **self)
@@ -226,6 +240,12 @@ static void stop(void *self)
 
 const smtpf_store *memory_port(void)
 {
-  static const smtpf_store table = {sizeof table, "file", start, get, commit, cancel, stop};
+  static const smtpf_store table = {.size = sizeof table,
+                                    .name = "file",
+                                    .start = start,
+                                    .get = get,
+                                    .commit = commit,
+                                    .cancel = cancel,
+                                    .stop = stop};
   return &table;
 }

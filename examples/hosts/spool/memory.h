@@ -16,6 +16,9 @@ typedef struct memory memory;
 memory *memory_open(const char *path);
 void memory_close(memory *m);
 
+/* Sees to it that there is a record of this key until so many seconds from now. 1 when there is. */
+int memory_keep(memory *m, smtpf_str key, int64_t seconds);
+
 /* The port: `memory` is its `store_shared`, for one driver. */
 const smtpf_store *memory_port(void);
 

@@ -4,13 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <smtpfilter/ext/mail.h>
+#include <smtpfilter/engine.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COMPACT_AFTER = 1000 }; /* closed promises in the journal */
+enum { COMPACT_AFTER = 200 }; /* closed promises in the journal */
 
 /* ---- files and folders ----------------------------------------------------------------------------- */
 
@@ -126,6 +126,8 @@ static int finish_one(void *user, const smtpf_promise *p)
   snprintf(id, sizeof id, "%.*s", (int)p->message.n, p->message.p);
   if (all->only && strcmp(all->only, id) != 0)
     return 0;
+  if (p->memory.n && !memory_keep(all->s->memory, p->memory, all->s->remember_s))
+    fprintf(stderr, "%s is not remembered: sent again, it is delivered again\n", id);
   if (!deliver(all->s, p, id) ||
       smtpf_journal_log_settle(all->s->journal, p->message, p->recipient, p->disposition) != SMTPF_OK)
     all->failed = 1;
@@ -188,9 +190,23 @@ static int open_journal(spool *s, const char *path)
   return r == SMTPF_OK;
 }
 
-int spool_open(spool *s, const char *path, const char *journal)
+/* The folder's file of this name, or what an option says instead. */
+static const char *path_of(const smtpf_engine *policy, const char *option, const char *folder, const char *name,
+                           char *room, size_t cap)
 {
-  *s = (spool){-1, -1, -1, -1, NULL};
+  smtpf_str set;
+  if (option && smtpf_engine_option(policy, option, 0, &set) == SMTPF_OK && set.n)
+    snprintf(room, cap, "%.*s", (int)set.n, set.p);
+  else
+    snprintf(room, cap, "%s/%s", folder, name);
+  return room;
+}
+
+int spool_open(spool *s, const char *path, const smtpf_engine *policy)
+{
+  char room[4096];
+  int64_t remember_ms;
+  *s = (spool){.incoming = -1, .messages = -1, .mail = -1, .quarantine = -1};
   int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (root >= 0) {
     s->incoming = folder(root, "incoming");
@@ -204,7 +220,13 @@ int spool_open(spool *s, const char *path, const char *journal)
     return 0;
   }
   empty(s->incoming);
-  return open_journal(s, journal);
+  s->memory = memory_open(path_of(policy, NULL, path, "memory", room, sizeof room));
+  if (!s->memory || smtpf_engine_number(policy, "lost_ack.memory", &remember_ms) != SMTPF_OK) {
+    fprintf(stderr, "%s: %s\n", room, strerror(errno));
+    return 0;
+  }
+  s->remember_s = remember_ms / 1000;
+  return open_journal(s, path_of(policy, "journal.path", path, "journal", room, sizeof room));
 }
 
 void spool_close(spool *s)
@@ -214,4 +236,5 @@ void spool_close(spool *s)
     if (all[i] >= 0)
       close(all[i]);
   smtpf_journal_log_free(s->journal);
+  memory_close(s->memory);
 }

@@ -17,20 +17,26 @@
 
 #include <smtpfilter/ext/journal.h>
 
+#include "memory.h"
+
 typedef struct spool {
   int incoming, messages, mail, quarantine; /* folders */
   smtpf_journal_log *journal;
+  memory *memory;
+  int64_t remember_s; /* how long, in seconds */
 } spool;
 
-/* Opens the folder, making what is missing, and the journal. 1 when done; else it has said why on standard error. */
-int spool_open(spool *s, const char *folder, const char *journal);
+/* Opens the folder, making what is missing, and what the policy says of it. 1 when done; else it has said why on
+ * standard error. */
+int spool_open(spool *s, const char *folder, const smtpf_engine *policy);
 void spool_close(spool *s);
 
 /* Writes a message. 1 when it is durable. */
 int spool_keep(spool *s, const char *id, const char *bytes, size_t n);
 
 /* Delivers what the journal says was promised of message `id`, or of every message when it is NULL, and then forgets
- * the messages of which nothing is owed any more. */
+ * the messages of which nothing is owed any more. Of each copy it is remembered that it was taken: who died between the
+ * promise and the library's own record of it did not tell the client, which sends it again. */
 void spool_finish(spool *s, const char *id);
 
 #endif

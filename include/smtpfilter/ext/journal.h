@@ -37,7 +37,11 @@ enum smtpf_journal_flag {
 };
 
 /** Longest strings of a promise, in bytes; longer ones are refused with SMTPF_EINVAL. */
-enum smtpf_journal_limit { SMTPF_JOURNAL_MESSAGE_MAX = 255, SMTPF_JOURNAL_ADDRESS_MAX = 1000 };
+enum smtpf_journal_limit {
+  SMTPF_JOURNAL_MESSAGE_MAX = 255,
+  SMTPF_JOURNAL_ADDRESS_MAX = 1000,
+  SMTPF_JOURNAL_MEMORY_MAX = 32,
+};
 
 /**
  * Opens a journal file; makes it, readable by its owner alone, when there is none.

@@ -328,6 +328,8 @@ typedef struct smtpf_promise {
   smtpf_str recipient; /**< canonical address */
   int disposition;     /**< smtpf_disposition */
   int64_t wall_s;      /**< seconds since 1970 */
+  smtpf_str memory;    /**< key in the store under which a retry of this copy is recognised (`lost_ack`); empty when that
+                            is off. A host that finds the promise after a crash puts it there again, with any value */
 } smtpf_promise;
 
 /** Where promises are written down before the client is told: a host that spools finds them after a crash. */
