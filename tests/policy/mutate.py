@@ -122,7 +122,7 @@ class Bench:
         whole = os.path.join(room, "whole.a")
         shutil.copy(os.path.join(build, ".libs/libsmtpf_all.a"), whole)
         few = os.path.join(room, "few.a")
-        subprocess.run(["ar", "rc", few] + self.objects([os.path.join(TOP, "src", n) for n in ["base/str.c"] + ["policy/" + f for f in FILES]]), check=True)
+        subprocess.run(["ar", "rc", few] + self.objects([os.path.join(TOP, "src", n) for n in ["base/str.c", "base/record.c"] + ["policy/" + f for f in FILES]]), check=True)
         own = [p for p in sorted(glob.glob(os.path.join(HERE, "*.c"))) if os.path.basename(p) not in ("walk.c", "stage.c")]
         unit = sorted(glob.glob(os.path.join(TOP, "tests/unit/test_policy*.c")))
         walk = [os.path.join(HERE, n) for n in ("walk.c", "stage.c")]
@@ -220,6 +220,10 @@ def main():
     by = {}
     with tempfile.TemporaryDirectory() as room:
         bench = Bench(build, room)
+        for name in FILES:
+            whole = bench.killer(os.path.join(room, name + ".o"), "plain", name)
+            if whole:
+                sys.exit("mutate: %s fails without any mutant" % whole)
         todo = []
         for name in FILES:
             if not args.only or args.only == name:

@@ -44,8 +44,8 @@ int table_may_refuse(int origin, int family, unsigned flags)
 
 typedef struct sums {
   int64_t score, refusable, most;
-  const smtpf_evidence *fact, *missing, *elective, *heaviest; /* the first of each */
-  int elective_unknown, unscanned, unknown;
+  const smtpf_evidence *fact, *missing, *elective, *unsure, *heaviest; /* the first of each */
+  int unscanned, unknown;
 } sums;
 
 static void first(const smtpf_evidence **slot, const smtpf_evidence *e)
@@ -81,7 +81,8 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
     if ((e->flags & SMTPF_FINDING_ELECTIVE) &&
         (!grey || (w->profile->greylist && w->origin == SMTPF_ORIGIN_STRANGER))) {
       first(&s.elective, e);
-      s.elective_unknown |= unknown;
+      if (unknown)
+        first(&s.unsure, e);
     }
     if (unknown)
       continue;
@@ -103,8 +104,8 @@ static table_line kept(const smtpf_will *w, const sums *s, int unlawful_deny)
   const smtpf_profile *p = w->profile;
   const int instead = p->quarantine != SMTPF_SCORE_OFF ? SMTPF_ACT_QUARANTINE : SMTPF_ACT_TAG;
   const int unlawful_reject = p->reject != SMTPF_SCORE_OFF && s->refusable >= p->reject; /* else it were line 8 */
-  if (s->elective_unknown)
-    return (table_line){.act = instead, .rule = SMTPF_RULE_SPENT, .cause = s->elective};
+  if (s->unsure)
+    return (table_line){.act = instead, .rule = SMTPF_RULE_SPENT, .cause = s->unsure};
   if (unlawful_deny)
     return (table_line){.act = instead, .rule = SMTPF_RULE_DENY};
   if (unlawful_reject)

@@ -57,6 +57,8 @@ START_TEST(line_by_line)
       const smtpf_outcome o = smtpf_judge_members(v, 2);
       ck_assert_msg(o.act == rows[i].act && o.rule == rows[i].rule && o.definite == rows[i].definite,
                     "row %zu: act %d by %d, definite %d", i, o.act, o.rule, o.definite);
+      const int speaks = o.rule == v[0].rule ? v[0].act : v[1].act;
+      ck_assert_msg(o.joined == (speaks != o.act), "row %zu: joined %d", i, o.joined);
     }
 }
 END_TEST
