@@ -45,7 +45,7 @@ static size_t place_of(const smtpf_config *cfg, const char *name)
 int smtpf_config_add_check(smtpf_config *cfg, const smtpf_check *check)
 {
   if (check->size < sizeof *check || !check->name || !check->run || (check->n_options && !check->options) ||
-      (check->failure & ~(unsigned)SMTPF_FINDING_DEFER))
+      (check->failure & ~(unsigned)(SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE)))
     return SMTPF_EINVAL;
   const size_t place = place_of(cfg, check->name);
   const smtpf_check *old = place < cfg->n_checks ? cfg->checks[place] : NULL;

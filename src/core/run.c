@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "driver.h"
 #include "lookup.h"
+#include "scan.h"
 #include "session.h"
 
 /* ---- task lists, kept for the next stage --------------------------------------------------------------- */
@@ -87,7 +88,7 @@ static void end(smtpf_task *t)
 }
 
 /* The check could not do its work: it is unknown in the check's name, with what the check says that means. */
-static void fail(smtpf_task *t, const char *cause)
+void smtpf_task_fail(smtpf_task *t, const char *cause)
 {
   const smtpf_finding f = {.size = sizeof f, .kind = SMTPF_UNKNOWN, .code = cause, .flags = t->opened->check->failure};
   end(t);
@@ -100,13 +101,13 @@ static void deadline(void *user)
   smtpf_task *t = user;
   smtpf_session *s = t->session;
   s->driver->stats[SMTPF_STAT_TIMEOUTS]++;
-  fail(t, "timeout");
+  smtpf_task_fail(t, "timeout");
   if (smtpf_list_empty(&s->in_queue))
     smtpf_list_append(&s->driver->runnable, &s->in_queue);
 }
 
 /* What run or resume said. */
-static void settle(smtpf_task *t, int result)
+void smtpf_task_settle(smtpf_task *t, int result)
 {
   smtpf_driver *d = t->session->driver;
   if (result == SMTPF_OK && !t->unsound) {
@@ -114,25 +115,28 @@ static void settle(smtpf_task *t, int result)
   } else if (result != SMTPF_PENDING) {
     if (result == SMTPF_ENOMEM)
       t->session->no_memory = 1;
-    fail(t, "error");
+    smtpf_task_fail(t, "error");
+  } else if (t->state == SMTPF_TASK_READING || (t->state == SMTPF_TASK_WAITING && t->run->event.stage == SMTPF_BODY)) {
+    t->state = SMTPF_TASK_READING; /* as long as the client takes; its ports have deadlines of their own */
+    t->full = 0;
   } else if (!t->n_ops) {
-    fail(t, "stalled");
+    smtpf_task_fail(t, "stalled");
   } else {
     t->state = SMTPF_TASK_ASLEEP;
     const uint64_t at = smtpf_timer_at(d->now_ns, t->session->engine->limits.check_timeout);
     if (!t->deadline.node.place && smtpf_timer_start(&d->timers, &t->deadline, at, deadline, t) != SMTPF_OK) {
       t->session->no_memory = 1;
-      fail(t, "error");
+      smtpf_task_fail(t, "error");
     }
   }
 }
 
-static void start(smtpf_task *t, const smtpf_event *ev)
+void smtpf_task_start(smtpf_task *t)
 {
   smtpf_driver *d = t->session->driver;
   d->stats[SMTPF_STAT_CHECKS]++;
   t->started_ns = d->now_ns;
-  settle(t, t->opened->check->run(t->opened->self, t, ev));
+  smtpf_task_settle(t, t->opened->check->run(t->opened->self, t, &t->run->event));
 }
 
 static void resume(smtpf_task *t, smtpf_op_slot *slot)
@@ -152,12 +156,12 @@ static void resume(smtpf_task *t, smtpf_op_slot *slot)
   t->n_ops--;
   const int r = check->resume ? check->resume(t->opened->self, t, &a) : SMTPF_EINVAL;
   release(t->session->driver, slot);
-  settle(t, r);
+  smtpf_task_settle(t, r);
 }
 
 /* ---- the stage --------------------------------------------------------------------------------------------- */
 
-static void resume_all(smtpf_session *s)
+void smtpf_run_resume(smtpf_session *s)
 {
   while (!smtpf_list_empty(&s->answered)) {
     smtpf_op_slot *slot = SMTPF_OF(s->answered.next, smtpf_op_slot, in_queue);
@@ -186,21 +190,22 @@ static int advance(smtpf_session *s)
       return SMTPF_OK;
     for (size_t i = 0; i < r->n; i++)
       if (r->tasks[i].state == SMTPF_TASK_WAITING && r->tasks[i].opened->check->tier == tier)
-        start(&r->tasks[i], &r->event);
-    resume_all(s);
+        smtpf_task_start(&r->tasks[i]);
+    smtpf_run_resume(s);
     for (size_t i = 0; i < r->n; i++)
       if (r->tasks[i].state == SMTPF_TASK_ASLEEP)
         return SMTPF_PENDING;
   }
 }
 
-static void gather(smtpf_session *s, struct smtpf_run *r)
+void smtpf_run_gather(smtpf_session *s, struct smtpf_run *r)
 {
   for (size_t i = 0; i < r->n; i++)
     for (smtpf_evidence *e = r->tasks[i].first, *next; e; e = next) {
       next = e->next;
       smtpf_session_add_evidence(s, e);
     }
+  give(s->driver, r);
 }
 
 static void finish(smtpf_session *s)
@@ -208,12 +213,11 @@ static void finish(smtpf_session *s)
   struct smtpf_run *r = s->run;
   s->run = NULL;
   smtpf_list_remove(&s->in_queue);
-  gather(s, r);
-  give(s->driver, r);
+  smtpf_run_gather(s, r);
 }
 
 /* Room for the tasks of one stage. NULL without memory. */
-static struct smtpf_run *begin(smtpf_session *s, size_t n)
+struct smtpf_run *smtpf_run_begin(smtpf_session *s, size_t n, int stage)
 {
   const smtpf_engine *e = s->engine;
   struct smtpf_run *r = take(s->driver, n);
@@ -221,14 +225,14 @@ static struct smtpf_run *begin(smtpf_session *s, size_t n)
     return NULL;
   r->n = 0;
   smtpf_arena_init(&r->scratch, &s->driver->mem, (size_t)e->limits.chunk * 4, (size_t)e->limits.transaction_memory);
-  smtpf_session_event(s, s->stage, &r->event);
+  smtpf_session_event(s, stage, &r->event);
   return r;
 }
 
-static void add(smtpf_session *s, struct smtpf_run *r, const smtpf_opened *opened, size_t position)
+void smtpf_run_add(smtpf_session *s, struct smtpf_run *r, const smtpf_opened *opened, size_t position)
 {
   smtpf_task *t = &r->tasks[r->n++];
-  *t = (smtpf_task){.session = s, .opened = opened, .position = (uint16_t)position};
+  *t = (smtpf_task){.session = s, .run = r, .opened = opened, .position = (uint16_t)position};
   t->last = &t->first;
   smtpf_list_init(&t->ops);
 }
@@ -247,45 +251,56 @@ int smtpf_run_start(smtpf_session *s, int stage)
   const smtpf_engine *e = s->engine;
   if (!(e->stages & (unsigned)stage))
     return SMTPF_OK;
-  struct smtpf_run *r = begin(s, e->n_checks);
+  struct smtpf_run *r = smtpf_run_begin(s, e->n_checks, stage);
   if (!r)
     return SMTPF_ENOMEM;
   for (size_t i = 0; i < e->n_checks; i++)
     if (e->checks[i].check->stages & (unsigned)stage)
-      add(s, r, &e->checks[i], i);
+      smtpf_run_add(s, r, &e->checks[i], i);
   return go(s, r);
 }
 
 int smtpf_run_step(smtpf_session *s, const smtpf_opened *step)
 {
-  struct smtpf_run *r = begin(s, s->engine->n_checks + 1);
+  struct smtpf_run *r = smtpf_run_begin(s, s->engine->n_checks + 1, s->stage);
   if (!r)
     return SMTPF_ENOMEM;
-  add(s, r, step, s->engine->n_checks);
+  smtpf_run_add(s, r, step, s->engine->n_checks);
   return go(s, r);
 }
 
 int smtpf_run_continue(smtpf_session *s)
 {
-  if (!s->run)
-    return SMTPF_PENDING;
-  resume_all(s);
-  if (advance(s) != SMTPF_OK)
-    return SMTPF_PENDING;
-  finish(s);
+  if (!s->run && s->scan) {
+    if (smtpf_scan_continue(s) != SMTPF_OK)
+      return SMTPF_PENDING;
+    if (!s->pending)
+      return SMTPF_OK; /* the message may go on */
+  } else {
+    if (!s->run)
+      return SMTPF_PENDING;
+    smtpf_run_resume(s);
+    if (advance(s) != SMTPF_OK)
+      return SMTPF_PENDING;
+    finish(s);
+  }
   smtpf_session_decide(s);
   return smtpf_session_result(s);
+}
+
+void smtpf_run_drop(smtpf_session *s, struct smtpf_run *r)
+{
+  for (size_t i = 0; i < r->n; i++)
+    end(&r->tasks[i]);
+  smtpf_list_remove(&s->in_queue);
+  give(s->driver, r);
 }
 
 void smtpf_run_cancel(smtpf_session *s)
 {
   struct smtpf_run *r = s->run;
   s->then = NULL;
-  if (!r)
-    return;
-  for (size_t i = 0; i < r->n; i++)
-    end(&r->tasks[i]);
   s->run = NULL;
-  smtpf_list_remove(&s->in_queue);
-  give(s->driver, r);
+  if (r)
+    smtpf_run_drop(s, r);
 }

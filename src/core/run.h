@@ -21,16 +21,20 @@
 #include "policy/evidence.h"
 #include "timer.h"
 
-enum smtpf_task_state { SMTPF_TASK_WAITING = 0, SMTPF_TASK_ASLEEP, SMTPF_TASK_DONE };
+enum smtpf_task_state { SMTPF_TASK_WAITING = 0, SMTPF_TASK_READING, SMTPF_TASK_ASLEEP, SMTPF_TASK_DONE };
 
 struct smtpf_task {
   smtpf_session *session;
+  struct smtpf_run *run;
   const smtpf_opened *opened;
   void *slot;
   smtpf_link ops;
   uint32_t n_ops;
   uint8_t state;
   uint8_t unsound;   /* it reported what makes no sense */
+  uint8_t full;      /* BODY: it did not take all it was offered */
+  uint64_t fed;      /* BODY: bytes of the message it has had */
+  uint64_t seen;     /* BODY: bytes it has really looked at */
   uint16_t position; /* among the engine's checks; behind them all for a step */
   uint64_t started_ns;
   smtpf_timer deadline;
@@ -52,8 +56,24 @@ int smtpf_run_start(smtpf_session *s, int stage);
 /* Runs a step (step.h) in place of checks. Results as smtpf_run_start(). */
 int smtpf_run_step(smtpf_session *s, const smtpf_opened *step);
 
-/* Goes on with what ports have answered. SMTPF_OK when the session's verdict is ready, SMTPF_PENDING else. */
+/* Goes on with what ports have answered. SMTPF_OK when the host is to be told: the session's verdict is ready, or the
+ * message may go on; SMTPF_PENDING else. */
 int smtpf_run_continue(smtpf_session *s);
+
+/* ---- for scan.c and step.c ---- */
+
+/* Room for at most `n` tasks at a stage; a task in it; whatever ports have answered; the findings into their scopes,
+ * and the room back; the room back with everything in it cancelled. */
+struct smtpf_run *smtpf_run_begin(smtpf_session *s, size_t n, int stage);
+void smtpf_run_add(smtpf_session *s, struct smtpf_run *r, const smtpf_opened *opened, size_t position);
+void smtpf_run_resume(smtpf_session *s);
+void smtpf_run_gather(smtpf_session *s, struct smtpf_run *r);
+void smtpf_run_drop(smtpf_session *s, struct smtpf_run *r);
+
+/* Runs a task; takes what run, resume or finish said; closes it as unknown. */
+void smtpf_task_start(smtpf_task *t);
+void smtpf_task_settle(smtpf_task *t, int result);
+void smtpf_task_fail(smtpf_task *t, const char *cause);
 
 /* Cancels whatever is under way. */
 void smtpf_run_cancel(smtpf_session *s);

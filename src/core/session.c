@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "driver.h"
+#include "scan.h"
 
 /*
  * State x event. GO: the event is judged. SEQ: the client may say it, not now: 503 5.5.1 (RFC 5321 4.1.4), nothing
@@ -100,6 +101,7 @@ void smtpf_session_free(smtpf_session *s)
     return;
   smtpf_driver *d = s->driver;
   smtpf_run_cancel(s);
+  smtpf_scan_cancel(s);
   smtpf_session_report_unclosed(s);
   smtpf_session_end_delay(s);
   smtpf_list_remove(&s->in_queue);
@@ -137,6 +139,7 @@ size_t smtpf_session_memory(const smtpf_session *s)
 
 void smtpf_session_drop_transaction(smtpf_session *s)
 {
+  smtpf_scan_cancel(s);
   smtpf_arena_clear(&s->transaction);
   s->of_transaction = (smtpf_scope){NULL, NULL};
   s->transaction_facts = NULL;
@@ -298,12 +301,18 @@ void smtpf_session_decide(smtpf_session *s)
   }
 }
 
+/* For a verdict, or to go on with the message. */
+static int is_waiting(const smtpf_session *s)
+{
+  return s->pending || s->body_waits;
+}
+
 int smtpf_session_wait(smtpf_session *s, int64_t timeout_ms)
 {
   smtpf_driver *d = s->driver;
   if (d->ready_fn || d->processing || d->entered)
     return SMTPF_EBUSY;
-  if (!s->pending) {
+  if (!is_waiting(s)) {
     smtpf_list_remove(&s->in_queue); /* told here, not by smtpf_driver_next() */
     return s->verdict.action ? SMTPF_OK : SMTPF_ESTATE;
   }
@@ -315,9 +324,9 @@ int smtpf_session_wait(smtpf_session *s, int64_t timeout_ms)
   const uint64_t end = timeout_ms < 0 ? UINT64_MAX : smtpf_timer_at(d->now_ns, timeout_ms);
   do
     r = smtpf_driver_turn(d, end == UINT64_MAX ? -1 : (int64_t)((end - d->now_ns + 999999) / 1000000));
-  while (s->pending && d->now_ns < end && r == SMTPF_OK);
-  if (!s->pending)
+  while (is_waiting(s) && d->now_ns < end && r == SMTPF_OK);
+  if (!is_waiting(s))
     smtpf_list_remove(&s->in_queue);
   smtpf_driver_leave(d);
-  return !s->pending ? SMTPF_OK : r == SMTPF_OK ? SMTPF_ETIMEOUT : r;
+  return !is_waiting(s) ? SMTPF_OK : r == SMTPF_OK ? SMTPF_ETIMEOUT : r;
 }

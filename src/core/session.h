@@ -137,6 +137,9 @@ struct smtpf_session {
   smtpf_engine *engine;
   smtpf_link in_driver, in_queue, answered;
   struct smtpf_run *run;
+  struct smtpf_run *scan;         /* of the checks that read the message; NULL when there is none */
+  uint64_t scan_at;               /* bytes of the message that all of them have had */
+  uint8_t body_waits;             /* the host holds bytes until somebody can take them */
   void (*then)(smtpf_session *s); /* what follows the step that runs (step.h) */
   void *user;
   unsigned capabilities; /* the host's */

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "driver.h"
 #include "message.h"
+#include "scan.h"
 #include "step.h"
 #include "will.h"
 
@@ -74,6 +75,10 @@ int smtpf_session_data(smtpf_session *s)
 
 static void go_on(smtpf_session *s)
 {
+  if (smtpf_scan_begin(s) != SMTPF_OK) {
+    smtpf_session_answer_no_memory(s);
+    return;
+  }
   s->state = SMTPF_STATE_DATA;
   smtpf_session_answer(s, (smtpf_reply){354, {"", 0}, SMTPF_LIT("end data with <CR><LF>.<CR><LF>")},
                        SMTPF_LIT("accept"));
@@ -141,23 +146,37 @@ static enum smtpf_flaw find_flaw(const struct smtpf_message *m, const smtpf_limi
   return m->received > l->received ? SMTPF_LOOP : SMTPF_FINE;
 }
 
+static void read_piece(smtpf_session *s, const char *bytes, size_t n)
+{
+  struct smtpf_message *m = s->message;
+  m->size = m->size > UINT64_MAX - n ? UINT64_MAX : m->size + n;
+  if (m->flaw)
+    return; /* its fate is known: only the end is waited for */
+  if (m->hash)
+    smtpf_sha256_add(m->hash, bytes, n);
+  if (!m->header.ended)
+    (void)smtpf_header_feed(&m->header, bytes, n);
+  m->flaw = find_flaw(m, &s->engine->limits);
+  if (m->flaw)
+    smtpf_scan_cancel(s);
+}
+
 int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *taken)
 {
   if (s->driver->entered || s->pending)
     return SMTPF_EBUSY;
   if (s->state != SMTPF_STATE_DATA)
     return SMTPF_ESTATE;
-  struct smtpf_message *m = s->message;
   *taken = n;
-  m->size = m->size > UINT64_MAX - n ? UINT64_MAX : m->size + n;
-  if (m->flaw)
-    return SMTPF_OK; /* its fate is known: only the end is waited for */
-  if (m->hash)
-    smtpf_sha256_add(m->hash, bytes, n);
-  if (!m->header.ended)
-    (void)smtpf_header_feed(&m->header, bytes, n);
-  m->flaw = find_flaw(m, &s->engine->limits);
-  return SMTPF_OK;
+  if (s->scan) {
+    const int r = smtpf_driver_enter(s->driver);
+    if (r != SMTPF_OK)
+      return r;
+    *taken = smtpf_scan_feed(s, bytes, n);
+    smtpf_driver_leave(s->driver);
+  }
+  read_piece(s, bytes, *taken);
+  return *taken < n ? SMTPF_PENDING : SMTPF_OK;
 }
 
 /* ---- end of message ---- */
@@ -203,6 +222,22 @@ void smtpf_message_refuse(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
   smtpf_session_answer(s, reply, rule);
 }
 
+/* All who read the message are done: those checks follow that look at it as a whole. */
+static void scanned(smtpf_session *s)
+{
+  (void)smtpf_session_examine(s, SMTPF_EOM);
+}
+
+static int finish_scan(smtpf_session *s)
+{
+  if (s->scan && smtpf_scan_finish(s) == SMTPF_PENDING) {
+    s->then = scanned;
+    s->pending = 1;
+    return SMTPF_PENDING;
+  }
+  return smtpf_session_examine(s, SMTPF_EOM);
+}
+
 int smtpf_session_eom(smtpf_session *s)
 {
   int r = smtpf_session_begin(s, SMTPF_EV_EOM);
@@ -211,9 +246,9 @@ int smtpf_session_eom(smtpf_session *s)
   smtpf_header_finish(&s->message->header);
   s->driver->stats[SMTPF_STAT_MESSAGES]++;
   s->message->flaw = s->message->flaw ? s->message->flaw : find_flaw(s->message, &s->engine->limits);
-  if (!s->message->flaw)
-    return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_EOM));
   s->stage = SMTPF_EOM;
+  if (!s->message->flaw)
+    return smtpf_session_end(s, finish_scan(s));
   smtpf_view view;
   if (smtpf_session_look(s, NULL, 1, &view) != SMTPF_OK)
     smtpf_session_answer_no_memory(s);

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "driver.h"
+#include "scan.h"
 #include "session.h"
 
 /* ---- reset, quit --------------------------------------------------------------------------------------------------
@@ -102,6 +103,7 @@ int smtpf_session_abort(smtpf_session *s)
   if (r != SMTPF_OK)
     return r;
   smtpf_run_cancel(s);
+  smtpf_scan_cancel(s);
   smtpf_session_report_unclosed(s);
   smtpf_list_remove(&s->in_queue);
   smtpf_session_end_delay(s);

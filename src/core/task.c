@@ -53,7 +53,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
     return SMTPF_EINVAL;
   }
   smtpf_session *s = t->session;
-  smtpf_arena *a = smtpf_session_arena(s, f->flags & SMTPF_FINDING_CONNECTION ? SMTPF_CONNECT : s->stage);
+  smtpf_arena *a = smtpf_session_arena(s, f->flags & SMTPF_FINDING_CONNECTION ? SMTPF_CONNECT : t->run->event.stage);
   smtpf_evidence *e = smtpf_arena_alloc(a, sizeof *e);
   if (!e || smtpf_arena_copy(a, f->detail, &e->detail) != SMTPF_OK || copy_text(a, f->text, &e->text) != SMTPF_OK) {
     s->no_memory = 1;
@@ -64,7 +64,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   e->enhanced = f->enhanced;
   e->score = f->score;
   e->reply = (uint16_t)f->reply;
-  e->stage = (uint8_t)s->stage;
+  e->stage = (uint8_t)t->run->event.stage;
   e->kind = (uint8_t)f->kind;
   e->family = (uint8_t)t->opened->check->family;
   e->position = t->position;
@@ -87,6 +87,12 @@ int smtpf_task_unknown(smtpf_task *t, const char *cause, smtpf_str detail)
   const smtpf_finding f = {.size = sizeof f, .kind = SMTPF_UNKNOWN, .code = cause, .detail = detail};
   t->session->driver->stats[SMTPF_STAT_UNKNOWN]++;
   return smtpf_task_report(t, &f);
+}
+
+int smtpf_task_seen(smtpf_task *t, uint64_t bytes)
+{
+  t->seen = bytes;
+  return SMTPF_OK;
 }
 
 int smtpf_task_delay(smtpf_task *t, int64_t ms)
@@ -151,12 +157,12 @@ int smtpf_task_greylists(const smtpf_task *t)
 
 const smtpf_event *smtpf_task_event(const smtpf_task *t)
 {
-  return &t->session->run->event;
+  return &t->run->event;
 }
 
 void *smtpf_task_alloc(smtpf_task *t, size_t n)
 {
-  void *p = smtpf_arena_alloc(&t->session->run->scratch, n);
+  void *p = smtpf_arena_alloc(&t->run->scratch, n);
   if (!p)
     t->session->no_memory = 1;
   return p;

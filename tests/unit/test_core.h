@@ -21,5 +21,6 @@ TCase *stage_cases(void);
 TCase *oom_cases(void);
 TCase *will_cases(void);
 TCase *commit_cases(void);
+TCase *scan_cases(void);
 
 #endif

@@ -19,5 +19,6 @@ int main(void)
   suite_add_tcase(s, oom_cases());
   suite_add_tcase(s, will_cases());
   suite_add_tcase(s, commit_cases());
+  suite_add_tcase(s, scan_cases());
   return port_run(s);
 }

@@ -172,6 +172,9 @@ SMTPF_API int32_t smtpf_task_score(const smtpf_task *t);
 /** Asks the host to delay the reply, from the beginning of the stage; the longest wish counts, `delay.max` bounds it. Since 0.1. */
 SMTPF_API int smtpf_task_delay(smtpf_task *t, int64_t ms);
 
+/** BODY: tells how many bytes of the message have really been looked at; what was only received does not count. Since 0.1. */
+SMTPF_API int smtpf_task_seen(smtpf_task *t, uint64_t bytes);
+
 /** The event this task runs for. Since 0.1. */
 SMTPF_API const smtpf_event *smtpf_task_event(const smtpf_task *t);
 /** Memory that lives until the stage is decided. Zeroed. NULL without memory. Since 0.1. */
@@ -268,9 +271,19 @@ typedef struct smtpf_check {
   int (*run)(void *self, smtpf_task *t, const smtpf_event *ev);            /**< SMTPF_OK, SMTPF_PENDING or an error */
   int (*resume)(void *self, smtpf_task *t, const smtpf_answer *a);         /**< the same; NULL when it never sleeps */
   void (*close)(void *self);                                              /**< frees what open made */
-  unsigned failure;            /**< flags of the `unknown` the core reports when a task fails: 0, or SMTPF_FINDING_DEFER
-                                    where mail must not be taken without this check (relay, recipient) */
+  unsigned failure;            /**< flags of the `unknown` the core reports when a task fails: 0; SMTPF_FINDING_DEFER
+                                    where mail must not be taken without this check (relay, recipient);
+                                    SMTPF_FINDING_ELECTIVE where it should come again as long as its budget lasts (a
+                                    scanner) */
   int family;                  /**< smtpf_family */
+  /** BODY: takes bytes of the message, once and in order, while it comes; returns how many. Fewer than `n`: the task must
+   *  be waiting for something (a port, a timer), after whose answer the rest is offered again: the client is slowed down
+   *  meanwhile. A check that has it lists SMTPF_BODY; its `run` says SMTPF_PENDING when it wants the message, SMTPF_OK
+   *  when not. Never called after the task is done. NULL: it does not read the message. */
+  size_t (*feed)(void *self, smtpf_task *t, const char *bytes, size_t n);
+  /** BODY: the message is complete. SMTPF_OK, SMTPF_PENDING (with something asked) or an error; NULL for SMTPF_OK. A check
+   *  that calls the message clear has told smtpf_task_seen() that it saw all of it, or it is unknown (`partial`). */
+  int (*finish)(void *self, smtpf_task *t);
 } smtpf_check;
 
 /**
