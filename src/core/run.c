@@ -107,7 +107,7 @@ static void deadline(void *user)
 }
 
 /* What run or resume said. */
-void smtpf_task_settle(smtpf_task *t, int result)
+void smtpf_task_said(smtpf_task *t, int result)
 {
   smtpf_driver *d = t->session->driver;
   if (result == SMTPF_OK && !t->unsound) {
@@ -136,7 +136,7 @@ void smtpf_task_start(smtpf_task *t)
   smtpf_driver *d = t->session->driver;
   d->stats[SMTPF_STAT_CHECKS]++;
   t->started_ns = d->now_ns;
-  smtpf_task_settle(t, t->opened->check->run(t->opened->self, t, &t->run->event));
+  smtpf_task_said(t, t->opened->check->run(t->opened->self, t, &t->run->event));
 }
 
 static void resume(smtpf_task *t, smtpf_op_slot *slot)
@@ -156,7 +156,7 @@ static void resume(smtpf_task *t, smtpf_op_slot *slot)
   t->n_ops--;
   const int r = check->resume ? check->resume(t->opened->self, t, &a) : SMTPF_EINVAL;
   release(t->session->driver, slot);
-  smtpf_task_settle(t, r);
+  smtpf_task_said(t, r);
 }
 
 /* ---- the stage --------------------------------------------------------------------------------------------- */

@@ -72,7 +72,7 @@ void smtpf_run_drop(smtpf_session *s, struct smtpf_run *r);
 
 /* Runs a task; takes what run, resume or finish said; closes it as unknown. */
 void smtpf_task_start(smtpf_task *t);
-void smtpf_task_settle(smtpf_task *t, int result);
+void smtpf_task_said(smtpf_task *t, int result);
 void smtpf_task_fail(smtpf_task *t, const char *cause);
 
 /* Cancels whatever is under way. */

@@ -110,7 +110,7 @@ static void finish_one(smtpf_task *t)
 {
   const smtpf_opened *o = t->opened;
   t->state = SMTPF_TASK_ASLEEP; /* it reads no more: from now on it has a deadline, and something to wait for */
-  smtpf_task_settle(t, o->check->finish ? o->check->finish(o->self, t) : SMTPF_OK);
+  smtpf_task_said(t, o->check->finish ? o->check->finish(o->self, t) : SMTPF_OK);
 }
 
 int smtpf_scan_finish(smtpf_session *s)
