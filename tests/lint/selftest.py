@@ -21,6 +21,9 @@ GOOD = {
 }
 README = "x\n\n    #include <stddef.h>\n\n    int main(void)\n    {\n      return %s;\n    }\n\n    cc host.c -o host\n\nend\n"
 GOOD["README"] = README % "0"
+GOOD["docs/guide/g.md"] = "# A page\n\n[here](#a-page), `a.option`\n\nShown: `page`.\n"
+GOOD["tests/transcripts/page.md"] = "# A page\n"
+GOOD["src/core/options.def"] = HEAD + 'ROW("a.option")\n'
 LONG = HEAD + "int smtpf_a(int x);\nint smtpf_a(int x)\n{\n" + "  x++;\n" * 120 + "  return x;\n}\n"
 # lint, what is wrong, the files that make it wrong
 BAD = [
@@ -44,6 +47,9 @@ BAD = [
     ("itself", "a path of one machine", {"src/base/a.c": HEAD + "/* see /ho" + "me/me/x */\n"}),
     ("readme", "a host that does not compile", {"README": README % "gone"}),
     ("readme", "a host that is no longer short", {"README": README % ("0;\n    " + "return 1;\n    " * 40)}),
+    ("guide", "a transcript that is gone", {"docs/guide/g.md": "# A\n\nShown: `gone`.\n"}),
+    ("guide", "a link to nothing", {"docs/guide/g.md": "# A\n\n[x](#b)\n"}),
+    ("guide", "an option that is gone", {"docs/guide/g.md": "# A\n\n`b.option`\n"}),
     ("layers", "base calls mail", {"src/base/a.c": HEAD + "int smtpf_b(int);\nint smtpf_a(int x)\n{\n  return smtpf_b(x);\n}\n"}),
     ("layers", "mail opens a file", {"src/mail/b.c": HEAD + "int open(const char *, int, ...);\nint smtpf_b(int x)\n{\n"
                                                         '  return open("x", x);\n}\n'}),
