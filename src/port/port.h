@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * port: everything that touches the outside. Poller, clock, random numbers, resolvers, stores, the journal, the policy file; and
- * library.c, the one file that hands the defaults to the core. May call every room below it; is called through
- * its tables (ext/port.h) alone. Never calls getaddrinfo, never starts a thread, never writes to a standard stream.
+ * port: everything that touches the outside. Poller, clock, random numbers, resolvers, stores, the journal, the policy
+ * file; and library.c, the one file that hands the defaults to the core. May call every room below it; is called
+ * through its tables (ext/port.h) alone. Never calls getaddrinfo, never starts a thread, never writes to a standard
+ * stream.
  */
 #ifndef SMTPF_PORT_PORT_H
 #define SMTPF_PORT_PORT_H

@@ -76,6 +76,8 @@ static void apply(client *c)
 {
   const smtpf_str piece = c->event.body;
   int result = smtpf_smtpd_apply(c->codec, c->session, &c->event);
+  if (c->event.kind == SMTPF_SMTPD_COMMAND)
+    text_clear(&c->body); /* of a message that broke the protocol */
   if (c->event.kind != SMTPF_SMTPD_BODY) {
     answer(c, result);
     return;
