@@ -40,10 +40,11 @@ static void grant(smtpf_session *s)
     all.v[i]->entry.budget = all.v[i]->allowance;
 }
 
-/* With one reply for all, who must not be put off keeps the others from it. */
+/* A copy that is known has nothing to wait for. With one reply for all, who must not be put off keeps the others from
+ * it. */
 static int will_be_put_off(const smtpf_session *s, const smtpf_rcpt *rcpt)
 {
-  if (rcpt->allowance != SMTPF_BUDGET_LEFT)
+  if (rcpt->allowance != SMTPF_BUDGET_LEFT || rcpt->entry.known)
     return 0;
   return s->stage == SMTPF_RCPT || !(s->can & SMTPF_CAN_REPLY_PER_RCPT) ||
          rcpt->entry.outcome.rule == SMTPF_RULE_ELECTIVE;
@@ -52,10 +53,12 @@ static int will_be_put_off(const smtpf_session *s, const smtpf_rcpt *rcpt)
 static size_t how_many(const smtpf_session *s, smtpf_subjects all)
 {
   const int each = s->stage != SMTPF_RCPT && (s->can & SMTPF_CAN_REPLY_PER_RCPT);
-  size_t n = 0;
-  for (size_t i = 0; i < all.n; i++)
+  size_t n = 0, settled = 0;
+  for (size_t i = 0; i < all.n; i++) {
     n += will_be_put_off(s, all.v[i]) != 0;
-  return each || n == all.n ? n : 0;
+    settled += all.v[i]->entry.known;
+  }
+  return each || n + settled == all.n ? n : 0;
 }
 
 /* The record of one more deferral, in memory of the task. */

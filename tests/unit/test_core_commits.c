@@ -202,6 +202,33 @@ START_TEST(memory_that_fails_delivers_again)
 }
 END_TEST
 
+/* Promise L7: a copy that is known has nothing to wait for; beside it a deferral is counted as everywhere. */
+START_TEST(a_deferral_beside_a_known_copy_is_counted)
+{
+  store_begin(0);
+  world_set(&W, "lost_ack.enable", "true");
+  world_set(&W, "budget.deferrals", "1");
+  world_start(&W);
+  smtpf_session *s = store_mail();
+  ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_OK);
+  ck_assert_int_eq(store_message(s, "\r\none\r\n"), SMTPF_OK);
+  ck_assert_int_eq(smtpf_session_commit(s, SMTPF_ALL, SMTPF_COMMIT_OK), SMTPF_OK);
+  scanner->run = script_report;
+  ck_assert_int_eq(world_mail(s, "<from@client.example>"), SMTPF_OK); /* a@ is put off for another message: spent */
+  ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_OK);
+  ck_assert_int_eq(store_message(s, "\r\ntwo\r\n"), SMTPF_OK);
+  EXPECT_CODE(s, 451);
+  smtpf_session_free(s);
+  for (int turn = 0; turn < 2; turn++) {
+    s = sent("\r\none\r\n", turn ? 250 : 451); /* a@ is known, b@ put off, once */
+    ck_assert_int_eq(store_recipient(s, 0).known, 1);
+    ck_assert_int_eq(store_recipient(s, 1).disposition, turn ? SMTPF_QUARANTINED : SMTPF_DEFERRED);
+    smtpf_session_free(s);
+  }
+  world_end(&W);
+}
+END_TEST
+
 /* ---- sessions that go while a step runs
  * ------------------------------------------------------------------------------
  */
@@ -310,6 +337,7 @@ TCase *commit_cases(void)
   tcase_add_test(c, hosts_that_cannot_commit_are_refused);
   tcase_add_test(c, a_copy_is_known_by_its_bytes_sender_and_recipient);
   tcase_add_test(c, memory_that_fails_delivers_again);
+  tcase_add_test(c, a_deferral_beside_a_known_copy_is_counted);
   tcase_add_test(c, a_session_may_go_in_every_step);
   tcase_add_test(c, without_memory_nothing_is_told_that_is_not_promised);
   return c;
