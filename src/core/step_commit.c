@@ -70,18 +70,25 @@ static int promise_run(void *self, smtpf_task *t, const smtpf_event *ev)
   (void)ev;
   smtpf_session *s = t->session;
   smtpf_promise *promises = smtpf_task_alloc(t, s->n_rcpts * sizeof *promises);
+  smtpf_key *keys = smtpf_task_alloc(t, s->n_rcpts * sizeof *keys);
+  const int remembers = s->engine->limits.lost_ack != 0;
   const smtpf_str name = message_name(t);
   size_t n = 0;
-  if (!promises || !name.n)
+  if (!promises || !keys || !name.n)
     return SMTPF_ENOMEM;
   for (size_t i = 0; i < s->n_rcpts; i++)
-    if (is_taken(s->rcpts[i]) && s->rcpts[i]->entry.disposition != SMTPF_DISCARDED)
-      promises[n++] = (smtpf_promise){.size = sizeof *promises,
-                                      .message = name,
-                                      .sender = s->sender.address,
-                                      .recipient = s->rcpts[i]->canonical,
-                                      .disposition = s->rcpts[i]->entry.disposition,
-                                      .wall_s = s->driver->wall_s};
+    if (is_taken(s->rcpts[i]) && s->rcpts[i]->entry.disposition != SMTPF_DISCARDED) {
+      if (remembers)
+        keys[n] = smtpf_key_message(s, s->rcpts[i], s->message->digest);
+      promises[n] = (smtpf_promise){.size = sizeof *promises,
+                                    .message = name,
+                                    .sender = s->sender.address,
+                                    .recipient = s->rcpts[i]->canonical,
+                                    .disposition = s->rcpts[i]->entry.disposition,
+                                    .wall_s = s->driver->wall_s,
+                                    .memory = remembers ? smtpf_key_str(&keys[n]) : (smtpf_str){NULL, 0}};
+      n++;
+    }
   if (!n) {
     s->message->promised = 1;
     return SMTPF_OK;

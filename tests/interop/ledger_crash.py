@@ -11,7 +11,7 @@ the clients know what was answered 2xx, smtpf-ledger lists what was promised, an
 
 - At every kill: each copy of an answered message is in its mailbox, or listed and still in the spool.
 - In the end: each copy that was ever answered for or listed is in its mailbox, and nothing is listed.
-- A copy is there twice only where an answer was cut off, at most once for each such cut.
+- A copy is there twice only where an answer was cut off, at most once for each such cut. With the memory: never.
 """
 import json
 import os
@@ -279,6 +279,8 @@ class Run:
                 self.unexplained += max(0, copies - m.answered - m.cuts)
         if self.lost or self.unexplained:
             self.faults.append("%d lost, %d second deliveries without a cut" % (self.lost, self.unexplained))
+        if self.memory and self.second:
+            self.faults.append("%d second deliveries with the memory on" % self.second)
         told = self.told()
         if "neither" in told or "Sanitizer" in told or "runtime error" in told:
             self.faults.append(told)
