@@ -201,7 +201,9 @@ START_TEST(words)
   /* A character cut in two by the words around it. */
   WORDS("=?utf-8?Q?=C3?= =?utf-8?Q?=A9?=", "\xc3\xa9", found);
   WORDS("=?utf-8?B?ww==?= =?utf-8?B?qQ==?=", "\xc3\xa9", found);
-  WORDS("=?utf-8?Q?" "?=", "", found);
+  WORDS("=?utf-8?Q?"
+        "?=",
+        "", found);
   WORDS("a =?utf-8?Q?b?= ", "a b ", found);
 }
 END_TEST
