@@ -42,7 +42,7 @@ static size_t find_disposition(smtpf_entry *const *entries, size_t n, int dispos
 
 static int is_elective(const smtpf_entry *e)
 {
-  return !e->known && e->outcome.rule == SMTPF_RULE_ELECTIVE && e->outcome.act == SMTPF_ACT_DEFER;
+  return !e->known && e->outcome.rule == SMTPF_RULE_ELECTIVE;
 }
 
 /* ---- one entry ------------------------------------------------------------------------------------------------------
@@ -99,26 +99,19 @@ static void keep(smtpf_entry *e, const means *can)
     set(e, SMTPF_DELIVERED);
 }
 
-/* Whether every copy that is taken and not dropped would be quarantined. */
-static int all_to_quarantine(smtpf_entry *const *entries, size_t n, int each, int drop)
+/* Whether every copy that is taken and not dropped would be quarantined: nobody here wishes less. */
+static int all_to_quarantine(smtpf_entry *const *entries, size_t n)
 {
-  for (size_t i = 0; i < n; i++) {
-    const int act = entries[i]->outcome.act;
-    const int elsewhere = (drop && act == SMTPF_ACT_DISCARD) || (each && act >= SMTPF_ACT_DEFER);
-    if (!entries[i]->known && !elsewhere && act < SMTPF_ACT_QUARANTINE)
-      return 0;
-  }
-  return 1;
+  return count_act(entries, n, SMTPF_ACT_ACCEPT) + count_act(entries, n, SMTPF_ACT_TAG) == 0;
 }
 
 static means means_for(smtpf_entry *const *entries, size_t n, unsigned capabilities)
 {
-  const int each = (capabilities & SMTPF_CAN_REPLY_PER_RCPT) != 0;
   means m;
-  m.drop = each || (capabilities & SMTPF_CAN_DROP_RCPT) ||
+  m.drop = (capabilities & (SMTPF_CAN_REPLY_PER_RCPT | SMTPF_CAN_DROP_RCPT)) ||
            count_act(entries, n, SMTPF_ACT_DISCARD) + count_known(entries, n) == n;
   m.quarantine = (capabilities & SMTPF_CAN_QUARANTINE_PER_RCPT) ||
-                 ((capabilities & SMTPF_CAN_QUARANTINE) && all_to_quarantine(entries, n, each, m.drop));
+                 ((capabilities & SMTPF_CAN_QUARANTINE) && all_to_quarantine(entries, n));
   m.edit = (capabilities & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)) != 0;
   return m;
 }

@@ -48,7 +48,7 @@ SWAPS = [
     (r"(?<= )\*(?= )", ["/"]), (r"(?<= )/(?= )", ["*"]), (r"(?<= )%(?= )", ["/"]), (r"(?<= )&(?= )", ["|"]), (r"(?<= )\|(?= )", ["&"]),
     (r"!(?=[\w(])", [""]), (r"\+\+", ["--"]),
 ]
-STATEMENT = re.compile(r"^\s+(?!return|const|static|size_t|int |int64_t|uint64_t|smtpf_\w+ [\w*]|struct|enum|goto|break|continue|else|\} )[^{}]*;$")
+STATEMENT = re.compile(r"^\s+(?!\s|return|const|static|size_t|int |int64_t|uint64_t|smtpf_\w+ [\w*]|struct|enum|goto|break|continue|else|\} )[^{}]*;$")
 ROW = re.compile(r"^\s+\{.*\},$")
 
 

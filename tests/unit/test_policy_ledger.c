@@ -242,11 +242,11 @@ static const smtpf_profile away = {.name = {"away", 4}, .route = SMTPF_WISH_FORW
                            as = {.name = {"as", 2},
                                  .route = SMTPF_WISH_FORWARD,
                                  .forward = {"a@b", 3},
-                                 .forward_sender = {"s@x", 3}},
+                                 .forward_sender = {"s", 1}},
                            nonspam = {.name = {"nonspam", 7},
                                       .route = SMTPF_WISH_FORWARD_NONSPAM,
                                       .forward = {"a@b", 3},
-                                      .forward_sender = {"s@x", 3}};
+                                      .forward_sender = {"s", 1}};
 
 #define ENTRY(a, r)                                                                                                    \
   {                                                                                                                    \
@@ -265,13 +265,14 @@ START_TEST(the_join)
   const smtpf_entry accept = ENTRY(ACCEPT, ACCEPT), tag = ENTRY(TAG, TAG), keep = ENTRY(QUARANTINE, QUARANTINE),
                     refuse = ENTRY(REJECT, REJECT), missing = ENTRY(DEFER, MISSING);
   smtpf_entry drop = ENTRY(DISCARD, DISCARD), drop_strange = drop, later = ENTRY(DEFER, ELECTIVE), spent = accept,
-              late = later, known = accept;
+              late = later, known = accept, unheard = missing;
   drop_strange.outcome.refusable = 1;
   later.outcome.definite = SMTPF_ACT_TAG;
   late = later;
   late.budget = SMTPF_BUDGET_SPENT;
   spent.budget = SMTPF_BUDGET_UNREADABLE;
   known.known = 1;
+  unheard.budget = SMTPF_BUDGET_SPENT;
   enum {
     D = SMTPF_DELIVERED,
     T = SMTPF_TAGGED,
@@ -289,6 +290,7 @@ START_TEST(the_join)
       {"J1", refuse, missing, HEADERS, SMTPF_ACT_DEFER, 1, L, L, 1, 0},
       {"J1 before J2", later, missing, HEADERS, SMTPF_ACT_DEFER, 0, L, L, 0, 0},
       {"J1 whatever the budget", spent, missing, HEADERS, SMTPF_ACT_DEFER, 1, L, L, 1, 0},
+      {"J1 spent", accept, unheard, HEADERS, SMTPF_ACT_DEFER, 1, L, L, 1, 0},
       {"J2", accept, later, HEADERS, SMTPF_ACT_DEFER, 1, L, L, 1, 0},
       {"J2 spent for the other", spent, later, HEADERS, SMTPF_ACT_ACCEPT, 0, D, T, 1, 1},
       {"J2 spent for itself", accept, late, HEADERS, SMTPF_ACT_ACCEPT, 0, D, T, 1, 0},
@@ -326,6 +328,10 @@ START_TEST(the_join)
                   d.cause);
     ck_assert_msg(a.disposition == rows[i].fate_a && b.disposition == rows[i].fate_b, "%s: %d, %d", rows[i].row,
                   a.disposition, b.disposition);
+    if (rows[i].b.outcome.rule == SMTPF_RULE_ELECTIVE && b.disposition != L)
+      ck_assert_int_eq(b.outcome.rule, SMTPF_RULE_SPENT);
+    else
+      ck_assert_int_eq(b.outcome.rule, rows[i].b.outcome.rule);
     ck_assert_msg(a.overridden == rows[i].over_a && b.overridden == rows[i].over_b, "%s: overridden %d, %d",
                   rows[i].row, a.overridden, b.overridden);
   }
