@@ -41,6 +41,7 @@ enum replay_kind {
   REPLAY_COMMIT,   /* words: [address] result; number: smtpf_commit_result */
   REPLAY_ABORT,
   REPLAY_ADVANCE,   /* number: milliseconds */
+  REPLAY_SET_BACK,  /* number: milliseconds, of which whole seconds count */
   REPLAY_DIRECTORY, /* words: address status [profile]; number: smtpf_directory_status; pairs: canonical, ttl */
   REPLAY_MEMBER,    /* words: alias address; pairs: profile, route, forward */
   REPLAY_STORE,     /* number: 1 when it works, 2 when it fails */

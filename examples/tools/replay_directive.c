@@ -221,6 +221,7 @@ int replay_directive(struct replay *r, const struct replay_item *item)
   int n;
   switch (item->kind) {
   case REPLAY_CONNECT: return connect_client(r, item);
+  case REPLAY_SET_BACK: r->clock.wall_start -= item->number / 1000; return SMTPF_OK;
   case REPLAY_ADVANCE:
     r->clock.mono_ns += (uint64_t)item->number * 1000000u;
     n = smtpf_driver_process(r->driver);

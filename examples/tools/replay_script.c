@@ -343,6 +343,7 @@ static const struct directive {
     {"bdat", REPLAY_BDAT, 1, 2, file_args, NULL},
     {"commit", REPLAY_COMMIT, 1, 2, commit_args, NULL},
     {"advance", REPLAY_ADVANCE, 1, 1, read_time, NULL},
+    {"set-back", REPLAY_SET_BACK, 1, 1, read_time, NULL},
     {"early-talk", REPLAY_EARLY_TALK, 0, 0, NULL, NULL},
     {"starttls", REPLAY_STARTTLS, 0, 2, NULL, NULL},
     {"auth", REPLAY_AUTH, 2, 2, NULL, NULL},

@@ -23,5 +23,6 @@ extern const smtpf_check smtpf_check_null_sender;
 extern const smtpf_check smtpf_check_relay;
 extern const smtpf_check smtpf_check_recipient;
 extern const smtpf_check smtpf_check_delay;
+extern const smtpf_check smtpf_check_greylist;
 
 #endif

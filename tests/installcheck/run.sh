@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The proof of the plugin contract: every file of src/check, alone in an empty folder, is compiled against the
+# The proof of the plugin contract: every check of src/check, its file or files alone in an empty folder, is compiled against the
 # installed headers, linked with the installed library, takes the place of the built-in check, and runs.
 # usage: run.sh SRCDIR PKGCONFIGDIR LIBDIR   (environment: DESTDIR, CC, CFLAGS, LDFLAGS, PKG_CONFIG)
 set -eu
@@ -30,6 +30,7 @@ for file in "$src"/src/check/*.c; do
   name=$(basename "$file" .c)
   case $name in # what it must find, and the options that let it
   checks) continue ;; # the table of built-in ones
+  greylist_*) continue ;; # parts of greylist
   early_talk) set -- early ;;
   addrlist) set -- listed 'addrlists["ours"].entries+=192.0.2.0/24' ;;
   dnslist) set -- listed 'dnslists["list.example"].codes["127.0.0.2"].score=3' ;;
@@ -38,17 +39,23 @@ for file in "$src"/src/check/*.c; do
   null_sender) set -- never-sends null_sender.never+=nobody@example.net ;;
   relay) set -- denied local_domains+=example.org ;;
   recipient) set -- absent local_domains+=example.net directory.complete=true ;;
+  greylist) set -- exempt 'profiles["default"].greylist=true' greylist.allow_clients+=192.0.2.0/24 local_domains+=example.net ;;
   delay) set -- delayed delay.connect=1ms ;;
   *) fail "src/check/$name.c has no line in tests/installcheck/run.sh" ;;
   esac
   mkdir "$work/$name"
   cp "$file" "$src/tests/installcheck/host.c" "$work/$name"
+  for part in "$src/src/check/$name"_*.c "$src/src/check/$name".h; do
+    [ ! -f "$part" ] || cp "$part" "$work/$name"
+  done
   (
     cd "$work/$name"
     # shellcheck disable=SC2086
-    $CC $warnings ${CFLAGS-} $cflags -c "$name.c"
+    for part in "$name".c "$name"_*.c; do
+      [ ! -f "$part" ] || $CC $warnings ${CFLAGS-} $cflags -c "$part"
+    done
     # shellcheck disable=SC2086
-    $CC $warnings ${CFLAGS-} $cflags -DCHECK="smtpf_check_$name" ${LDFLAGS-} -o host host.c "$name.o" $libs
+    $CC $warnings ${CFLAGS-} $cflags -DCHECK="smtpf_check_$name" ${LDFLAGS-} -o host host.c "$name"*.o $libs
   ) || fail "$name does not build against the installed library"
   "$work/$name/host" "$@" || fail "$name"
   n=$((n + 1))

@@ -67,6 +67,10 @@ static const smtpf_option core_rows[] = {
     {"local_domains", SMTPF_OPTION_STRINGS, NULL, 0, 100, NULL, ""},
     {"relay_domains", SMTPF_OPTION_STRINGS, NULL, 0, 100, NULL, ""},
     {"hostnames", SMTPF_OPTION_STRINGS, NULL, 0, 100, NULL, ""},
+    {"profiles[name]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL, ""},
+    {"profiles[name].greylist", SMTPF_OPTION_BOOL, "false", 0, 1, NULL, ""},
+    {"recipients[address]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL, ""},
+    {"recipients[address].greylist", SMTPF_OPTION_BOOL, "false", 0, 1, NULL, ""},
     {"directory.timeout", SMTPF_OPTION_TIME, "10s", 0, 60000, NULL, ""},
 };
 
@@ -119,7 +123,12 @@ int fake_number(const smtpf_option *row, const char *text, int64_t *out)
   if (row->type == SMTPF_OPTION_SCORE)
     factor = 1000;
   if (row->type == SMTPF_OPTION_TIME) {
-    factor = !strcmp(end, "ms") ? 1 : !strcmp(end, "s") ? 1000 : !strcmp(end, "m") ? 60000 : 0;
+    factor = !strcmp(end, "ms")  ? 1
+             : !strcmp(end, "s") ? 1000
+             : !strcmp(end, "m") ? 60000
+             : !strcmp(end, "h") ? 3600000
+             : !strcmp(end, "d") ? 86400000
+                                 : 0;
     end = "";
   }
   *out = (int64_t)(v * (double)factor);
@@ -262,6 +271,8 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   ck_assert(f->kind != SMTPF_UNKNOWN || f->score == 0);
   if (f->flags & SMTPF_FINDING_REFUSE)
     ck_assert(f->kind == SMTPF_HIT && (!f->reply || f->reply / 100 == 5) && (!f->enhanced || *f->enhanced == '5'));
+  else if (f->flags & SMTPF_FINDING_ELECTIVE)
+    ck_assert(f->kind != SMTPF_CLEAR && (!f->reply || f->reply / 100 == 4) && (!f->enhanced || *f->enhanced == '4'));
   else if (f->flags & SMTPF_FINDING_DEFER)
     ck_assert(f->kind == SMTPF_UNKNOWN && (!f->reply || f->reply / 100 == 4) && (!f->enhanced || *f->enhanced == '4'));
   else
@@ -269,6 +280,8 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   if ((f->score > 0 || (f->flags & (SMTPF_FINDING_REFUSE | SMTPF_FINDING_DEFER))) && !fake_fail_at)
     ck_assert_msg(f->text.n > 0, "%s: a client that pays is told why", f->code);
   *to = (fake_finding){f->kind, f->code, f->enhanced, f->score, f->flags, f->reply, "", ""};
+  if (f->flags & SMTPF_FINDING_ELECTIVE)
+    ck_assert(f->text.n > 0);
   if (f->flags & (SMTPF_FINDING_REFUSE | SMTPF_FINDING_DEFER)) { /* the defaults the core fills in */
     const int refuse = f->kind == SMTPF_HIT;
     to->reply = f->reply ? f->reply : refuse ? 550 : 451;
@@ -369,6 +382,51 @@ int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag)
   return question(t, SMTPF_ANSWER_DIRECTORY, 0, address, 0, tag);
 }
 
+int smtpf_task_get(smtpf_task *t, smtpf_str key, uint32_t tag)
+{
+  ck_assert(key.n >= 1 && key.n <= 64);
+  return question(t, SMTPF_ANSWER_STORE, 0, (smtpf_str){NULL, 0}, 0, tag);
+}
+
+static void note_change(smtpf_task *t, const smtpf_change *c, int settled)
+{
+  smtpf_change *to = &t->changes[t->n_changes];
+  char *bytes = t->change_bytes[t->n_changes];
+
+  ck_assert_uint_lt(t->n_changes, sizeof t->changes / sizeof t->changes[0]);
+  ck_assert_uint_eq(c->size, sizeof *c);
+  ck_assert(c->key.n >= 1 && c->key.n <= 64 && c->value.n <= sizeof t->change_bytes[0] - 64);
+  t->settled[t->n_changes++] = settled;
+  *to = *c;
+  memcpy(bytes, c->key.p, c->key.n);
+  if (c->value.n)
+    memcpy(bytes + 64, c->value.p, c->value.n);
+  to->key.p = bytes;
+  to->value.p = bytes + 64;
+}
+
+int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size_t n, uint32_t tag)
+{
+  int r = question(t, SMTPF_ANSWER_STORE, 0, (smtpf_str){NULL, 0}, 0, tag);
+  for (size_t i = 0; r == SMTPF_OK && i < n; i++)
+    note_change(t, &changes[i], 0);
+  return r;
+}
+
+int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n)
+{
+  if (++fake_count == fake_fail_at)
+    return SMTPF_ENOMEM;
+  for (size_t i = 0; i < n; i++)
+    note_change(t, &changes[i], 1);
+  return SMTPF_OK;
+}
+
+int smtpf_task_greylists(const smtpf_task *t)
+{
+  return t->greylists;
+}
+
 int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag)
 {
   return question(t, SMTPF_ANSWER_TIMER, 0, (smtpf_str){NULL, 0}, ms, tag);
@@ -396,7 +454,7 @@ static void forget(smtpf_task *t)
 {
   while (t->n_memory)
     fake_free(NULL, t->memory[--t->n_memory]);
-  t->n = t->asked = 0;
+  t->n = t->asked = t->n_changes = 0;
   t->delay_ms = 0;
   t->slot = NULL;
 }
@@ -501,4 +559,14 @@ int fake_timer(smtpf_task *t, int64_t ms)
 {
   smtpf_answer a = {0};
   return answer(t, find(t, SMTPF_ANSWER_TIMER, 0, "", ms), &a);
+}
+
+int fake_store(smtpf_task *t, uint32_t tag, int status, smtpf_str value)
+{
+  smtpf_answer a = {.store = status, .value = value};
+  fake_question *q = NULL;
+  for (size_t i = 0; i < t->asked && !q; i++)
+    if (t->questions[i].open && t->questions[i].kind == SMTPF_ANSWER_STORE && t->questions[i].tag == tag)
+      q = &t->questions[i];
+  return answer(t, q, &a);
 }

@@ -51,7 +51,12 @@ struct smtpf_task {
   } facts[FAKE_MAX];
   size_t n_facts;
   int64_t delay_ms;
-  int32_t score; /* what smtpf_task_score() says */
+  int32_t score;           /* what smtpf_task_score() says */
+  int greylists;           /* what smtpf_task_greylists() says */
+  smtpf_change changes[8]; /* told to smtpf_task_commit(), or, `settled` on, to smtpf_task_settle() */
+  char change_bytes[8][2048];
+  size_t n_changes;
+  int settled[8];
   void *slot;
   void *memory[FAKE_MAX];
   size_t n_memory;
@@ -83,7 +88,8 @@ int fake_dns(smtpf_task *t, int type, const char *name, int status, const char *
            sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *))
 int fake_dns_fails(smtpf_task *t, int type, const char *name, int status);
 int fake_directory(smtpf_task *t, const char *address, int status, const char *cause);
-int fake_timer(smtpf_task *t, int64_t ms); /* the first open timer of this length */
+int fake_store(smtpf_task *t, uint32_t tag, int status, smtpf_str value); /* the open store question of this tag */
+int fake_timer(smtpf_task *t, int64_t ms);                                /* the first open timer of this length */
 int fake_asked(const smtpf_task *t, int type, const char *name);
 
 /* ---- assertions ---------------------------------------------------------------------------------- */
@@ -108,5 +114,6 @@ Suite *envelope_suite(void);
 Suite *dnslist_suite(void);
 Suite *iprev_suite(void);
 Suite *addrlist_suite(void);
+Suite *greylist_suite(void);
 
 #endif
