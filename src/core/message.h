@@ -6,6 +6,7 @@
 #define SMTPF_CORE_MESSAGE_H
 
 #include "base/sha256.h"
+#include "engine.h"
 #include "mail/header.h"
 #include "policy/ledger.h"
 
@@ -25,5 +26,8 @@ struct smtpf_message {
   uint8_t promised; /* the journal has it */
   char room[256];   /* of one field; names are all that is looked at */
 };
+
+/* The first fault there is, as far as it has come. */
+enum smtpf_flaw smtpf_message_flaw(const struct smtpf_message *m, const smtpf_limits *l);
 
 #endif

@@ -5,12 +5,14 @@
  *   session.c            the state x event table, life, beginning and ending an event
  *   stage_connect.c      connect, rebind, starttls, auth, helo
  *   stage_envelope.c     mail, rcpt
- *   stage_message.c      data, body, end of message, commit
+ *   stage_message.c      data, body
+ *   stage_eom.c          end of message, commit
  *   stage_other.c        reset, command, violation, quit; abort, overrule, queue id
  *   evidence.c           scopes of evidence and facts; what is in view of a decision
  *   step*.c              what the core itself asks of store and journal before it decides
  *   will.c               what is known, as wills for the policy room
  *   edit.c               header edits
+ *   rule.c               why, in words
  *   verdict.c            the answer, and its readers
  *   text_reply.c         the words of refusals
  *

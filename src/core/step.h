@@ -28,6 +28,10 @@ size_t smtpf_step_left_by_checks(const smtpf_session *s);
 /* Runs a step, then calls `then`: at once, or when ports have answered; the event is pending until then. */
 void smtpf_session_step(smtpf_session *s, const smtpf_opened *step, smtpf_step_fn then);
 
+/* Judges every recipient by all that is known, asks for the budget where somebody is to be put off electively, then
+ * runs `then`. */
+void smtpf_session_within_budget(smtpf_session *s, smtpf_step_fn then);
+
 /* Who a step is about: at RCPT the one recipient, later all of them. */
 typedef struct smtpf_subjects {
   smtpf_rcpt *const *v;

@@ -6,6 +6,7 @@
 #include "driver.h"
 #include "policy/budget.h"
 #include "step.h"
+#include "will.h"
 
 static int key_of(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_key *out)
 {
@@ -126,3 +127,24 @@ static int resume(void *self, smtpf_task *t, const smtpf_answer *a)
 
 static const smtpf_check check = {.size = sizeof check, .name = "budget", .run = run, .resume = resume};
 const smtpf_opened smtpf_step_budget = {&check, NULL};
+
+/* ---- for all recipients ---- */
+
+void smtpf_session_within_budget(smtpf_session *s, smtpf_step_fn then)
+{
+  size_t elective = 0, missing = 0;
+  if (smtpf_will_judge_all(s) != SMTPF_OK) {
+    smtpf_session_answer_no_memory(s);
+    return;
+  }
+  for (size_t i = 0; i < s->n_rcpts; i++) {
+    const smtpf_entry *e = &s->rcpts[i]->entry;
+    elective += !e->known && e->outcome.rule == SMTPF_RULE_ELECTIVE;
+    missing += !e->known && e->outcome.rule == SMTPF_RULE_MISSING;
+  }
+  const int all_deferred_anyway = missing && !(s->can & SMTPF_CAN_REPLY_PER_RCPT);
+  if (elective && !all_deferred_anyway)
+    smtpf_session_step(s, &smtpf_step_budget, then);
+  else
+    then(s);
+}

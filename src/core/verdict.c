@@ -110,53 +110,6 @@ void smtpf_session_answer_no_memory(smtpf_session *s)
     smtpf_session_answer(s, reply, SMTPF_LIT("out of memory"));
 }
 
-smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
-{
-  static const char *const words[] = {[SMTPF_RULE_FACT] = "fact",
-                                      [SMTPF_RULE_RESTRICTED] = "restricted",
-                                      [SMTPF_RULE_MISSING] = "missing answer",
-                                      [SMTPF_RULE_OWN] = "own client",
-                                      [SMTPF_RULE_ALLOW] = "personal allow entry",
-                                      [SMTPF_RULE_DENY] = "personal deny entry",
-                                      [SMTPF_RULE_DISCARD] = "discard",
-                                      [SMTPF_RULE_REJECT] = "reject",
-                                      [SMTPF_RULE_ELECTIVE] = "deferral",
-                                      [SMTPF_RULE_SPENT] = "no deferral left",
-                                      [SMTPF_RULE_QUARANTINE] = "quarantine",
-                                      [SMTPF_RULE_TAG] = "tag",
-                                      [SMTPF_RULE_ACCEPT] = "accept"};
-  static const unsigned by_score =
-      1u << SMTPF_RULE_DISCARD | 1u << SMTPF_RULE_REJECT | 1u << SMTPF_RULE_QUARANTINE | 1u << SMTPF_RULE_TAG;
-  char room[256];
-  smtpf_out out;
-  smtpf_str rule;
-  smtpf_out_init(&out, room, sizeof room);
-  smtpf_out_cstr(&out, words[o->rule]);
-  if (!o->cause && !(by_score >> o->rule & 1) && o->rule != SMTPF_RULE_RESTRICTED && o->rule != SMTPF_RULE_DENY)
-    return smtpf_str_of(words[o->rule]);
-  if (o->cause) {
-    smtpf_out_cstr(&out, ": ");
-    smtpf_out_cstr(&out, o->cause->check);
-    smtpf_out_char(&out, ' ');
-    smtpf_out_cstr(&out, o->cause->code);
-  }
-  if (by_score >> o->rule & 1) {
-    smtpf_out_cstr(&out, "; score ");
-    smtpf_out_milli(&out, o->score);
-    smtpf_out_cstr(&out, " >= ");
-    smtpf_out_milli(&out, o->threshold);
-  }
-  if ((by_score >> o->rule & 1) || o->rule == SMTPF_RULE_RESTRICTED) {
-    smtpf_out_cstr(&out, ", profile ");
-    smtpf_out_escaped(&out, o->profile->name);
-  }
-  if ((o->rule == SMTPF_RULE_REJECT || o->rule == SMTPF_RULE_DENY) && !o->refusable)
-    smtpf_out_cstr(&out, "; not refused: a trusted client (promise L5)");
-  if (o->joined)
-    smtpf_out_cstr(&out, "; joined with the other mailboxes behind this recipient");
-  return smtpf_arena_copy(a, smtpf_out_done(&out), &rule) == SMTPF_OK ? rule : smtpf_str_of(words[o->rule]);
-}
-
 /* ---- reading (verdict.h) ---- */
 
 int smtpf_verdict_action(const smtpf_verdict *v)

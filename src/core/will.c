@@ -231,3 +231,12 @@ int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t
   s->n_view = 0;
   return found;
 }
+
+int smtpf_will_judge_all(smtpf_session *s)
+{
+  smtpf_view view;
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    if (smtpf_will_judge(s, s->rcpts[i]) != SMTPF_OK)
+      return SMTPF_ENOMEM;
+  return smtpf_session_look(s, NULL, 1, &view);
+}

@@ -24,6 +24,9 @@ int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt);
 /* Whether a greylist's deferral by this task would count for the recipient, by what is known before the task's tier. */
 int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t);
 
+/* Every recipient's outcome; then the whole message's evidence is in view. SMTPF_OK or SMTPF_ENOMEM. */
+int smtpf_will_judge_all(smtpf_session *s);
+
 /* 1 when nothing more can be found about the message: no check waits for its content. */
 int smtpf_will_settled(const smtpf_session *s);
 
