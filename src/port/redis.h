@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * redis: what the files of the Redis store share (docs/decisions/0013-hiredis.md). From below: redis_adapter.c puts a
- * context of hiredis on the driver and bounds what a server can make it do; redis_link.c keeps one connection: greeting,
- * loss, back-off; redis_node.c knows which connection a key belongs to: one server, a master that Sentinels name
- * (redis_sentinel.c), or a cluster's map (redis_cluster.c); redis_request.c sends and reads answers; redis_scan.c walks;
- * store_redis.c is the port.
+ * context of hiredis on the driver and bounds what a server can make it do; redis_link.c keeps one connection:
+ * greeting, loss, back-off; redis_node.c knows which connection a key belongs to: one server, a master that Sentinels
+ * name (redis_sentinel.c), or a cluster's map (redis_cluster.c); redis_request.c sends and reads answers; redis_scan.c
+ * walks; store_redis.c is the port.
  *
  * A record is one string: byte 1, then its `expires` (8 bytes, little-endian), then its value. What has expired is
  * decided by our wall clock alone. Redis's own expiry comes SMTPF_REDIS_SLACK seconds later and only collects garbage:
@@ -74,16 +74,16 @@ struct smtpf_redis_link {
   smtpf_redis *store;
   smtpf_redis_address address;
   int is_sentinel;
-  int state;           /* smtpf_redis_state */
-  int in_map;          /* of a cluster: it owns slots */
-  size_t rank;         /* among those that do, by their first */
-  unsigned failures;   /* without a time of peace between them */
-  uint64_t up_since;   /* driver's nanoseconds */
-  smtpf_op timer;      /* of OPENING and WAITING */
-  int told_down;       /* the log knows */
-  char sha[41];        /* of the script; empty: not loaded */
-  char cause[128];     /* why it went down */
-  size_t greetings;    /* answers to the greeting that are to come */
+  int state;         /* smtpf_redis_state */
+  int in_map;        /* of a cluster: it owns slots */
+  size_t rank;       /* among those that do, by their first */
+  unsigned failures; /* without a time of peace between them */
+  uint64_t up_since; /* driver's nanoseconds */
+  smtpf_op timer;    /* of OPENING and WAITING */
+  int told_down;     /* the log knows */
+  char sha[41];      /* of the script; empty: not loaded */
+  char cause[128];   /* why it went down */
+  size_t greetings;  /* answers to the greeting that are to come */
   smtpf_redis_call greeting[4];
   redisAsyncContext *context; /* NULL: closed */
   redisReplyObjectFunctions objects;
@@ -189,9 +189,9 @@ enum smtpf_redis_form { SMTPF_REDIS_WHOLE, SMTPF_REDIS_EVALSHA, SMTPF_REDIS_EVAL
 /* One command of it. */
 typedef struct smtpf_redis_request {
   smtpf_redis_call call; /* first */
-  smtpf_link in_list; /* of those that wait for a connection, or of those sent on one */
+  smtpf_link in_list;    /* of those that wait for a connection, or of those sent on one */
   smtpf_redis_operation *operation;
-  smtpf_redis_link *link; /* it was sent on */
+  smtpf_redis_link *link;   /* it was sent on */
   smtpf_redis_link *target; /* where it must go; NULL: to whom the slot belongs, or */
   size_t rank;              /* of a cluster: to the node of this rank, from 1 */
   uint64_t sent_at;         /* driver's nanoseconds */
@@ -251,7 +251,7 @@ struct smtpf_redis {
   uint64_t map_print; /* of the map: two processes with the same one have the same */
   uint64_t map_at;    /* when it was last asked for */
   smtpf_op ask_timer; /* for an answer, or until the next question */
-  int last_error; /* smtpf_redis_error that the log was told last */
+  int last_error;     /* smtpf_redis_error that the log was told last */
   uint64_t told_at;
   smtpf_redis_rest *rests[SMTPF_REDIS_RESTS];
   uint32_t rest_count;

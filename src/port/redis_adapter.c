@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A context of hiredis on a driver: its socket is watched there, its time is the link's. hiredis trusts its server; we do
- * not. A reply to no question would end in an assertion, an array of 2^31 elements in as much memory, a bulk
- * string in as many bytes of buffer as it says: all three are stopped here, by our own makers of reply objects and by
- * a look at the buffer. What is stopped closes the connection.
+ * A context of hiredis on a driver: its socket is watched there, its time is the link's. hiredis trusts its server; we
+ * do not. A reply to no question would end in an assertion, an array of 2^31 elements in as much memory, a bulk string
+ * in as many bytes of buffer as it says: all three are stopped here, by our own makers of reply objects and by a look
+ * at the buffer. What is stopped closes the connection.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -89,15 +89,15 @@ static void *make_bool(const redisReadTask *task, int v)
 static void guard(smtpf_redis_link *link)
 {
   static redisReplyObjectFunctions ours = {
-      .createString = make_string,
-      .createArray = make_array,
-      .createInteger = make_integer,
-      .createNil = make_nil,
+    .createString = make_string,
+    .createArray = make_array,
+    .createInteger = make_integer,
+    .createNil = make_nil,
 #if HIREDIS_MAJOR >= 1
-      .createDouble = make_double,
-      .createBool = make_bool,
+    .createDouble = make_double,
+    .createBool = make_bool,
 #endif
-      .freeObject = freeReplyObject,
+    .freeObject = freeReplyObject,
   };
   redisReader *reader = link->context->c.reader;
   link->objects = *reader->fn;
@@ -246,5 +246,5 @@ int smtpf_redis_send(smtpf_redis_link *link, smtpf_redis_call *call, smtpf_str c
   if (!link->context)
     return SMTPF_EIO;
   return redisAsyncFormattedCommand(link->context, on_reply, call, command.p, command.n) == REDIS_OK ? SMTPF_OK
-                                                                                                       : SMTPF_EIO;
+                                                                                                     : SMTPF_EIO;
 }

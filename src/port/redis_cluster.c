@@ -139,9 +139,9 @@ static void on_map(smtpf_redis_call *call, const redisReply *reply)
     s->has_map = 1;
     s->map_wanted = 0;
   } else {
-    smtpf_redis_log_error(s, from, SMTPF_REDIS_MAP, reply->type == REDIS_REPLY_ERROR
-                                                        ? smtpf_redis_text(reply)
-                                                        : SMTPF_LIT("no map of the cluster"));
+    smtpf_redis_log_error(s, from, SMTPF_REDIS_MAP,
+                          reply->type == REDIS_REPLY_ERROR ? smtpf_redis_text(reply)
+                                                           : SMTPF_LIT("no map of the cluster"));
     s->next++;
   }
   s->asked = NULL;

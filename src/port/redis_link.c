@@ -37,9 +37,8 @@ static void start_timer(smtpf_redis_link *link, int64_t ms)
 
 static void tell(smtpf_redis_link *link, int level, const char *event, const char *cause)
 {
-  const smtpf_log_field fields[] = {{"store", SMTPF_LIT("redis")},
-                                    {"server", smtpf_str_of(link->address.text)},
-                                    {"cause", smtpf_str_of(cause)}};
+  const smtpf_log_field fields[] = {
+      {"store", SMTPF_LIT("redis")}, {"server", smtpf_str_of(link->address.text)}, {"cause", smtpf_str_of(cause)}};
   smtpf_driver_log(link->store->driver, level, event, fields, cause ? 3 : 2);
 }
 

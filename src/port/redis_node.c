@@ -126,8 +126,7 @@ void smtpf_redis_log_error(smtpf_redis *s, const smtpf_redis_link *link, int err
     return;
   s->last_error = error;
   s->told_at = now;
-  const smtpf_log_field fields[] = {{"store", SMTPF_LIT("redis")},
-                                    {"cause", text},
-                                    {"server", smtpf_str_of(link ? link->address.text : "")}};
+  const smtpf_log_field fields[] = {
+      {"store", SMTPF_LIT("redis")}, {"cause", text}, {"server", smtpf_str_of(link ? link->address.text : "")}};
   smtpf_driver_log(s->driver, SMTPF_LOG_WARNING, "store-error", fields, 3);
 }

@@ -10,8 +10,7 @@
 
 smtpf_str smtpf_redis_text(const redisReply *r)
 {
-  if (!r || !r->str ||
-      (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_STATUS && r->type != REDIS_REPLY_ERROR))
+  if (!r || !r->str || (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_STATUS && r->type != REDIS_REPLY_ERROR))
     return (smtpf_str){NULL, 0};
   return (smtpf_str){r->str, r->len};
 }

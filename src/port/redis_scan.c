@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Scans: SCAN on one node after the other, then the records of the keys it gave. Redis may give more keys than were asked
- * for; those wait here as a rest, under a number that stands in the cursor. A rest that is gone (there are few) or is
- * another process's costs nothing but time: its SCAN is asked again, and some records come twice.
+ * Scans: SCAN on one node after the other, then the records of the keys it gave. Redis may give more keys than were
+ * asked for; those wait here as a rest, under a number that stands in the cursor. A rest that is gone (there are few)
+ * or is another process's costs nothing but time: its SCAN is asked again, and some records come twice.
  *
  * The cursor: rank of the node, Redis's cursor, number of the rest, print of the map. When the map of a cluster has
  * changed since, slots may have gone from where we have not been to where we were: the scan fails, and must begin anew.
@@ -217,7 +217,8 @@ static void tell(smtpf_redis_operation *o)
 static int keep(smtpf_redis *s, found *f, smtpf_str key, smtpf_str bytes)
 {
   smtpf_stored r = {.size = sizeof r};
-  if (!bytes.p || smtpf_redis_record(bytes, &r) != SMTPF_OK || smtpf_is_expired(r.expires, smtpf_driver_wall(s->driver)))
+  if (!bytes.p || smtpf_redis_record(bytes, &r) != SMTPF_OK ||
+      smtpf_is_expired(r.expires, smtpf_driver_wall(s->driver)))
     return SMTPF_OK;
   f->bytes = smtpf_mem_alloc(s->mem, key.n + r.value.n);
   if (!f->bytes)

@@ -45,10 +45,9 @@ static void on_master(smtpf_redis_call *call, const redisReply *reply)
   if (!reply || !from || s->stopping)
     return; /* the loss of the connection is told by itself */
   done(s);
-  const int named =
-      reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-      smtpf_str_uint(smtpf_redis_text(reply->element[1]), UINT16_MAX, &port) == SMTPF_OK &&
-      smtpf_redis_address_of(smtpf_redis_text(reply->element[0]), port, &address) == SMTPF_OK;
+  const int named = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+                    smtpf_str_uint(smtpf_redis_text(reply->element[1]), UINT16_MAX, &port) == SMTPF_OK &&
+                    smtpf_redis_address_of(smtpf_redis_text(reply->element[0]), port, &address) == SMTPF_OK;
   smtpf_redis_link_close(from, NULL);
   if (!named) {
     asked_in_vain(s);

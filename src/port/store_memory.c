@@ -144,9 +144,10 @@ static smtpf_stored stored(const record *r)
 static int apply(store *s, const smtpf_change *c, step *out)
 {
   char room[SMTPF_VALUE_MAX];
-  record *old = find(s, c->key), *now = NULL;
-  smtpf_stored is = old ? stored(old) : (smtpf_stored){0}, becomes;
-  const int effect = smtpf_change_effect(c, old ? &is : NULL, room, &becomes);
+  record *old = smtpf_map_get(&s->map, c->key), *now = NULL; /* not dropped, whatever it is: an undo may need it */
+  const int live = old && !is_gone(s, old);
+  smtpf_stored is = live ? stored(old) : (smtpf_stored){0}, becomes;
+  const int effect = smtpf_change_effect(c, live ? &is : NULL, room, &becomes);
   if (effect <= 0)
     return effect;
   if (effect == SMTPF_EFFECT_PUT && !(now = make(s, &becomes)))

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "redis_server.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Servers are started outside tests too, where nothing of libcheck may be called. */
+#define must(condition)                                                                                                \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                  \
+      abort();                                                                                                         \
+    }                                                                                                                  \
+  } while (0)
+
+static void nap(long ms)
+{
+  const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+  nanosleep(&t, NULL);
+}
+
+int redis_is_there(void)
+{
+  const char *path = getenv("PATH");
+  char name[512];
+  while (path && *path) {
+    const size_t n = strcspn(path, ":");
+    snprintf(name, sizeof name, "%.*s/redis-server", (int)n, path);
+    if (access(name, X_OK) == 0)
+      return 1;
+    path += n + (path[n] == ':');
+  }
+  return 0;
+}
+
+static int listener(int *port)
+{
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t n = sizeof a;
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  must(bind(fd, (struct sockaddr *)&a, sizeof a) == 0);
+  must(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+  *port = ntohs(a.sin_port);
+  return fd;
+}
+
+int redis_free_port(void)
+{
+  int port;
+  close(listener(&port));
+  return port;
+}
+
+static int reach(int port)
+{
+  const struct sockaddr_in a = {
+      .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  const struct timeval limit = {5, 0};
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0)
+    return fd;
+  close(fd);
+  return -1;
+}
+
+const char *redis_say(const redis_server *s, const char *words)
+{
+  static char line[512];
+  const int fd = reach(s->port);
+  size_t n = 0;
+  line[0] = '\0';
+  if (fd < 0)
+    return line;
+  if (send(fd, words, strlen(words), MSG_NOSIGNAL) > 0 && send(fd, "\r\n", 2, MSG_NOSIGNAL) > 0)
+    while (n + 1 < sizeof line && recv(fd, line + n, 1, 0) == 1 && line[n] != '\r')
+      n++;
+  line[n] = '\0';
+  close(fd);
+  return line;
+}
+
+static void launch(redis_server *s, const char *const *more)
+{
+  char port[16], socket_path[96], log[96];
+  const char *argv[32] = {"redis-server", "--port",      port,      "--bind",    "127.0.0.1", "--unixsocket",
+                          socket_path,    "--dir",       s->folder, "--save",    "",          "--appendonly",
+                          "no",           "--daemonize", "no",      "--logfile", log};
+  size_t n = 17;
+  snprintf(port, sizeof port, "%d", s->port);
+  snprintf(socket_path, sizeof socket_path, "%s/sock", s->folder);
+  snprintf(log, sizeof log, "%s/log", s->folder);
+  snprintf(s->address, sizeof s->address, "127.0.0.1:%d", s->port);
+  snprintf(s->unix_address, sizeof s->unix_address, "unix:%s/sock", s->folder);
+  for (size_t i = 0; more && more[i]; i++)
+    argv[n++] = more[i];
+  s->pid = fork();
+  must(s->pid >= 0);
+  if (s->pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+  }
+  for (int i = 0; i < 500; i++) {
+    const char *answer = redis_say(s, "PING");
+    if (strcmp(answer, "+PONG") == 0 || strncmp(answer, "-NOAUTH", 7) == 0)
+      return;
+    must(waitpid(s->pid, NULL, WNOHANG) == 0);
+    nap(20);
+  }
+  must(0);
+}
+
+void redis_start(redis_server *s, const char *const *more)
+{
+  memset(s, 0, sizeof *s);
+  snprintf(s->folder, sizeof s->folder, "/tmp/smtpf-redis-XXXXXX");
+  must(mkdtemp(s->folder) != NULL);
+  s->port = redis_free_port();
+  launch(s, more);
+}
+
+static void end(redis_server *s)
+{
+  kill(s->pid, SIGKILL);
+  waitpid(s->pid, NULL, 0);
+}
+
+void redis_restart(redis_server *s, const char *const *more)
+{
+  end(s);
+  launch(s, more);
+}
+
+void redis_stop(redis_server *s)
+{
+  static const char *const names[] = {"sock", "log", "nodes.conf", "dump.rdb", "sentinel.conf"};
+  char path[128];
+  end(s);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    snprintf(path, sizeof path, "%s/%s", s->folder, names[i]);
+    unlink(path);
+  }
+  rmdir(s->folder);
+}
+
+/* ---- a fake ------------------------------------------------------------------------------------------- */
+
+static void serve(int fd, const smtpf_str *says, size_t n)
+{
+  char bytes[65536];
+  for (size_t i = 0; recv(fd, bytes, sizeof bytes, 0) > 0; i += i + 1 < n) {
+    if (!says[i].n)
+      break;
+    for (size_t sent = 0; sent < says[i].n;) {
+      const ssize_t k = send(fd, says[i].p + sent, says[i].n - sent, MSG_NOSIGNAL);
+      if (k <= 0)
+        break;
+      sent += (size_t)k;
+    }
+  }
+  close(fd);
+}
+
+pid_t redis_fake(int *port, const smtpf_str *says, size_t n)
+{
+  const int fd = listener(port);
+  must(listen(fd, 16) == 0);
+  const pid_t pid = fork();
+  must(pid >= 0);
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+      const int client = accept(fd, NULL, NULL);
+      if (client >= 0)
+        serve(client, says, n);
+    }
+  }
+  close(fd);
+  return pid;
+}
+
+void redis_fake_stop(pid_t pid)
+{
+  kill(pid, SIGKILL);
+  waitpid(pid, NULL, 0);
+}
