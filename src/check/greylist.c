@@ -59,8 +59,8 @@ static const smtpf_option rows[] = {
      "Clients that are never put off: addresses, networks, domains of verified names (with those below), or "
      "`/regex/`."},
     {"greylist.allow_clients_files", SMTPF_OPTION_STRINGS, NULL, 0, 100, NULL,
-     "Files with such entries, one a line, as postgrey's whitelist_clients. Of regular expressions `^ $ . * + ? [...]` "
-     "and `\\d \\w \\s` are understood; a file with others does not load."},
+     "Files with such entries, one a line, as postgrey's whitelist_clients. Of regular expressions `^ $ . * + ? [...] "
+     "(...|...)` and `\\d \\w \\s` are understood; a file with others does not load."},
     {"greylist.allow_recipients", SMTPF_OPTION_STRINGS, NULL, 0, 100000, NULL,
      "Recipients whose mail is never put off: `bob@example.net`, `abuse@`, `example.net` with those below, or "
      "`/regex/`."},

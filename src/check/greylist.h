@@ -135,8 +135,8 @@ void greylist_spend(greylist_change *out, const greylist_subject *about);
 
 /* ---- greylist_pattern.c ---- */
 
-/* Regular expressions as postgrey's lists have them: ^ $ . * + ? [...] \d \w \s and escaped signs; no groups, no
- * alternatives. 1 when it is one. */
+/* Regular expressions as postgrey's lists have them: ^ $ . * + ? [...] (...|...) \d \w \s and escaped signs. 1 when it
+ * is one. */
 int greylist_pattern_ok(smtpf_str pattern);
 /* 1 when it matches somewhere, without regard to case. Gives up, 0, after some thousand steps. */
 int greylist_pattern_find(smtpf_str pattern, smtpf_str text);

@@ -181,7 +181,7 @@ static int add_entry(greylist_exempt *e, list *l, smtpf_str s, const place *at)
   if (s.n > 1 && s.p[0] == '/' && s.p[s.n - 1] == '/') {
     const smtpf_str pattern = {s.p + 1, s.n - 2};
     if (!greylist_pattern_ok(pattern))
-      return bad(at, s, "a regular expression of ^ $ . * + ? [...] \\d \\w \\s alone, without groups");
+      return bad(at, s, "a regular expression of ^ $ . * + ? [...] (...|...) \\d \\w \\s alone");
     return add_pattern(l, &e->mem, pattern);
   }
   if (l == &e->recipients)
