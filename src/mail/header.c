@@ -147,6 +147,12 @@ size_t smtpf_header_feed(smtpf_header *h, const char *p, size_t n)
   return at;
 }
 
+void smtpf_header_settle(smtpf_header *h)
+{
+  if (!h->ended && h->state == LINE_START && !h->cr)
+    report(h, h->bytes);
+}
+
 void smtpf_header_finish(smtpf_header *h)
 {
   if (h->ended)

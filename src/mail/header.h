@@ -58,6 +58,9 @@ void smtpf_header_init(smtpf_header *h, char *room, size_t cap, smtpf_header_fn 
 /* Bytes that belong to the header section: `n` while it lasts, fewer when it ended inside this piece, then 0. */
 size_t smtpf_header_feed(smtpf_header *h, const char *p, size_t n);
 
+/* The bytes so far ended a line, and the next one will not go on with its field: reports that field now, if any. */
+void smtpf_header_settle(smtpf_header *h);
+
 /* The message has ended: reports the field that was being read, if any. */
 void smtpf_header_finish(smtpf_header *h);
 

@@ -9,7 +9,8 @@
  *     anything else                    | no delimiter
  *
  * Of several boundaries that fit the longest counts, of equal ones the innermost; a level that has ended has none.
- * Levels within the one that fits end with it.
+ * Levels within the one that fits end with it. A multipart's own delimiter also ends its header section, if nothing
+ * else did.
  *
  *     mode      | a line goes to                     | ends with
  *     IN_HEADER | the header reader                  | an empty line, a delimiter
@@ -27,8 +28,13 @@ enum { LF = 1, CRLF = 2 }; /* as many bytes as they have */
 enum { NOTHING = 0, OPENS, CLOSES };
 enum { BOUNDARY_LEAST = 70, PIECE_LEAST = 512, SPARE = 128 };
 
-const smtpf_mime_limits smtpf_mime_limits_default = {
-    .depth = 16, .parts = 1000, .header = 256 * 1024, .field = 16 * 1024, .text = 4096, .boundary = 256, .piece = 4096};
+const smtpf_mime_limits smtpf_mime_limits_default = {.depth = 16,
+                                                     .parts = 1000,
+                                                     .header = 256 * 1024,
+                                                     .field = 16 * 1024,
+                                                     .text = 4096,
+                                                     .boundary = 4096,
+                                                     .piece = 4096};
 
 static size_t line_room(const smtpf_mime_limits *l)
 {
@@ -37,8 +43,7 @@ static size_t line_room(const smtpf_mime_limits *l)
 
 size_t smtpf_mime_room(const smtpf_mime_limits *l)
 {
-  return l->depth * sizeof(smtpf_mime_level) + (size_t)l->depth * l->boundary + line_room(l) + l->field + l->text +
-         l->piece + SPARE;
+  return l->depth * sizeof(smtpf_mime_level) + l->boundary + line_room(l) + l->field + l->text + l->piece + SPARE;
 }
 
 int smtpf_mime_init(smtpf_mime *m, const smtpf_mime_limits *limits, void *room, const smtpf_mime_handler *handler,
@@ -50,7 +55,7 @@ int smtpf_mime_init(smtpf_mime *m, const smtpf_mime_limits *limits, void *room, 
   char *at = room;
   *m = (smtpf_mime){.limits = *l, .handler = *handler, .user = user, .levels = room};
   m->boundaries = at += l->depth * sizeof(smtpf_mime_level);
-  m->line = at += (size_t)l->depth * l->boundary;
+  m->line = at += l->boundary;
   m->header.room = at += line_room(l);
   at += l->field;
   smtpf_out_init(&m->text, at, l->text);
@@ -124,10 +129,11 @@ static int waits(const smtpf_mime_level *level)
 
 void smtpf_mime_reach(smtpf_mime *m)
 {
-  m->reach = 0;
+  uint32_t n = m->mode == SMTPF_MIME_IN_HEADER ? m->boundary : 0;
   for (uint32_t i = 0; i < m->depth; i++)
-    if (waits(&m->levels[i]) && m->levels[i].n + 4 > m->reach)
-      m->reach = m->levels[i].n + 4;
+    if (waits(&m->levels[i]) && m->levels[i].n > n)
+      n = m->levels[i].n;
+  m->reach = n ? n + 4 : 0;
 }
 
 static void release(smtpf_mime *m)
@@ -148,46 +154,70 @@ static void text(smtpf_mime *m, const char *p, size_t n)
   }
 }
 
-/* What the line in hand does at a level, by the table at the head. */
-static int fits(const smtpf_mime *m, const smtpf_mime_level *level, uint32_t at)
+/* What the line in hand does to who waits for this boundary, by the table at the head. */
+static int fits(const smtpf_mime *m, const char *boundary, size_t n)
 {
-  const size_t n = level->n + 2;
-  if (!waits(level) || m->held < n ||
-      memcmp(m->line + 2, m->boundaries + (size_t)at * m->limits.boundary, level->n) != 0)
+  if (!n || m->held < n + 2 || memcmp(m->line + 2, boundary, n) != 0)
     return NOTHING;
+  n += 2;
   if (m->held == n || m->line[n] == ' ' || m->line[n] == '\t' || m->line[n] == '\r')
     return OPENS;
   return m->held > n + 1 && m->line[n] == '-' && m->line[n + 1] == '-' ? CLOSES : NOTHING;
 }
 
+/* Whose delimiter the line in hand is: a level's number, or m->depth for the part whose header section is being read.
+ * *does is NOTHING when it is none. */
+static uint32_t whose(const smtpf_mime *m, int *does)
+{
+  uint32_t best = m->depth, length = 0;
+  *does = NOTHING;
+  if (m->held < 2 || m->line[1] != '-')
+    return best;
+  if (m->mode == SMTPF_MIME_IN_HEADER) {
+    length = m->boundary;
+    *does = fits(m, m->boundaries + smtpf_mime_boundary_end(m), length);
+  }
+  for (uint32_t i = m->depth; i-- > 0;) {
+    const smtpf_mime_level *level = &m->levels[i];
+    const int here = waits(level) ? fits(m, m->boundaries + level->at, level->n) : NOTHING;
+    if (here != NOTHING && (*does == NOTHING || level->n > length)) {
+      *does = here;
+      best = i;
+      length = level->n;
+    }
+  }
+  return best;
+}
+
+static void delimiter(smtpf_mime *m, uint32_t at, int does)
+{
+  m->here = m->line_at - m->eol;
+  m->eol = 0;
+  if (at == m->depth) { /* its own, and its header section is still open */
+    smtpf_header_finish(&m->header);
+    smtpf_mime_note(m, SMTPF_MIME_HEADER_OPEN);
+    smtpf_mime_part_known(m, m->line_at);
+  }
+  end_inner(m);
+  while (m->depth > at + 1)
+    pop(m);
+  m->levels[at].begun = 1;
+  m->levels[at].ended = does == CLOSES;
+  m->after = (uint8_t)does;
+  smtpf_mime_reach(m);
+}
+
 /* The line in hand is known as far as it matters. */
 static void line_known(smtpf_mime *m)
 {
-  int does = NOTHING;
-  uint32_t best = 0;
-  if (m->held >= 2 && m->line[1] == '-') {
-    for (uint32_t i = m->depth; i-- > 0;) {
-      const int here = fits(m, &m->levels[i], i);
-      if (here != NOTHING && (does == NOTHING || m->levels[i].n > m->levels[best].n)) {
-        does = here;
-        best = i;
-      }
-    }
-  }
+  int does;
+  const uint32_t at = whose(m, &does);
   m->line_start = 0;
-  if (does == NOTHING) {
+  if (does != NOTHING) {
+    delimiter(m, at, does);
+  } else {
     release(m);
     text(m, m->line, m->held);
-  } else {
-    m->here = m->line_at - m->eol;
-    m->eol = 0;
-    end_inner(m);
-    while (m->depth > best + 1)
-      pop(m);
-    m->levels[best].begun = 1;
-    m->levels[best].ended = does == CLOSES;
-    m->after = (uint8_t)does;
-    smtpf_mime_reach(m);
   }
   m->held = 0;
 }
@@ -197,6 +227,10 @@ static const char *begin_line(smtpf_mime *m, const char *p, size_t n)
 {
   if (!m->held) {
     m->line_at = m->bytes;
+    if (*p == '-' && m->mode == SMTPF_MIME_IN_HEADER) { /* its own boundary may stand in the field before */
+      smtpf_header_settle(&m->header);
+      smtpf_mime_reach(m);
+    }
     if (!m->reach || *p != '-') {
       m->line_start = 0;
       release(m);
@@ -225,7 +259,7 @@ static const char *last_line_end(const char *p, size_t n)
 /* Lines of a header section that are no delimiters, or the rest of one. */
 static const char *header_lines(smtpf_mime *m, const char *p, size_t n)
 {
-  const char *lf = m->reach ? last_line_end(p, n) : NULL;
+  const char *lf = last_line_end(p, n);
   const size_t used = smtpf_header_feed(&m->header, p, lf ? (size_t)(lf + 1 - p) : n);
   m->line_start = lf != NULL;
   if (m->header.ended) {

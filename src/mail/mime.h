@@ -29,11 +29,11 @@ typedef struct smtpf_mime_limits {
   uint32_t header;   /* bytes of one part's header section that are read without complaint */
   uint32_t field;    /* bytes kept of one field */
   uint32_t text;     /* bytes for type, charset, names and disposition of a part together */
-  uint32_t boundary; /* bytes of a boundary that count, 70 at least */
+  uint32_t boundary; /* bytes for the boundaries of all open multiparts together, 70 at least */
   uint32_t piece;    /* bytes of one piece of data, 512 at least */
 } smtpf_mime_limits;
 
-/* 16, 1000, 256 KiB, 16 KiB, 4 KiB, 256, 4 KiB. */
+/* 16, 1000, 256 KiB, 16 KiB, 4 KiB, 4 KiB, 4 KiB. */
 extern const smtpf_mime_limits smtpf_mime_limits_default;
 
 /* As bits: what a part is found to have stands in one number. Each is told once for a part: those of its header section
@@ -41,7 +41,7 @@ extern const smtpf_mime_limits smtpf_mime_limits_default;
 enum smtpf_mime_defect {
   SMTPF_MIME_NO_END = 1 << 0,          /* a multipart without its end delimiter */
   SMTPF_MIME_NO_PARTS = 1 << 1,        /* a multipart whose delimiter never came */
-  SMTPF_MIME_NO_BOUNDARY = 1 << 2,     /* a multipart without a boundary: a leaf */
+  SMTPF_MIME_NO_BOUNDARY = 1 << 2,     /* a multipart without a boundary, or with one beyond limits.boundary: a leaf */
   SMTPF_MIME_BOUNDARY_LONG = 1 << 3,   /* more than 70 bytes (RFC 2046 5.1.1) */
   SMTPF_MIME_TOO_DEEP = 1 << 4,        /* a container beyond limits.depth: a leaf */
   SMTPF_MIME_TOO_MANY = 1 << 5,        /* a part beyond limits.parts: the rest is outside */
@@ -59,6 +59,7 @@ enum smtpf_mime_defect {
                                             message is a leaf whose data is a message */
   SMTPF_MIME_ENCODING_BAD = 1 << 17,     /* data that its encoding does not have */
   SMTPF_MIME_NUL = 1 << 18,              /* NUL in a body */
+  SMTPF_MIME_HEADER_OPEN = 1 << 19, /* no empty line between a multipart's header section and its first delimiter */
 };
 
 enum smtpf_mime_encoding {
@@ -103,7 +104,7 @@ typedef struct smtpf_mime_handler {
 /* A container that is open. */
 typedef struct smtpf_mime_level {
   uint32_t part, defects;
-  uint32_t n;     /* bytes of the boundary */
+  uint32_t at, n; /* the boundary, in the walker's room */
   uint8_t kind;   /* smtpf_mime_kind */
   uint8_t digest; /* its parts are messages unless they say otherwise (RFC 2046 5.1.5) */
   uint8_t begun;  /* a delimiter was seen */
@@ -118,10 +119,10 @@ typedef struct smtpf_mime {
   smtpf_mime_limits limits;
   smtpf_mime_handler handler;
   void *user;
-  smtpf_mime_level *levels; /* limits.depth, with the boundaries one behind the other */
-  char *boundaries;
-  uint32_t depth; /* levels in use */
-  uint32_t reach; /* bytes of a line that decide whether it is a delimiter; 0: no boundary is waited for */
+  smtpf_mime_level *levels; /* limits.depth */
+  char *boundaries;         /* limits.boundary, one behind the other */
+  uint32_t depth;           /* levels in use */
+  uint32_t reach;           /* bytes of a line that decide whether it is a delimiter; 0: no boundary is waited for */
   uint8_t mode;
   uint8_t seen;       /* fields of this part that were seen */
   uint8_t line_start; /* nothing of the line is known */
@@ -136,10 +137,7 @@ typedef struct smtpf_mime {
   smtpf_header header;
   smtpf_mime_part part; /* being read, or the last leaf */
   smtpf_out text;       /* its strings */
-  struct {
-    smtpf_str boundary;
-    uint8_t digest;
-  } about; /* what else its header says */
+  uint32_t boundary;    /* bytes of the one its header section gives */
   union {
     smtpf_base64 base64;
     smtpf_qp qp;

@@ -43,9 +43,10 @@ static void take_boundary(smtpf_mime *m, const smtpf_content *c)
 {
   unsigned flags;
   smtpf_out out;
-  if (m->depth == m->limits.depth)
+  if (m->depth == m->limits.depth || !smtpf_str_starts(m->part.type, SMTPF_LIT("multipart/")))
     return;
-  smtpf_out_init(&out, m->boundaries + (size_t)m->depth * m->limits.boundary, m->limits.boundary);
+  const uint32_t at = smtpf_mime_boundary_end(m);
+  smtpf_out_init(&out, m->boundaries + at, m->limits.boundary - at);
   if (!smtpf_content_param(c->params, SMTPF_LIT("boundary"), 0, &out, &flags))
     return;
   if (flags & ~(unsigned)SMTPF_CONTENT_EXTENDED)
@@ -54,7 +55,7 @@ static void take_boundary(smtpf_mime *m, const smtpf_content *c)
     smtpf_mime_note(m, SMTPF_MIME_BOUNDARY_LONG);
   while (out.n && (out.p[out.n - 1] == ' ' || out.p[out.n - 1] == '\t'))
     out.n--;
-  m->about.boundary = smtpf_out_done(&out);
+  m->boundary = out.full ? 0 : (uint32_t)out.n;
 }
 
 static void take_type(smtpf_mime *m, smtpf_str value)
@@ -163,7 +164,7 @@ int smtpf_mime_part_open(smtpf_mime *m, uint64_t offset)
   if (m->depth && m->levels[m->depth - 1].digest)
     m->part.type = SMTPF_LIT("message/rfc822");
   m->seen = 0;
-  m->about.boundary.n = 0;
+  m->boundary = 0;
   m->text.n = 0;
   m->text.full = 0;
   m->mode = SMTPF_MIME_IN_HEADER;
@@ -182,7 +183,7 @@ static void decide(smtpf_mime *m)
     p->encoding = SMTPF_MIME_IDENTITY;
     if (m->depth == m->limits.depth)
       smtpf_mime_note(m, SMTPF_MIME_TOO_DEEP);
-    else if (!m->about.boundary.n)
+    else if (!m->boundary)
       smtpf_mime_note(m, SMTPF_MIME_NO_BOUNDARY);
     else
       p->kind = SMTPF_MIME_MULTIPART;
@@ -211,14 +212,15 @@ void smtpf_mime_part_known(smtpf_mime *m, uint64_t body)
   m->mode = SMTPF_MIME_IN_LEAF;
   if (p->kind == SMTPF_MIME_LEAF)
     return;
+  const uint32_t at = smtpf_mime_boundary_end(m);
   smtpf_mime_level *level = &m->levels[m->depth++];
-  *level = (smtpf_mime_level){.part = p->index, .defects = p->defects, .kind = p->kind};
+  *level = (smtpf_mime_level){.part = p->index, .defects = p->defects, .at = at, .kind = p->kind};
   if (p->kind == SMTPF_MIME_MESSAGE) {
     if (smtpf_mime_part_open(m, body) != SMTPF_OK)
       smtpf_mime_lose(m);
     return;
   }
-  level->n = (uint32_t)m->about.boundary.n;
+  level->n = m->boundary;
   level->digest = (uint8_t)smtpf_str_equal(p->type, SMTPF_LIT("multipart/digest"));
   smtpf_mime_reach(m);
   m->mode = SMTPF_MIME_OUTSIDE;

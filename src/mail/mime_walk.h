@@ -22,6 +22,12 @@ void smtpf_mime_lose(smtpf_mime *m);
 /* What `reach` says, anew. */
 void smtpf_mime_reach(smtpf_mime *m);
 
+/* Where in the room for boundaries the next one goes. */
+static inline uint32_t smtpf_mime_boundary_end(const smtpf_mime *m)
+{
+  return m->depth ? m->levels[m->depth - 1].at + m->levels[m->depth - 1].n : 0;
+}
+
 /* ---- mime_part.c ---- */
 
 /* A part begins at `offset`, within the innermost level. SMTPF_OK, or SMTPF_ELIMIT when there may be no more. */
