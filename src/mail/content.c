@@ -51,6 +51,7 @@ void smtpf_content_read(smtpf_str value, smtpf_content *out)
     s = smtpf_skip_cfws(behind(s, n));
   }
   c.params = s;
+  c.subtype.n = c.type.n ? c.subtype.n : 0;
   *out = c;
 }
 
@@ -159,10 +160,12 @@ static smtpf_str read_charset(smtpf_str value, smtpf_charset_reader *chars, unsi
   return behind(value, (size_t)(second + 1 - value.p));
 }
 
-static void put_escaped(smtpf_str value, smtpf_charset_reader *chars, smtpf_out *out, unsigned *flags)
+static void put_escaped(smtpf_str value, int quoted, smtpf_charset_reader *chars, smtpf_out *out, unsigned *flags)
 {
   char utf8[SMTPF_CHARSET_ROOM(1)];
   for (size_t i = 0; i < value.n; i++) {
+    if (quoted && value.p[i] == '\\' && i + 1 < value.n && (value.p[i + 1] == '"' || value.p[i + 1] == '\\'))
+      i++;
     char c = value.p[i];
     if (c == '%') {
       const int high = value.n - i > 2 ? smtpf_hex_value(value.p[i + 1]) : -1;
@@ -217,7 +220,7 @@ static void put_segments(const struct param *v, size_t n, int words, smtpf_out *
       *flags |= SMTPF_CONTENT_EXTENDED;
       if (i == 0)
         value = read_charset(value, &chars, flags);
-      put_escaped(value, &chars, out, flags);
+      put_escaped(value, v[i].quoted, &chars, out, flags);
     } else {
       finish_chars(&chars, out, flags);
       put_plain(&v[i], words, out, flags);
