@@ -52,7 +52,7 @@ enum future { NOTHING, FACT, UNSCANNED, ELECTIVE, FUTURES };
 
 static smtpf_summary add(const smtpf_will *will, const smtpf_summary *now, int64_t score, enum future future)
 {
-  static const smtpf_evidence content = {.kind = SMTPF_HIT, .family = SMTPF_FAMILY_CONTENT};
+  static const smtpf_evidence content = {.family = SMTPF_FAMILY_CONTENT};
   smtpf_summary s = *now;
   s.score += score;
   s.refusable += score;

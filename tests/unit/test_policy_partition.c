@@ -149,14 +149,46 @@ START_TEST(what_else_may_come)
                    listed = {.profile = &quiet, .origin = SMTPF_ORIGIN_LIST},
                    allowed = {.profile = &quiet, .origin = SMTPF_ORIGIN_STRANGER, .entry = SMTPF_ENTRY_ALLOW},
                    own = {.profile = &quiet, .origin = SMTPF_ORIGIN_OWN},
+                   strange = {.profile = &nonspam, .origin = SMTPF_ORIGIN_STRANGER},
+                   strange_too = {.profile = &forward, .origin = SMTPF_ORIGIN_STRANGER},
                    goes = {.profile = &nonspam, .origin = SMTPF_ORIGIN_OWN},
                    goes_too = {.profile = &forward, .origin = SMTPF_ORIGIN_OWN};
+  smtpf_will spent = a, spent_allowed = allowed;
+  spent.budget = spent_allowed.budget = SMTPF_BUDGET_SPENT;
   ck_assert(joins(&a, 1, &a, 1, 0, EDIT, 0));
-  ck_assert(!joins(&a, 1, &listed, 1, 0, EDIT, 0));  /* a fact refuses a stranger alone */
-  ck_assert(!joins(&a, 1, &allowed, 1, 0, EDIT, 0)); /* an elective deferral: who is allowed does not wait */
+  ck_assert(!joins(&spent, 1, &spent_allowed, 1, 0, EDIT, 0)); /* an unknown past the budget marks one */
+  ck_assert(!joins(&a, 1, &listed, 1, 0, EDIT, 0));            /* a fact refuses a stranger alone */
+  ck_assert(!joins(&a, 1, &allowed, 1, 0, EDIT, 0));           /* an elective deferral: who is allowed does not wait */
   ck_assert(joins(&own, 1, &own, 1, 0, 0, 0));
   ck_assert(!joins(&goes, 1, &goes_too, 1, 0, 0, 0)); /* an answer left out keeps one here */
+  ck_assert(!joins(&strange, 1, &strange_too, 1, 0, 0, 0));
   ck_assert(joins(&goes, 1, &goes_too, 1, 0, SENDERS, 0));
+}
+END_TEST
+
+/* Who would refuse is found at its own edge, by the score that may refuse, and among all members. */
+START_TEST(who_counts_differently)
+{
+  smtpf_profile only = {.reject = 10000,
+                        .quarantine = SMTPF_SCORE_OFF,
+                        .tag = SMTPF_SCORE_OFF,
+                        .discard = SMTPF_SCORE_OFF,
+                        .reject_content = 1};
+  smtpf_profile quiet = only, declines = only;
+  quiet.reject = SMTPF_SCORE_OFF;
+  declines.reject_content = 0;
+  const smtpf_will keen = {.profile = &only, .origin = SMTPF_ORIGIN_STRANGER},
+                   calm = {.profile = &quiet, .origin = SMTPF_ORIGIN_STRANGER};
+  const smtpf_will members[] = {keen, {.profile = &declines, .origin = SMTPF_ORIGIN_STRANGER}};
+  ck_assert(!joins(members, 2, &keen, 1, 0, EDIT, 0));
+  ck_assert(joins(&keen, 1, &keen, 1, 0, EDIT, 0));
+  const smtpf_summary listed = {.score = 6000, .refusable = 0};
+  const smtpf_party p = {&keen, &listed, 1}, q = {&calm, &listed, 1};
+  ck_assert(!smtpf_partition_joins(&p, &q, EDIT, 0));
+  ck_assert(!smtpf_partition_joins(&q, &p, EDIT, 0));
+  const smtpf_will one_by_one[] = {{.profile = &declines, .origin = SMTPF_ORIGIN_STRANGER}};
+  const smtpf_party r = {one_by_one, &listed, 1};
+  ck_assert(!smtpf_partition_joins(&r, &q, EDIT, 0));
 }
 END_TEST
 
@@ -168,6 +200,10 @@ START_TEST(outcome_of_a_party)
   const smtpf_party one = {wills, known, 1}, two = {wills, known, 2};
   ck_assert_int_eq(smtpf_party_outcome(&one).act, SMTPF_ACT_REJECT);
   ck_assert_int_eq(smtpf_party_outcome(&two).act, SMTPF_ACT_TAG);
+  ck_assert_int_eq(smtpf_party_outcome(&one).unknown, 0);
+  const smtpf_summary nearly = {.score = 9999, .refusable = 9999}, there = {.score = 10000, .refusable = 10000};
+  ck_assert_int_eq(smtpf_party_outcome(&(smtpf_party){wills, &nearly, 1}).act, SMTPF_ACT_QUARANTINE);
+  ck_assert_int_eq(smtpf_party_outcome(&(smtpf_party){wills, &there, 1}).act, SMTPF_ACT_REJECT);
 }
 END_TEST
 
@@ -177,6 +213,7 @@ TCase *partition_cases(void)
   tcase_add_test(c, row_by_row);
   tcase_add_test(c, what_may_come_and_what_is_known);
   tcase_add_test(c, what_else_may_come);
+  tcase_add_test(c, who_counts_differently);
   tcase_add_test(c, outcome_of_a_party);
   return c;
 }
