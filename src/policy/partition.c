@@ -102,18 +102,28 @@ static int all_count_alike(const smtpf_party *a, const smtpf_party *b)
   return 1;
 }
 
-/* The scores at which some outcome of a party changes: each of eight for a member, by number. 1 when there is one. */
-enum { EDGES = 8 };
-static int edge(const smtpf_party *p, size_t number, int64_t *out)
+/* Scores worth finding for a party: none, and for each threshold of each member what reaches it and what just does not.
+ * In between nothing changes. Against `reject` stands only what may refuse. */
+enum { THRESHOLDS = 4, FOR_EACH = 2 * THRESHOLDS };
+
+static size_t count_trials(const smtpf_party *p)
 {
-  const smtpf_profile *profile = p->wills[number / EDGES].profile;
-  const smtpf_summary *s = &p->summaries[number / EDGES];
-  const int32_t thresholds[] = {profile->reject, profile->discard, profile->quarantine, profile->tag};
-  const int32_t t = thresholds[number % 4];
-  *out = t - (number % EDGES < 4 ? s->score : s->refusable);
-  return t != SMTPF_SCORE_OFF;
+  return 1 + p->n * FOR_EACH;
 }
 
+static int64_t trial(const smtpf_party *p, size_t number)
+{
+  if (number == 0)
+    return 0;
+  const size_t i = (number - 1) / FOR_EACH;
+  const smtpf_profile *profile = p->wills[i].profile;
+  const smtpf_summary *s = &p->summaries[i];
+  const int64_t to_reach[THRESHOLDS] = {profile->reject - s->refusable, profile->discard - s->score,
+                                        profile->quarantine - s->score, profile->tag - s->score};
+  return to_reach[(number - 1) / 2 % THRESHOLDS] - (int64_t)(number % 2);
+}
+
+/* Both find the same. */
 static int joins_at(const smtpf_party *a, const smtpf_party *b, unsigned capabilities, int64_t score)
 {
   for (enum future f = NOTHING; f < FUTURES; f++) {
@@ -124,65 +134,46 @@ static int joins_at(const smtpf_party *a, const smtpf_party *b, unsigned capabil
   return 1;
 }
 
-/* Both find the same: every interval of the score is tried, from its lower edge on, and what lies below all. */
-static int joins_everywhere(const smtpf_party *a, const smtpf_party *b, unsigned capabilities)
+static int joins_where(const smtpf_party *turns, const smtpf_party *a, const smtpf_party *b, unsigned capabilities)
 {
-  int64_t at, tried[2 * EDGES];
-  size_t n = 0;
-  for (size_t i = 0; i < (a->n + b->n) * EDGES; i++) {
-    size_t known = 0;
-    if (!(i < a->n * EDGES ? edge(a, i, &at) : edge(b, i - a->n * EDGES, &at)))
-      continue;
-    while (known < n && tried[known] != at)
-      known++;
-    if (known < n)
-      continue;
-    if (n < sizeof tried / sizeof *tried)
-      tried[n++] = at;
-    if (!joins_at(a, b, capabilities, at) || !joins_at(a, b, capabilities, at - 1))
+  for (size_t i = 0; i < count_trials(turns); i++)
+    if (!joins_at(a, b, capabilities, trial(turns, i)))
       return 0;
-  }
-  return joins_at(a, b, capabilities, 0);
+  return 1;
 }
 
 /* Everything a party can come to: one outcome for each act and route, which is all that smtpf_compatible() looks at. */
+enum { ROUTES = 2 };
 typedef struct range {
-  smtpf_outcome seen[2 * (SMTPF_ACT_REJECT + 1)];
-  size_t n;
+  smtpf_outcome of[SMTPF_ACT_REJECT + 1][ROUTES]; /* act 0: never */
 } range;
-
-static void range_add(range *r, const smtpf_outcome *o)
-{
-  for (size_t i = 0; i < r->n; i++)
-    if (r->seen[i].act == o->act && r->seen[i].forward == o->forward)
-      return;
-  r->seen[r->n++] = *o;
-}
 
 static range range_of(const smtpf_party *p)
 {
-  range r = {.n = 0};
-  int64_t at;
-  for (size_t i = 0; i < p->n * EDGES * 2; i++)
+  range r = {0};
+  for (size_t i = 0; i < count_trials(p); i++)
     for (enum future f = NOTHING; f < FUTURES; f++) {
-      if (!edge(p, i / 2, &at))
-        continue;
-      const smtpf_outcome o = outcome_of(p, at - (int64_t)(i % 2), f);
-      range_add(&r, &o);
+      const smtpf_outcome o = outcome_of(p, trial(p, i), f);
+      r.of[o.act][o.forward] = o;
     }
-  for (enum future f = NOTHING; f < FUTURES; f++) {
-    const smtpf_outcome o = outcome_of(p, 0, f);
-    range_add(&r, &o);
-  }
   return r;
+}
+
+static int fits_all(const smtpf_outcome *x, const range *r, unsigned capabilities)
+{
+  for (int act = SMTPF_ACT_ACCEPT; act <= SMTPF_ACT_REJECT; act++)
+    for (int route = 0; route < ROUTES; route++)
+      if (r->of[act][route].act && !smtpf_compatible(x, &r->of[act][route], capabilities))
+        return 0;
+  return 1;
 }
 
 static int joins_whatever_each_finds(const smtpf_party *a, const smtpf_party *b, unsigned capabilities)
 {
   const range x = range_of(a), y = range_of(b);
-  for (size_t i = 0; i < x.n; i++)
-    for (size_t j = 0; j < y.n; j++)
-      if (!smtpf_compatible(&x.seen[i], &y.seen[j], capabilities))
+  for (int act = SMTPF_ACT_ACCEPT; act <= SMTPF_ACT_REJECT; act++)
+    for (int route = 0; route < ROUTES; route++)
+      if (x.of[act][route].act && !fits_all(&x.of[act][route], &y, capabilities))
         return 0;
   return 1;
 }
@@ -193,6 +184,7 @@ int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, un
     const smtpf_outcome x = outcome_of(first, 0, NOTHING), y = outcome_of(later, 0, NOTHING);
     return smtpf_compatible(&x, &y, capabilities);
   }
-  return all_count_alike(first, later) ? joins_everywhere(first, later, capabilities)
-                                       : joins_whatever_each_finds(first, later, capabilities);
+  if (!all_count_alike(first, later))
+    return joins_whatever_each_finds(first, later, capabilities);
+  return joins_where(first, first, later, capabilities) && joins_where(later, first, later, capabilities);
 }

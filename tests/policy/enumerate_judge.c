@@ -166,6 +166,12 @@ static void join(tally_sheet *sheet, const smtpf_outcome *o, size_t n)
     broken = "table of members: definite";
   else if (got.definite <= SMTPF_ACT_TAG && got.forward != want.forward)
     broken = "table of members: forward";
+  smtpf_outcome one_by_one = o[0];
+  for (size_t i = 1; i < n; i++)
+    one_by_one = smtpf_judge_members((const smtpf_outcome[]){one_by_one, o[i]}, 2);
+  if (!broken &&
+      (one_by_one.act != got.act || one_by_one.definite != got.definite || one_by_one.forward != got.forward))
+    broken = "members: one by one is not all at once";
   for (size_t i = 0; i < n && !broken; i++) {
     if (got.act == SMTPF_ACT_DISCARD && o[i].act != SMTPF_ACT_DISCARD)
       broken = "L3: discarded for a member who did not consent";

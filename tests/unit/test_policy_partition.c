@@ -186,6 +186,30 @@ START_TEST(who_counts_differently)
   const smtpf_party p = {&keen, &listed, 1}, q = {&calm, &listed, 1};
   ck_assert(!smtpf_partition_joins(&p, &q, EDIT, 0));
   ck_assert(!smtpf_partition_joins(&q, &p, EDIT, 0));
+  /* Each threshold, and each thing beside a score, may be what parts two that count differently. */
+  smtpf_profile tags = quiet, keeps = quiet, drops = quiet, other = quiet;
+  tags.tag = keeps.quarantine = drops.discard = 5000;
+  other.reject_content = 0;
+  smtpf_profile sends = other, sends_ham = quiet;
+  sends.route = SMTPF_WISH_FORWARD;
+  sends_ham.route = SMTPF_WISH_FORWARD_NONSPAM;
+  sends.forward = sends_ham.forward = (smtpf_str){"a@b", 3};
+  sends.forward_sender = sends_ham.forward_sender = (smtpf_str){"s@x", 3};
+  const smtpf_will strangers[] = {{.profile = &other, .origin = SMTPF_ORIGIN_STRANGER},
+                                  {.profile = &only, .origin = SMTPF_ORIGIN_STRANGER},
+                                  {.profile = &tags, .origin = SMTPF_ORIGIN_STRANGER},
+                                  {.profile = &keeps, .origin = SMTPF_ORIGIN_STRANGER},
+                                  {.profile = &drops, .origin = SMTPF_ORIGIN_STRANGER},
+                                  {.profile = &quiet, .origin = SMTPF_ORIGIN_LIST},
+                                  {.profile = &quiet, .origin = SMTPF_ORIGIN_STRANGER, .entry = SMTPF_ENTRY_ALLOW}};
+  for (size_t i = 1; i < sizeof strangers / sizeof *strangers; i++)
+    ck_assert_msg(!joins(&strangers[0], 1, &strangers[i], 1, 0, EDIT | KEEP, 0), "stranger %zu", i);
+  const smtpf_will own[] = {{.profile = &sends, .origin = SMTPF_ORIGIN_OWN},
+                            {.profile = &sends_ham, .origin = SMTPF_ORIGIN_OWN},
+                            {.profile = &other, .origin = SMTPF_ORIGIN_OWN},
+                            {.profile = &quiet, .origin = SMTPF_ORIGIN_OWN}};
+  ck_assert(!joins(&own[0], 1, &own[1], 1, 0, 0, 0));
+  ck_assert(joins(&own[2], 1, &own[3], 1, 0, 0, 0));
   const smtpf_will one_by_one[] = {{.profile = &declines, .origin = SMTPF_ORIGIN_STRANGER}};
   const smtpf_party r = {one_by_one, &listed, 1};
   ck_assert(!smtpf_partition_joins(&r, &q, EDIT, 0));
