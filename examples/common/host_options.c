@@ -71,6 +71,9 @@ const smtpf_option host_options[] = {
     TIME("proxy.drain", "30s", 0, HOUR, "How long open transactions may take to finish after SIGTERM."),
     CHOICE("proxy.log", "text", "text|json", "Form of the log lines on standard error."),
     CHOICE("proxy.log_verdicts", "all", "all|refused|none", "Which verdicts get a log line."),
+    TEXTS("policyd.listen",
+          "Where smtpf-policyd listens: `unix:/path`, or a port as `127.0.0.1:10023`, which it is without "
+          "any."),
     TEXT("quarantine.directory", NULL,
          "Where quarantined messages are kept, durable before the client is answered: a directory with `tmp`, `new` "
          "and `cur` "

@@ -22,10 +22,10 @@
  *
  * Replies for each recipient. LMTP (RFC 2033): after the end of data, also where the last chunk was not wanted, as many
  * replies as recipients were accepted, in the order of their RCPTs. SMTP with SMTPF_EXT_PRDR announced and `PRDR` in
- * MAIL: 353, the same replies, and a final one, written in one go; a copy is ours where its own reply and the final one are 2xx. One
- * plain reply stands for all of it where the message broke the protocol, where the server closes (421) and where the
- * host answers by smtpf_smtpd_reply(); clients take that as if it had been said to everyone. What a client makes of
- * such replies is in smtpf_transfer, below.
+ * MAIL: 353, the same replies, and a final one, written in one go; a copy is ours where its own reply and the final one
+ * are 2xx. One plain reply stands for all of it where the message broke the protocol, where the server closes (421) and
+ * where the host answers by smtpf_smtpd_reply(); clients take that as if it had been said to everyone. What a client
+ * makes of such replies is in smtpf_transfer, below.
  *
  * Only CRLF "." CRLF ends DATA. A bare CR, a bare LF or a NUL never reaches an event: by option they refuse the
  * message (default) or, for line ends, are normalised to CRLF.
@@ -338,6 +338,56 @@ SMTPF_API int smtpf_transfer_fate(const smtpf_transfer *t, size_t i);
  * whose text goes with it. Since 0.1.
  */
 SMTPF_API int smtpf_transfer_code(const smtpf_transfer *t, size_t i);
+
+/* ---- policy delegation -------------------------------------------------------------------------------- */
+
+/** Most bytes of a request that is read. Postfix's own attributes are bounded far below. */
+#define SMTPF_DELEGATION_MAX 16384
+
+/** What Postfix asks a policy server (SMTPD_POLICY_README), as it wrote it. Strings point into the bytes; attributes
+ *  that were not sent are empty, as are those whose value Postfix does not know (`unknown`). */
+typedef struct smtpf_delegation {
+  size_t size;                   /**< sizeof(smtpf_delegation) */
+  int stage;                     /**< smtpf_stage of `protocol_state`; 0 for one that is none: VRFY, ETRN */
+  int greeting;                  /**< smtpf_greeting of `protocol_name`: HELO for SMTP, EHLO for ESMTP; 0 without one */
+  smtpf_str instance;            /**< the same for all requests of one message */
+  smtpf_str client_address;      /**< as text */
+  smtpf_str client_name;         /**< verified */
+  smtpf_str client_port;         /**< as text */
+  smtpf_str server_address;      /**< as text */
+  smtpf_str server_port;         /**< as text */
+  smtpf_str helo_name;           /**< HELO argument */
+  smtpf_str sender;              /**< without brackets; empty for the null sender */
+  smtpf_str recipient;           /**< without brackets; empty where there are none or several */
+  smtpf_str recipient_count;     /**< as text; at DATA and later */
+  smtpf_str message_size;        /**< `size` as text */
+  smtpf_str queue_id;            /**< once there is one */
+  smtpf_str sasl_method;         /**< AUTH mechanism */
+  smtpf_str sasl_username;       /**< who has authenticated itself */
+  smtpf_str encryption_protocol; /**< TLS version */
+  smtpf_str encryption_cipher;   /**< TLS cipher */
+} smtpf_delegation;
+
+/**
+ * Reads one request off the front of what a connection has given: lines `name=value`, ended by an empty line.
+ * Attributes it does not know are skipped; of two with one name the last counts.
+ * @param bytes     what is there
+ * @param[out] out  set `size` first; written only when a whole request is there
+ * @return how many bytes it took, 0 when more are needed, SMTPF_ELIMIT (longer than SMTPF_DELEGATION_MAX), SMTPF_EPARSE
+ * (not `request=smtpd_access_policy`, a line without `=`, a NUL) or SMTPF_EINVAL. After an error: close. Since 0.1.
+ */
+SMTPF_API SMTPF_USE_RESULT int smtpf_delegation_read(smtpf_str bytes, smtpf_delegation *out);
+
+/**
+ * Writes the answer: `DUNNO`, so that what else is configured has its say; `DEFER_IF_PERMIT` for 450 and 451, so that
+ * a refusal by something else comes first; the reply itself for any other code. Lines of the text are joined by a
+ * blank; what cannot stand in an answer becomes `?`.
+ * @param code           reply code; below 400 for DUNNO
+ * @param enhanced,text  as of a verdict
+ * @param[out] room,cap  at least 64 bytes; a text that does not fit is cut
+ * @return its length, or SMTPF_ELIMIT. Since 0.1.
+ */
+SMTPF_API int smtpf_delegation_answer(int code, smtpf_str enhanced, smtpf_str text, char *room, size_t cap);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""smtpf-policyd, asked as Postfix asks: over TCP and a Unix socket, in pieces, pipelined, by many at once."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+BINARY = os.path.abspath("smtpf-policyd")
+PASSED, FAILED = [], []
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    def __init__(self, tmp, *argv, policy=None):
+        self.port, self.path = free_port(), os.path.join(tmp, "policyd.sock")
+        if policy is not None:
+            self.policy = os.path.join(tmp, "policy.conf")
+            with open(self.policy, "w", encoding="ascii") as f:
+                f.write(policy)
+            argv = ("-c", self.policy) + argv
+        self.process = subprocess.Popen([BINARY, "--inet", "127.0.0.1:%d" % self.port, "--unix", self.path, *argv],
+                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(100):
+            try:
+                self.connect().close()
+                self.unix().close()
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        sys.exit("smtpf-policyd did not start")
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), 5)
+
+    def unix(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(5)
+        s.connect(self.path)
+        return s
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        return self.process.returncode, self.process.stderr.read().decode()
+
+
+def request(state="RCPT", sender="a@example.org", recipient="b@example.net", client="192.0.2.25", name="unknown", **more):
+    attributes = {"request": "smtpd_access_policy", "protocol_state": state, "protocol_name": "ESMTP", "helo_name": "mail.example.org",
+                  "queue_id": "", "sender": sender, "recipient": recipient, "recipient_count": "0", "client_address": client,
+                  "client_name": name, "instance": "", "sasl_method": "", "sasl_username": "", "size": "0"}
+    attributes.update(more)
+    return "".join("%s=%s\n" % pair for pair in attributes.items()).encode() + b"\n"
+
+
+def answers(s, n=1):
+    data = b""
+    while data.count(b"\n\n") < n:
+        piece = s.recv(4096)
+        if not piece:
+            break
+        data += piece
+    return [a.decode() for a in data.split(b"\n\n")[:-1]]
+
+
+def ask(s, **attributes):
+    s.sendall(request(**attributes))
+    got = answers(s)
+    return got[0] if got else "closed"
+
+
+def check(name, condition, got=None):
+    (PASSED if condition else FAILED).append(name)
+    if not condition:
+        print("FAIL %s: %r" % (name, got))
+
+
+LATER = "action=DEFER_IF_PERMIT 4.7.1 greylisted, please come back in "
+
+
+def like_postgrey(tmp):
+    server = Server(tmp, "--delay=1", "--auto-whitelist-clients=2")
+    with server.connect() as s:
+        got = ask(s)
+        check("first contact is put off", got.startswith(LATER), got)
+        got = ask(s, recipient="c@example.net")
+        check("on the same connection", got.startswith(LATER), got)
+        got = ask(s, state="VRFY")
+        check("a state that is none of ours", got == "action=DUNNO", got)
+        got = ask(s, state="END-OF-MESSAGE")
+        check("end of message", got == "action=DUNNO", got)
+        got = ask(s, sasl_method="plain", sasl_username="alice", sender="x@example.org")
+        check("who has authenticated itself", got == "action=DUNNO", got)
+        time.sleep(1.2)
+        got = ask(s)
+        check("a retry is let through", got == "action=DUNNO", got)
+    with server.unix() as s:
+        got = ask(s, recipient="c@example.net")
+        check("over a Unix socket", got == "action=DUNNO", got)
+        got = ask(s, sender="other@example.com", recipient="d@example.net")
+        check("auto-allowed", got == "action=DUNNO", got)
+        got = ask(s, sender="", recipient="d@example.net", client="198.51.100.7")
+        check("the null sender at RCPT", got == "action=DUNNO", got)
+        got = ask(s, state="DATA", sender="", recipient="d@example.net", client="198.51.100.7")
+        check("the null sender at DATA", got.startswith(LATER), got)
+    with server.connect() as s:
+        both = request(sender="p@example.org", client="203.0.113.1") + request(sender="p@example.org", client="203.0.113.2")
+        for i in range(0, len(both), 7):
+            s.sendall(both[i:i + 7])
+        got = answers(s, 2)
+        check("in pieces, and two at once", len(got) == 2 and all(a.startswith(LATER) for a in got), got)
+    with server.connect() as s:
+        s.sendall(b"request=other\n\n")
+        check("no request of Postfix's: closed", s.recv(100) == b"")
+    with server.connect() as s:
+        try:
+            s.sendall(b"x" * 20000)
+            data = s.recv(100)
+        except ConnectionError:
+            data = b""
+        check("longer than any request: closed", data == b"")
+    many = [server.connect() for _ in range(50)]
+    for i, s in enumerate(many):
+        s.sendall(request(sender="m%d@many%d.example" % (i, i), client="10.0.%d.1" % i))
+    got = [answers(s)[0] for s in many]
+    check("fifty at once", all(a.startswith(LATER) for a in got), got)
+    many[0].sendall(request()[:40])
+    for s in many:
+        s.close()
+    code, log = server.stop()
+    check("ends in order", code == 0 and not log, (code, log))
+    check("its socket is gone", not os.path.exists(server.path))
+
+
+POLICY = """
+local_domains = [ "example.net" ];
+directory = { complete = true; };
+check = { disable = [ "iprev" ]; };
+addrlists = ( { name = "bad"; entries = [ "203.0.113.66" ]; score = 20; } );
+profiles = ( { name = "default"; %s } );
+recipients = ( { address = "b@example.net"; }, { address = "c@example.net"; } );
+%s
+"""
+
+
+def with_policy(tmp):
+    server = Server(tmp, policy=POLICY % ("", ""))
+    with server.connect() as s:
+        got = ask(s, instance="1")
+        check("no greylisting: not asked for", got == "action=DUNNO", got)
+        got = ask(s, instance="1", recipient="c@example.net")
+        check("the second recipient of a message", got == "action=DUNNO", got)
+        got = ask(s, instance="1", state="DATA", recipient="", recipient_count="2")
+        check("DATA of two recipients", got == "action=DUNNO", got)
+        got = ask(s, instance="2", recipient="nobody@example.net")
+        check("no such mailbox", got.startswith("action=550 5.1.1 "), got)
+        got = ask(s, instance="3", recipient="x@elsewhere.example")
+        check("relay", got.startswith("action=550 5.7.1 "), got)
+        got = ask(s, instance="4", client="203.0.113.66")
+        check("a listed client", got.startswith("action=550 5.7.1 203.0.113.66 "), got)
+        got = ask(s, instance="5", sender="not an address")
+        check("a sender that is none", got.startswith("action=501 5.1.7 "), got)
+        with open(server.policy, "w", encoding="ascii") as f:
+            f.write(POLICY % ("greylist = true;", ""))
+        server.process.send_signal(signal.SIGHUP)
+        for i in range(100):
+            got = ask(s, instance="r%d" % i)
+            if got != "action=DUNNO":
+                break
+            time.sleep(0.05)
+        check("a new policy", got.startswith(LATER), got)
+        with open(server.policy, "w", encoding="ascii") as f:
+            f.write("broken")
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        got = ask(s, instance="6")
+        check("a broken policy: the old one serves on", got.startswith(LATER), got)
+    code, log = server.stop()
+    check("it says so", code == 0 and "new policy" in log and "the old policy serves on" in log and "policy.conf:1" in log, log)
+
+
+def delays(tmp):
+    server = Server(tmp, policy=POLICY % ("", 'delay = { rcpt = "700ms"; };'))
+    with server.connect() as s, server.connect() as other:
+        begun = time.monotonic()
+        s.sendall(request(instance="1"))
+        other.sendall(request(instance="2"))
+        got, took = answers(s), time.monotonic() - begun
+        check("a delay is kept", got == ["action=DUNNO"] and took >= 0.6, (got, took))
+        got, took = answers(other), time.monotonic() - begun
+        check("and holds up nobody else", got == ["action=DUNNO"] and took < 1.3, (got, took))
+        s.sendall(request(instance="3"))
+    code, log = server.stop()
+    check("ends while one waits", code == 0, (code, log))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as tmp:
+        like_postgrey(tmp)
+        with_policy(tmp)
+        delays(tmp)
+    print("%d passed, %d failed, 0 skipped" % (len(PASSED), len(FAILED)))
+    sys.exit(1 if FAILED else 0)
+
+
+if __name__ == "__main__":
+    main()
