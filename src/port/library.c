@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/driver.h"
 #include "port.h"
+#include "stores.h"
 
 const char *smtpf_version(void)
 {
@@ -26,8 +27,10 @@ int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
     if (r != SMTPF_OK)
       smtpf_config_free(cfg);
   }
-  if (r == SMTPF_OK)
+  if (r == SMTPF_OK) {
+    cfg->ports = smtpf_store_check_policy;
     *out = cfg;
+  }
   return r;
 }
 
@@ -48,6 +51,6 @@ int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine, const smtpf_ports
   if (!p.directory)
     p.directory = smtpf_directory_policy();
   if (!p.store)
-    p.store = smtpf_store_memory();
+    p.store = smtpf_store_of_policy(engine);
   return smtpf_driver_create(out, engine, &p);
 }

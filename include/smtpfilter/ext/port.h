@@ -299,6 +299,14 @@ SMTPF_API int smtpf_driver_scan(smtpf_driver *driver, smtpf_str cursor, size_t m
 /** The store in this process's memory, one for each driver; bounded by `store.memory`. Since 0.1. */
 SMTPF_API const smtpf_store *smtpf_store_memory(void);
 
+/**
+ * The store on disk, LMDB: one database for all drivers and processes of this machine, in the folder `store.path`. Its
+ * settings are the policy's `store` group; `store_shared` is NULL. Unless `store.writer` is `inline`, the first driver
+ * of a process starts a thread that writes (signals blocked), the last one ends it; a process that forks makes its
+ * drivers afterwards. Since 0.1.
+ */
+SMTPF_API const smtpf_store *smtpf_store_lmdb(void);
+
 /** Wall seconds at the entry of the public call in progress. Since 0.1. */
 SMTPF_API int64_t smtpf_driver_wall(const smtpf_driver *driver);
 
