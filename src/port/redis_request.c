@@ -358,14 +358,27 @@ static int is_first(const uint16_t *slots, size_t i)
   return k == i;
 }
 
-/* All parts are under way before an answer can come. */
+/* 1 when there is somebody to send it to, now or as soon as a connection is made. */
+static int is_reachable(smtpf_redis *s, uint16_t slot)
+{
+  const smtpf_redis_request probe = {.slot = slot};
+  int hope = 0;
+  const smtpf_redis_link *link = smtpf_redis_route(s, &probe, &hope);
+  return hope || (link && link->state == SMTPF_REDIS_UP);
+}
+
+/* All parts are under way before an answer can come; none is sent when it is known that one has nowhere to go. */
 static int send_parts(smtpf_redis_operation *o, const smtpf_change *changes, size_t n, uint16_t *slots)
 {
   int r = SMTPF_OK;
   for (size_t i = 0; i < n; i++)
     slots[i] = smtpf_redis_slot(o->store->settings.prefix, changes[i].key);
   for (size_t i = 0; i < n; i++)
-    o->undone += is_first(slots, i) != 0;
+    if (is_first(slots, i)) {
+      o->undone++;
+      if (!is_reachable(o->store, slots[i]))
+        return SMTPF_EIO;
+    }
   for (size_t i = 0; i < n && r == SMTPF_OK; i++)
     if (is_first(slots, i))
       r = send_part(o, changes, n, slots, slots[i]);

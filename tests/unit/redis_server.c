@@ -75,20 +75,43 @@ static int reach(int port)
   return -1;
 }
 
+/* Without its end. */
+static void read_line(int fd, char *line, size_t cap)
+{
+  size_t n = 0;
+  char c = 0;
+  while (n + 1 < cap && recv(fd, &c, 1, 0) == 1 && c != '\n')
+    if (c != '\r')
+      line[n++] = c;
+  line[n] = '\0';
+}
+
 const char *redis_say(const redis_server *s, const char *words)
 {
   static char line[512];
   const int fd = reach(s->port);
-  size_t n = 0;
   line[0] = '\0';
   if (fd < 0)
     return line;
-  if (send(fd, words, strlen(words), MSG_NOSIGNAL) > 0 && send(fd, "\r\n", 2, MSG_NOSIGNAL) > 0)
-    while (n + 1 < sizeof line && recv(fd, line + n, 1, 0) == 1 && line[n] != '\r')
-      n++;
-  line[n] = '\0';
+  if (send(fd, words, strlen(words), MSG_NOSIGNAL) > 0 && send(fd, "\r\n", 2, MSG_NOSIGNAL) > 0) {
+    read_line(fd, line, sizeof line);
+    if (line[0] == '$' && line[1] != '-')
+      read_line(fd, line, sizeof line);
+  }
   close(fd);
   return line;
+}
+
+static void await(const redis_server *s)
+{
+  for (int i = 0; i < 500; i++) {
+    const char *answer = redis_say(s, "PING");
+    if (strcmp(answer, "+PONG") == 0 || strncmp(answer, "-NOAUTH", 7) == 0)
+      return;
+    must(waitpid(s->pid, NULL, WNOHANG) == 0);
+    nap(20);
+  }
+  must(0);
 }
 
 static void launch(redis_server *s, const char *const *more)
@@ -112,14 +135,7 @@ static void launch(redis_server *s, const char *const *more)
     execvp(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
   }
-  for (int i = 0; i < 500; i++) {
-    const char *answer = redis_say(s, "PING");
-    if (strcmp(answer, "+PONG") == 0 || strncmp(answer, "-NOAUTH", 7) == 0)
-      return;
-    must(waitpid(s->pid, NULL, WNOHANG) == 0);
-    nap(20);
-  }
-  must(0);
+  await(s);
 }
 
 void redis_start(redis_server *s, const char *const *more)
@@ -129,6 +145,70 @@ void redis_start(redis_server *s, const char *const *more)
   must(mkdtemp(s->folder) != NULL);
   s->port = redis_free_port();
   launch(s, more);
+}
+
+void redis_start_sentinel(redis_server *s, const redis_server *master)
+{
+  char name[96];
+  memset(s, 0, sizeof *s);
+  snprintf(s->folder, sizeof s->folder, "/tmp/smtpf-redis-XXXXXX");
+  must(mkdtemp(s->folder) != NULL);
+  s->port = redis_free_port();
+  snprintf(s->address, sizeof s->address, "127.0.0.1:%d", s->port);
+  snprintf(name, sizeof name, "%s/sentinel.conf", s->folder);
+  FILE *f = fopen(name, "w");
+  must(f != NULL);
+  fprintf(f,
+          "port %d\nbind 127.0.0.1\nlogfile %s/log\nsentinel monitor mail 127.0.0.1 %d 1\n"
+          "sentinel down-after-milliseconds mail 500\nsentinel failover-timeout mail 3000\n",
+          s->port, s->folder, master->port);
+  fclose(f);
+  s->pid = fork();
+  must(s->pid >= 0);
+  if (s->pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execlp("redis-server", "redis-server", name, "--sentinel", (char *)NULL);
+    _exit(127);
+  }
+  await(s);
+}
+
+/* Three nodes with a third of the slots each, which have met. */
+void redis_start_cluster(redis_server nodes[3])
+{
+  static const char *const shares[] = {"0 5460", "5461 10922", "10923 16383"};
+  char words[128], bus[3][16];
+  for (int i = 0; i < 3; i++) {
+    snprintf(bus[i], sizeof bus[i], "%d", redis_free_port());
+    const char *const more[] = {"--cluster-enabled",
+                                "yes",
+                                "--cluster-port",
+                                bus[i],
+                                "--cluster-node-timeout",
+                                "1000",
+                                "--cluster-require-full-coverage",
+                                "no",
+                                NULL};
+    redis_start(&nodes[i], more);
+    snprintf(words, sizeof words, "CLUSTER ADDSLOTSRANGE %s", shares[i]);
+    must(strcmp(redis_say(&nodes[i], words), "+OK") == 0);
+    snprintf(words, sizeof words, "CLUSTER SET-CONFIG-EPOCH %d", i + 1);
+    must(strcmp(redis_say(&nodes[i], words), "+OK") == 0);
+  }
+  for (int i = 1; i < 3; i++) {
+    snprintf(words, sizeof words, "CLUSTER MEET 127.0.0.1 %d %s", nodes[0].port, bus[0]);
+    must(strcmp(redis_say(&nodes[i], words), "+OK") == 0);
+  }
+  for (int i = 0, well = 0; well < 9; i++) { /* each node knows whose every third is */
+    must(i < 1000);
+    well = 0;
+    for (int k = 0; k < 9; k++) {
+      static const char *const asks[] = {"GET {b}", "GET {c}", "GET {a}"}; /* slots 3300, 7365, 15495 */
+      const char *answer = redis_say(&nodes[k / 3], asks[k % 3]);
+      well += strcmp(answer, "$-1") == 0 || strncmp(answer, "-MOVED", 6) == 0;
+    }
+    nap(20);
+  }
 }
 
 static void end(redis_server *s)

@@ -25,8 +25,13 @@ void redis_start(redis_server *s, const char *const *more);
 /* Ends and starts it again, with nothing in it. */
 void redis_restart(redis_server *s, const char *const *more);
 void redis_stop(redis_server *s);
+/* A Sentinel that watches over `master` by the name `mail`. */
+void redis_start_sentinel(redis_server *s, const redis_server *master);
+/* A cluster of three, each with a third of the slots; stops serving only the slots of a node that is gone. */
+void redis_start_cluster(redis_server nodes[3]);
 
-/* One command, by a connection of its own: words separated by spaces. The first line of the reply, without its end. */
+/* One command, by a connection of its own: words separated by spaces. The first line of the reply, without its end;
+ * of a text its own first line. */
 const char *redis_say(const redis_server *s, const char *words);
 
 /* A server that answers the nth thing it reads on each connection with the nth text (the last one for all behind), and

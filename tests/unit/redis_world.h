@@ -18,7 +18,6 @@
 
 enum { OPTIONS = 16 };
 
-static redis_server server;
 static fake_option options[OPTIONS];
 static size_t n_options;
 static smtpf_driver *driver;

@@ -3,9 +3,12 @@
  * The Redis store before a real server: what the contract of stores says, and the script against the C it is the
  * twin of (store_change.c, base/record.c).
  */
+#define _GNU_SOURCE
 #include <smtpfilter/ext/record.h>
 
 #include "redis_world.h"
+
+static redis_server server;
 
 static void setup(void)
 {
