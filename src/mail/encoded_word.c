@@ -170,6 +170,8 @@ void smtpf_words_decode(smtpf_str text, smtpf_out *out, smtpf_words *about)
   struct reader r = {.out = out, .about = about ? about : &unused};
   size_t plain = 0; /* where what is no word began */
   *r.about = (smtpf_words){.flags = 0};
+  if (!text.n)
+    return;
   for (size_t at = 0; at + 6 <= text.n;) {
     struct word w;
     const char *mark = memchr(text.p + at, '=', text.n - at - 1);

@@ -17,8 +17,10 @@ Suite *smtpf_suite_base_str(void);
 Suite *smtpf_suite_mail_address(void);
 Suite *smtpf_suite_mail_decode(void);
 Suite *smtpf_suite_mail_domain(void);
+Suite *smtpf_suite_mail_field(void);
 Suite *smtpf_suite_mail_header(void);
 Suite *smtpf_suite_mail_ip(void);
+Suite *smtpf_suite_mail_mime(void);
 Suite *smtpf_suite_mail_reply(void);
 Suite *smtpf_suite_mail_trie(void);
 

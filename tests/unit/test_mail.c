@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The unit tests of mail: addresses, decoders, domains, header sections, IP addresses, replies, the prefix trie.
+ * The unit tests of mail: addresses, decoders, domains, fields, header sections, IP addresses, MIME, replies, the prefix trie.
  */
 #include "suites.h"
 
@@ -10,8 +10,10 @@ int main(void)
   srunner_add_suite(r, smtpf_suite_mail_address());
   srunner_add_suite(r, smtpf_suite_mail_decode());
   srunner_add_suite(r, smtpf_suite_mail_domain());
+  srunner_add_suite(r, smtpf_suite_mail_field());
   srunner_add_suite(r, smtpf_suite_mail_header());
   srunner_add_suite(r, smtpf_suite_mail_ip());
+  srunner_add_suite(r, smtpf_suite_mail_mime());
   srunner_add_suite(r, smtpf_suite_mail_reply());
   srunner_add_suite(r, smtpf_suite_mail_trie());
   srunner_run_all(r, CK_NORMAL);
