@@ -15,7 +15,7 @@
   }
 #define TEXTS(path, doc)                                                                                               \
   {                                                                                                                    \
-    path, SMTPF_OPTION_STRINGS, NULL, 0, 0, NULL, doc                                                                  \
+    path, SMTPF_OPTION_STRINGS, NULL, 0, 16, NULL, doc                                                                 \
   }
 #define CHOICE(path, deflt, words, doc)                                                                                \
   {                                                                                                                    \
