@@ -105,6 +105,7 @@ check() {
   need $TOOLS $TEST_TOOLS $MAIL_TOOLS
   borrow smtp-sink postfix
   borrow rbldnsd rbldnsd
+  borrow_redis
   mkdir -p "$logs"
   : >"$tally"
   : >"$remarks"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * redis: what the files of the Redis store share (docs/decisions/0013-hiredis.md). From below: redis_adapter.c puts a
+ * redis: what the files of the Redis store share (docs/decisions/0017-hiredis.md). From below: redis_adapter.c puts a
  * context of hiredis on the driver and bounds what a server can make it do; redis_link.c keeps one connection:
  * greeting, loss, back-off; redis_node.c knows which connection a key belongs to: one server, a master that Sentinels
  * name (redis_sentinel.c), or a cluster's map (redis_cluster.c); redis_request.c sends and reads answers; redis_scan.c

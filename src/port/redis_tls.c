@@ -5,6 +5,7 @@
  */
 #include <hiredis/hiredis_ssl.h>
 
+#include "base/str.h"
 #include "redis.h"
 
 int smtpf_redis_tls_policy(const smtpf_section *policy, smtpf_error *err)

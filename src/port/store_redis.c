@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The store on Redis, for several servers that share what they know. What it promises is in redis.h, in
- * smtpfilter.conf(5), and in docs/decisions/0013-hiredis.md. Whatever goes wrong, an operation fails within its
+ * smtpfilter.conf(5), and in docs/decisions/0017-hiredis.md. Whatever goes wrong, an operation fails within its
  * deadline: the core then knows nothing, and mail passes.
  */
 #include "base/mem.h"

@@ -7,6 +7,7 @@
 #include <smtpfilter/ext/record.h>
 
 #include "redis_world.h"
+#include "store_contract.h"
 
 static redis_server server;
 
@@ -347,6 +348,16 @@ START_TEST(a_scan_gives_what_stays)
 }
 END_TEST
 
+/* ---- what every store must do ------------------------------------------------------------------------- */
+
+static fake_option contract_options[] = {{"store.redis.servers", ""}, {"store.redis.prefix", "c:"}};
+static void empty(void)
+{
+  redis_say(&server, "FLUSHALL");
+}
+
+static const contract_store contract = {smtpf_store_redis, contract_options, 2, empty, NULL};
+
 int main(void)
 {
   if (!redis_is_there()) {
@@ -369,6 +380,8 @@ int main(void)
   tcase_add_test(t, a_scan_gives_all);
   tcase_add_test(t, a_scan_gives_what_stays);
   suite_add_tcase(s, t);
+  contract_options[0].value = server.address;
+  contract_add(s, &contract);
   const int r = port_run(s);
   redis_stop(&server);
   return r;

@@ -307,6 +307,13 @@ SMTPF_API const smtpf_store *smtpf_store_memory(void);
  */
 SMTPF_API const smtpf_store *smtpf_store_lmdb(void);
 
+/**
+ * The store on Redis: one server, a master that Sentinels name, or a cluster, for several machines. Its settings are the
+ * policy's `store.redis` group; `store_shared` is NULL. Each driver has a connection to each server it needs. NULL in a
+ * build without hiredis, in which a policy with `store.type = "redis"` does not load. Since 0.1.
+ */
+SMTPF_API const smtpf_store *smtpf_store_redis(void);
+
 /** Wall seconds at the entry of the public call in progress. Since 0.1. */
 SMTPF_API int64_t smtpf_driver_wall(const smtpf_driver *driver);
 
