@@ -102,25 +102,23 @@ static int all_count_alike(const smtpf_party *a, const smtpf_party *b)
   return 1;
 }
 
-/* Scores worth finding for a party: none, and for each threshold of each member what reaches it and what just does not.
- * In between nothing changes. Against `reject` stands only what may refuse. */
+/* Scores worth finding for a party: for each threshold of each member what reaches it and what just does not. In
+ * between nothing changes, and a threshold that is off stands above all. Against `reject` stands only what may refuse.
+ */
 enum { THRESHOLDS = 4, FOR_EACH = 2 * THRESHOLDS };
 
 static size_t count_trials(const smtpf_party *p)
 {
-  return 1 + p->n * FOR_EACH;
+  return p->n * FOR_EACH;
 }
 
 static int64_t trial(const smtpf_party *p, size_t number)
 {
-  if (number == 0)
-    return 0;
-  const size_t i = (number - 1) / FOR_EACH;
-  const smtpf_profile *profile = p->wills[i].profile;
-  const smtpf_summary *s = &p->summaries[i];
+  const smtpf_profile *profile = p->wills[number / FOR_EACH].profile;
+  const smtpf_summary *s = &p->summaries[number / FOR_EACH];
   const int64_t to_reach[THRESHOLDS] = {profile->reject - s->refusable, profile->discard - s->score,
                                         profile->quarantine - s->score, profile->tag - s->score};
-  return to_reach[(number - 1) / 2 % THRESHOLDS] - (int64_t)(number % 2);
+  return to_reach[number / 2 % THRESHOLDS] - (int64_t)(number & 1);
 }
 
 /* Both find the same. */

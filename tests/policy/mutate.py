@@ -22,7 +22,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 FILES = ["judge.c", "origin.c", "partition.c", "ledger.c", "budget.c"]
-TIMEOUT = 60
+TIMEOUT = 60  # seconds; less once it is known how long a suite takes
 
 FAMILIES = [
     ["SMTPF_ACT_" + w for w in "ACCEPT TAG QUARANTINE DISCARD DEFER REJECT".split()],
@@ -113,7 +113,7 @@ class Bench:
     """What mutants are compiled with and linked to."""
 
     def __init__(self, build, room):
-        self.build, self.room = build, room
+        self.build, self.room, self.patience = build, room, {}
         self.cc = os.environ.get("CC", "gcc").split()
         # what leaves a table or overflows is noticed where it happens
         self.flags = ["-std=c11", "-O1", "-w", "-fsanitize=bounds,signed-integer-overflow", "-fsanitize-undefined-trap-on-error", "-I" + os.path.join(TOP, "include"), "-I" + os.path.join(TOP, "src"),
@@ -164,12 +164,15 @@ class Bench:
                 sys.exit("mutate: cannot link %s: %s" % (name, link.stderr[-2000:]))
             env = dict(os.environ, CK_FORK="no", CK_VERBOSITY="silent", SMTPF_FAIL_FAST="1")
             env.pop("builddir", None)
+            begun = time.time()
             try:
                 status = subprocess.run([program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env,
-                                        timeout=TIMEOUT).returncode
+                                        timeout=self.patience.get(name, TIMEOUT)).returncode
             except subprocess.TimeoutExpired:
                 status = "timeout"
             os.unlink(program)
+            if tag == "plain":
+                self.patience[name] = max(self.patience.get(name, 0), 5 + 5 * (time.time() - begun))
             if status:
                 return name
         return None
