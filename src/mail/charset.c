@@ -88,22 +88,45 @@ static size_t utf8_drain(smtpf_charset_reader *r, char *out)
   return n;
 }
 
+/* Copies the ASCII in front; how many bytes it is. */
+static size_t ascii(const char *p, size_t n, char *out)
+{
+  size_t at = 0;
+  for (uint64_t word; n - at >= sizeof word; at += sizeof word) {
+    memcpy(&word, p + at, sizeof word);
+    if (word & 0x8080808080808080u)
+      break;
+    memcpy(out + at, &word, sizeof word);
+  }
+  for (; at < n && !((unsigned char)p[at] & 0x80); at++)
+    out[at] = p[at];
+  return at;
+}
+
+/* A charset of single bytes. */
+static size_t bytes(smtpf_charset_reader *r, const uint16_t *table, const char *p, size_t n, char *out)
+{
+  size_t at = 0, written = 0;
+  while (at < n) {
+    const size_t plain = ascii(p + at, n - at, out + written);
+    written += plain;
+    at += plain;
+    if (at == n)
+      break;
+    const uint16_t c = table[(unsigned char)p[at++] - 0x80];
+    written += c ? smtpf_utf8_put(c, out + written) : bad(r, out + written);
+  }
+  return written;
+}
+
 static size_t utf8(smtpf_charset_reader *r, const char *p, size_t n, char *out)
 {
   size_t at = 0, written = 0;
   while (at < n) {
     if (!r->n) {
-      const size_t begin = at;
-      for (uint64_t word; n - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, p + at, sizeof word);
-        if (word & 0x8080808080808080u)
-          break;
-      }
-      while (at < n && !((unsigned char)p[at] & 0x80))
-        at++;
-      if (at > begin)
-        memcpy(out + written, p + begin, at - begin);
-      written += at - begin;
+      const size_t plain = ascii(p + at, n - at, out + written);
+      written += plain;
+      at += plain;
       if (at == n)
         break;
     }
@@ -156,18 +179,11 @@ size_t smtpf_charset_feed(smtpf_charset_reader *r, const char *p, size_t n, char
       memcpy(out, p, n);
     return n;
   }
+  if (table)
+    return bytes(r, table, p, n, out);
   for (size_t i = 0; i < n; i++) {
-    const unsigned char c = (unsigned char)p[i];
-    if (!table) {
-      r->held[r->n++] = p[i];
-      written += utf16_drain(r, out + written);
-    } else if (c < 0x80) {
-      out[written++] = (char)c;
-    } else if (table[c - 0x80]) {
-      written += smtpf_utf8_put(table[c - 0x80], out + written);
-    } else {
-      written += bad(r, out + written);
-    }
+    r->held[r->n++] = p[i];
+    written += utf16_drain(r, out + written);
   }
   return written;
 }

@@ -73,7 +73,7 @@ static smtpf_str word(const smtpf_html *h)
 static int among(const smtpf_html *h, const char (*names)[11])
 {
   for (; **names; names++)
-    if (smtpf_str_equal(word(h), smtpf_str_of(*names)))
+    if ((*names)[0] == h->word[0] && smtpf_str_equal(word(h), smtpf_str_of(*names)))
       return 1;
   return 0;
 }
@@ -84,9 +84,9 @@ static void tag_over(smtpf_html *h)
                                    "h1", "h2", "h3",  "h4", "h5", "h6", "dt", "dd", "title", "body",  ""};
   const int closes = h->n && h->word[0] == '/';
   h->state = TEXT;
-  if (!closes && smtpf_str_equal(word(h), SMTPF_LIT("script")))
+  if (h->word[0] == 's' && smtpf_str_equal(word(h), SMTPF_LIT("script")))
     h->raw = SCRIPT;
-  else if (!closes && smtpf_str_equal(word(h), SMTPF_LIT("style")))
+  else if (h->word[0] == 's' && smtpf_str_equal(word(h), SMTPF_LIT("style")))
     h->raw = STYLE;
   if (h->raw != NOT_RAW)
     h->state = RAW;
@@ -232,10 +232,46 @@ static char *entity(smtpf_html *h, char c, char *to)
   return known ? to : text(h, c, to);
 }
 
+/* What a byte ends: a run of text, of a tag's inside. */
+enum { ENDS_TEXT = 1, ENDS_TAG = 2 };
+static const uint8_t ends[256] = {
+    [' '] = ENDS_TEXT, ['\t'] = ENDS_TEXT, ['\r'] = ENDS_TEXT, ['\n'] = ENDS_TEXT, ['\f'] = ENDS_TEXT,
+    ['<'] = ENDS_TEXT, ['&'] = ENDS_TEXT,  ['='] = ENDS_TAG,   ['>'] = ENDS_TAG,
+};
+
+/* Bytes in front that go the usual way of this state, *to with them. */
+static size_t usual(smtpf_html *h, const char *p, size_t n, char **to)
+{
+  size_t usual = 0;
+  const char *found;
+  switch (h->state) {
+  case TEXT:
+    while (usual < n && !(ends[(unsigned char)p[usual]] & ENDS_TEXT))
+      usual++;
+    if (usual)
+      *to = put(h, p, usual, *to);
+    return usual;
+  case ATTRS:
+    if (h->quote == '"' || h->quote == '\'') {
+      found = memchr(p, h->quote, n);
+      return found ? (size_t)(found - p) : n;
+    }
+    while (!h->quote && usual < n && !(ends[(unsigned char)p[usual]] & ENDS_TAG))
+      usual++;
+    return usual;
+  case COMMENT: found = memchr(p, '-', h->n ? 0 : n); return found ? (size_t)(found - p) : h->n ? 0 : n;
+  case RAW: found = memchr(p, '<', h->n ? 0 : n); return found ? (size_t)(found - p) : h->n ? 0 : n;
+  default: return 0;
+  }
+}
+
 size_t smtpf_html_feed(smtpf_html *h, const char *p, size_t n, char *out)
 {
   char *to = out;
   for (const char *end = p + n; p < end; p++) {
+    p += usual(h, p, (size_t)(end - p), &to);
+    if (p == end)
+      break;
     switch (h->state) {
     case OPEN: to = open(h, *p, to); break;
     case NAME: name(h, *p); break;

@@ -116,7 +116,25 @@ static char *escaped(smtpf_qp *d, char c, char *to)
 
 static int is_plain(char c)
 {
-  return c != '=' && c != ' ' && c != '\t' && c != '\r' && c != '\n';
+  return c != '=' && c != '\r' && c != '\n';
+}
+
+/* Bytes up to the next that means something, blanks among them. Those at a line's end, as far as it may be one, are
+ * taken back: as many as would be held had they come one by one. */
+static char *run(smtpf_qp *d, const char *p, size_t n, int open, char *to)
+{
+  size_t blanks = 0;
+  memcpy(to, p, n);
+  to += n;
+  while (open && blanks < n && (p[n - 1 - blanks] == ' ' || p[n - 1 - blanks] == '\t'))
+    blanks++;
+  if (!blanks)
+    return to;
+  d->flags |= blanks > SMTPF_QP_BLANKS ? SMTPF_DECODE_LONG : 0;
+  d->blanks = (uint8_t)((blanks - 1) % SMTPF_QP_BLANKS + 1);
+  to -= d->blanks;
+  memcpy(d->held, to, d->blanks);
+  return to;
 }
 
 size_t smtpf_qp_feed(smtpf_qp *d, const char *p, size_t n, char *out)
@@ -129,8 +147,11 @@ size_t smtpf_qp_feed(smtpf_qp *d, const char *p, size_t n, char *out)
       continue;
     }
     if (!d->blanks && !d->cr) {
+      const char *begin = p;
       while (p < end && is_plain(*p))
-        *to++ = *p++;
+        p++;
+      if (p > begin)
+        to = run(d, begin, (size_t)(p - begin), p == end || *p != '=', to);
       if (p == end)
         break;
     }

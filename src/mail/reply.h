@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * mail: pure, bounded parsers and formatters of what travels in mail: addresses, domains, IP addresses and prefixes,
- * ESMTP parameters, replies, header sections. May call base. Never does I/O, reads a clock, or trusts its input.
+ * ESMTP parameters, replies, header sections, structured fields, MIME parts and what they encode. May call base. Never
+ * does I/O, reads a clock, or trusts its input.
  *
  * reply: SMTP replies (RFC 5321 4.2) with enhanced status codes (RFC 2034, RFC 3463), written and read. Whatever
  * stands in `text` or `enhanced`, what is written is exactly one reply.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The unit tests of mail: addresses, decoders, domains, fields, header sections, IP addresses, MIME, replies, the prefix trie.
+ * The unit tests of mail: addresses, decoders, domains, fields, header sections, IP addresses, MIME, replies, the
+ * prefix trie.
  */
 #include "suites.h"
 
