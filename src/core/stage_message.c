@@ -135,5 +135,9 @@ int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *ta
     smtpf_driver_leave(s->driver);
   }
   read_piece(s, bytes, *taken);
+  if (*taken < n && !s->scan) { /* nobody reads it any more, hence nobody would ever ask for the rest */
+    read_piece(s, (const char *)bytes + *taken, n - *taken);
+    *taken = n;
+  }
   return *taken < n ? SMTPF_PENDING : SMTPF_OK;
 }

@@ -248,6 +248,30 @@ START_TEST(too_large_is_read_by_nobody)
 }
 END_TEST
 
+/* The piece that makes it too large is taken in part: nobody would ask for the rest any more. */
+START_TEST(too_large_in_the_middle_of_a_piece)
+{
+  char large[1400];
+  size_t taken = 0;
+  memset(large, 'x', sizeof large);
+  memcpy(large, "\r\n", 2);
+  memset(readers, 0, sizeof readers);
+  world_init(&W);
+  world_set(&W, "limits.message", "1024");
+  (void)world_check(&W, "first", SMTPF_BODY, 0);
+  W.checks[0].run = begin;
+  W.checks[0].feed = feed;
+  W.checks[0].resume = wake;
+  readers[0].gulp = 1200;
+  world_start(&W);
+  smtpf_session *s = in_data();
+  ck_assert_int_eq(smtpf_session_body(s, large, sizeof large, &taken), SMTPF_OK);
+  ck_assert_uint_eq(taken, sizeof large);
+  ck_assert_int_eq(end_message(s), 552);
+  close_world(s);
+}
+END_TEST
+
 /* The ready callback says that the message may go on; the next piece is told inside it. */
 static size_t told;
 static void ready(void *user, smtpf_session *s)
@@ -290,6 +314,7 @@ TCase *scan_cases(void)
   tcase_add_test(c, who_never_goes_on_is_unknown);
   tcase_add_test(c, given_up);
   tcase_add_test(c, too_large_is_read_by_nobody);
+  tcase_add_test(c, too_large_in_the_middle_of_a_piece);
   tcase_add_test(c, by_callback);
   return c;
 }
