@@ -192,7 +192,7 @@ static void forget_last_event(smtpf_session *s)
     smtpf_session_drop_transaction(s);
   smtpf_list_remove(&s->in_queue); /* the host did not wait to be told */
   s->rcpt = NULL;
-  s->no_memory = 0;
+  s->no_memory = s->no_memory && s->scan; /* what was lost while the message came is lost at its end too */
   s->delay_asked = 0;
   s->n_view = 0;
   s->verdict = (smtpf_verdict){.session = s};

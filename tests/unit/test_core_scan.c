@@ -272,6 +272,40 @@ START_TEST(too_large_in_the_middle_of_a_piece)
 }
 END_TEST
 
+/* A finding that is lost while the message comes is not nothing found, whatever is said in between (promise L4). */
+static int lose(void *self, smtpf_task *t, const smtpf_event *ev)
+{
+  smtpf_finding hit = finding_hit(20000);
+  char detail[4096] = {0};
+  (void)self;
+  (void)ev;
+  hit.detail = (smtpf_str){detail, sizeof detail};
+  W.fail_at = W.allocations + 1;
+  (void)smtpf_task_report(t, &hit);
+  W.fail_at = 0;
+  return SMTPF_PENDING;
+}
+
+START_TEST(a_finding_is_lost_on_the_way)
+{
+  for (int noop = 0; noop < 2; noop++) {
+    begin_world(1);
+    W.checks[0].run = lose;
+    smtpf_session *s = in_data();
+    tell(s, message, 9);
+    if (noop) /* between two BDAT */
+      ck_assert_int_eq(smtpf_session_command(s, SMTPF_LIT("NOOP")), SMTPF_OK);
+    ck_assert_int_eq(end_message(s), 451);
+    ck_assert_int_eq(smtpf_session_reset(s), SMTPF_OK);
+    W.checks[0].run = begin; /* the next one has nothing to do with it */
+    readers[0].n = 0;
+    ck_assert_int_eq(world_mail(s, "<from@client.example>"), SMTPF_OK);
+    EXPECT_CODE(s, 250);
+    close_world(s);
+  }
+}
+END_TEST
+
 /* The ready callback says that the message may go on; the next piece is told inside it. */
 static size_t told;
 static void ready(void *user, smtpf_session *s)
@@ -315,6 +349,7 @@ TCase *scan_cases(void)
   tcase_add_test(c, given_up);
   tcase_add_test(c, too_large_is_read_by_nobody);
   tcase_add_test(c, too_large_in_the_middle_of_a_piece);
+  tcase_add_test(c, a_finding_is_lost_on_the_way);
   tcase_add_test(c, by_callback);
   return c;
 }
