@@ -131,6 +131,8 @@ int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *ta
     const int r = smtpf_driver_enter(s->driver);
     if (r != SMTPF_OK)
       return r;
+    if (!smtpf_list_empty(&s->answered))
+      smtpf_run_resume(s); /* who was full may have room by now; only who waits for something may stay full */
     *taken = smtpf_scan_feed(s, bytes, n);
     smtpf_driver_leave(s->driver);
   }

@@ -306,6 +306,72 @@ START_TEST(a_finding_is_lost_on_the_way)
 }
 END_TEST
 
+/* Waits for the store before it takes more than five bytes. */
+static int ask(void *self, smtpf_task *t, const smtpf_event *ev)
+{
+  (void)self;
+  (void)ev;
+  ck_assert_int_eq(smtpf_task_get(t, SMTPF_LIT("key"), 0), SMTPF_OK);
+  return SMTPF_PENDING;
+}
+
+static size_t sip(void *self, smtpf_task *t, const char *bytes, size_t n)
+{
+  struct reader *r = reader_of(self);
+  (void)t;
+  (void)bytes;
+  const size_t take = r->gulp && n > r->gulp ? r->gulp : n;
+  r->n += take;
+  return take;
+}
+
+static int go_on(void *self, smtpf_task *t, const smtpf_answer *a)
+{
+  (void)t;
+  (void)a;
+  reader_of(self)->gulp = 0;
+  return SMTPF_PENDING;
+}
+
+static void answer_store(size_t i)
+{
+  ck_assert_int_eq(smtpf_op_store(W.driver, W.store_asked[i].op, SMTPF_STORE_ABSENT, (smtpf_str){NULL, 0}), SMTPF_OK);
+}
+
+/* An answer that came while the host was about to be told something else, or said something else, is not lost. */
+START_TEST(an_answer_beside_another_event)
+{
+  for (int noop = 0; noop < 2; noop++) {
+    size_t taken;
+    begin_world(2);
+    for (size_t i = 0; i < 2; i++) {
+      W.checks[i].run = ask;
+      W.checks[i].feed = sip;
+      W.checks[i].resume = go_on;
+      readers[i].gulp = 5;
+    }
+    W.hold = 1;
+    smtpf_session *s = in_data();
+    ck_assert_uint_eq(W.n_store, 2);
+    if (noop) {
+      answer_store(0);
+      answer_store(1);
+      ck_assert_int_eq(smtpf_session_command(s, SMTPF_LIT("NOOP")), SMTPF_OK);
+    } else {
+      ck_assert_int_eq(smtpf_session_body(s, message, 20, &taken), SMTPF_PENDING);
+      ck_assert_uint_eq(taken, 5);
+      answer_store(0);
+      ck_assert_int_eq(smtpf_driver_process(W.driver), 1);
+      answer_store(1);
+      ck_assert_ptr_eq(smtpf_driver_next(W.driver), s);
+    }
+    ck_assert_int_eq(smtpf_session_body(s, message, 15, &taken), SMTPF_OK);
+    ck_assert_uint_eq(taken, 15);
+    close_world(s);
+  }
+}
+END_TEST
+
 /* The ready callback says that the message may go on; the next piece is told inside it. */
 static size_t told;
 static void ready(void *user, smtpf_session *s)
@@ -350,6 +416,7 @@ TCase *scan_cases(void)
   tcase_add_test(c, too_large_is_read_by_nobody);
   tcase_add_test(c, too_large_in_the_middle_of_a_piece);
   tcase_add_test(c, a_finding_is_lost_on_the_way);
+  tcase_add_test(c, an_answer_beside_another_event);
   tcase_add_test(c, by_callback);
   return c;
 }
