@@ -106,10 +106,21 @@ static void deadline(void *user)
     smtpf_list_append(&s->driver->runnable, &s->in_queue);
 }
 
+void smtpf_task_wait(smtpf_task *t)
+{
+  smtpf_session *s = t->session;
+  const uint64_t at = smtpf_timer_at(s->driver->now_ns, s->engine->limits.check_timeout);
+  if (!t->n_ops) {
+    smtpf_task_fail(t, "stalled"); /* nothing would ever make it go on */
+  } else if (!t->deadline.node.place && smtpf_timer_start(&s->driver->timers, &t->deadline, at, deadline, t) != SMTPF_OK) {
+    s->no_memory = 1;
+    smtpf_task_fail(t, "error");
+  }
+}
+
 /* What run or resume said. */
 void smtpf_task_said(smtpf_task *t, int result)
 {
-  smtpf_driver *d = t->session->driver;
   if (result == SMTPF_OK && !t->unsound) {
     end(t);
   } else if (result != SMTPF_PENDING) {
@@ -117,17 +128,12 @@ void smtpf_task_said(smtpf_task *t, int result)
       t->session->no_memory = 1;
     smtpf_task_fail(t, "error");
   } else if (t->state == SMTPF_TASK_READING || (t->state == SMTPF_TASK_WAITING && t->run->event.stage == SMTPF_BODY)) {
-    t->state = SMTPF_TASK_READING; /* as long as the client takes; its ports have deadlines of their own */
+    t->state = SMTPF_TASK_READING; /* as long as the client takes; a deadline begins where the client waits for it */
     t->full = 0;
-  } else if (!t->n_ops) {
-    smtpf_task_fail(t, "stalled");
+    smtpf_timer_stop(&t->session->driver->timers, &t->deadline);
   } else {
     t->state = SMTPF_TASK_ASLEEP;
-    const uint64_t at = smtpf_timer_at(d->now_ns, t->session->engine->limits.check_timeout);
-    if (!t->deadline.node.place && smtpf_timer_start(&d->timers, &t->deadline, at, deadline, t) != SMTPF_OK) {
-      t->session->no_memory = 1;
-      smtpf_task_fail(t, "error");
-    }
+    smtpf_task_wait(t);
   }
 }
 

@@ -75,6 +75,9 @@ void smtpf_task_start(smtpf_task *t);
 void smtpf_task_said(smtpf_task *t, int result);
 void smtpf_task_fail(smtpf_task *t, const char *cause);
 
+/* It waits for a port: its deadline begins, unless it runs. Who waits for nothing is closed as unknown. */
+void smtpf_task_wait(smtpf_task *t);
+
 /* Cancels whatever is under way. */
 void smtpf_run_cancel(smtpf_session *s);
 

@@ -52,8 +52,8 @@ static void offer(smtpf_task *t, uint64_t at, const char *bytes, size_t n)
   took = took < rest ? took : rest;
   t->fed += took;
   t->full = took < rest;
-  if (t->full && !t->n_ops && is_reading(t))
-    smtpf_task_fail(t, "stalled"); /* nothing would ever make it go on */
+  if (t->full && is_reading(t))
+    smtpf_task_wait(t); /* not for ever: the client waits with it */
 }
 
 size_t smtpf_scan_feed(smtpf_session *s, const char *bytes, size_t n)

@@ -5,6 +5,7 @@
  *
  *     run --PENDING--> READING --feed, all taken--> READING
  *                              --feed, part taken-> FULL --a port answers--> READING: the rest is offered again
+ *                                                   FULL --deadline--> DONE, unknown(timeout)
  *                              --end of message---> finish --PENDING--> ENDING --resume--> DONE
  *         --OK-------> DONE                                --OK-------> DONE
  *

@@ -372,6 +372,28 @@ START_TEST(an_answer_beside_another_event)
 }
 END_TEST
 
+/* A port that never answers holds the client up no longer than check.timeout. */
+START_TEST(a_port_that_never_answers)
+{
+  size_t taken;
+  begin_world(1);
+  W.checks[0].run = ask;
+  W.checks[0].feed = sip;
+  readers[0].gulp = 5;
+  W.hold = 1;
+  smtpf_session *s = in_data();
+  ck_assert_int_eq(smtpf_session_body(s, message, 20, &taken), SMTPF_PENDING);
+  ck_assert_uint_eq(taken, 5);
+  ck_assert_int_eq(smtpf_session_wait(s, W.engine->limits.check_timeout + 1), SMTPF_OK);
+  ck_assert_int_eq(smtpf_session_body(s, message, 15, &taken), SMTPF_OK);
+  ck_assert_uint_eq(world_stat(&W, "checks.timeout"), 1);
+  W.hold = 0;
+  ck_assert_int_eq(end_message(s), 250);
+  ck_assert_int_eq(world_disposition(s, 0), SMTPF_TAGGED); /* unknown, and this world's store has no budget */
+  close_world(s);
+}
+END_TEST
+
 /* The ready callback says that the message may go on; the next piece is told inside it. */
 static size_t told;
 static void ready(void *user, smtpf_session *s)
@@ -417,6 +439,7 @@ TCase *scan_cases(void)
   tcase_add_test(c, too_large_in_the_middle_of_a_piece);
   tcase_add_test(c, a_finding_is_lost_on_the_way);
   tcase_add_test(c, an_answer_beside_another_event);
+  tcase_add_test(c, a_port_that_never_answers);
   tcase_add_test(c, by_callback);
   return c;
 }
