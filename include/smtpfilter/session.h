@@ -145,7 +145,8 @@ SMTPF_API int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, 
 /**
  * Event: end of message. An accepting verdict is provisional until smtpf_session_commit(): the host
  * now makes the copies durable (or passes them on), with smtpf_verdict's edits. Without
- * SMTPF_CAN_REPORT_COMMIT it is final and the copies are `handed-over`. Since 0.1.
+ * SMTPF_CAN_REPORT_COMMIT it is final and the copies are `handed-over`. SMTPF_ESTATE also while a piece waits that
+ * smtpf_session_body() did not take. Since 0.1.
  */
 SMTPF_API int smtpf_session_eom(smtpf_session *s);
 

@@ -190,7 +190,8 @@ static void forget_last_event(smtpf_session *s)
   }
   if (s->over)
     smtpf_session_drop_transaction(s);
-  smtpf_list_remove(&s->in_queue); /* the host did not wait to be told */
+  if (!s->body_waits)
+    smtpf_list_remove(&s->in_queue); /* the host did not wait to be told */
   s->rcpt = NULL;
   s->no_memory = s->no_memory && s->scan; /* what was lost while the message came is lost at its end too */
   s->delay_asked = 0;

@@ -31,6 +31,7 @@ static void count_dispositions(smtpf_session *s, int by)
 static void close_message(smtpf_session *s)
 {
   count_dispositions(s, 1);
+  smtpf_scan_cancel(s); /* of a message that was given up while it came */
   s->state = SMTPF_STATE_GREETED;
   s->over = 1;
 }
@@ -77,6 +78,8 @@ static int finish_scan(smtpf_session *s)
 
 int smtpf_session_eom(smtpf_session *s)
 {
+  if (s->body_waits && !s->driver->entered && !s->pending)
+    return SMTPF_ESTATE; /* the host holds a part of it */
   int r = smtpf_session_begin(s, SMTPF_EV_EOM);
   if (r != SMTPF_GO)
     return r;

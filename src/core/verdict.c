@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "driver.h"
+#include "scan.h"
 #include "session.h"
 
 /* ---- making ---------------------------------------------------------------------------------------------------------
@@ -86,6 +87,7 @@ void smtpf_session_answer(smtpf_session *s, smtpf_reply reply, smtpf_str rule)
   if (v->closes) {
     if (s->event != SMTPF_EV_EOM && s->event != SMTPF_EV_COMMIT)
       smtpf_session_report_unclosed(s);
+    smtpf_scan_cancel(s);
     s->state = SMTPF_STATE_CLOSED;
   }
   s->driver->stats[stat[v->action]]++;

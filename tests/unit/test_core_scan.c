@@ -221,7 +221,11 @@ START_TEST(given_up)
       else if (how == 2)
         ck_assert_int_eq(smtpf_session_violation(s, 554, SMTPF_LIT("5.6.0"), SMTPF_LIT("no")), SMTPF_OK);
       else if (how == 3)
-        ck_assert_int_eq(smtpf_session_eom(s), SMTPF_PENDING); /* freed while the end is waited for */
+        ck_assert_int_eq(smtpf_session_eom(s), gulp ? SMTPF_ESTATE : SMTPF_PENDING); /* freed while it is waited for */
+      else if (how == 4)
+        ck_assert_int_eq(smtpf_session_quit(s), SMTPF_OK);
+      if (how == 2 || how == 4) /* nothing is waited for any more */
+        ck_assert_int_eq(smtpf_session_wait(s, 0), SMTPF_OK);
       close_world(s);
     }
 }
