@@ -54,8 +54,9 @@ void smtpf_budget_charge(smtpf_budget *b, const smtpf_budget_limits *l, int64_t 
 {
   if (is_over(b, l, now_s))
     *b = (smtpf_budget){1, now_s, now_s};
-  else if (now_s - b->last_s >= l->wait_s) {
+  else if (now_s - b->last_s >= l->wait_s || b->last_s - now_s >= l->wait_s) { /* also where the clock went back */
     b->count++;
     b->last_s = now_s;
+    b->first_s = b->first_s < now_s ? b->first_s : now_s;
   }
 }

@@ -70,6 +70,25 @@ START_TEST(silence)
 }
 END_TEST
 
+/* A record from a clock that was ahead, by a year, is a debt like another: the deferrals end. */
+START_TEST(a_clock_that_went_back)
+{
+  const int64_t now = 7000, ahead = now + 365 * 86400;
+  smtpf_budget b = {1, ahead, ahead};
+  smtpf_budget_charge(&b, &limits, now);
+  ck_assert_int_eq(b.count, 2);
+  ck_assert_int_eq(b.first_s, now);
+  ck_assert_int_eq(b.last_s, now);
+  ck_assert_int_eq(at(&b, now), SMTPF_BUDGET_LEFT);
+  smtpf_budget_charge(&b, &limits, now - 99); /* two hosts whose clocks differ by less than a wait */
+  ck_assert_int_eq(b.count, 2);
+  ck_assert_int_eq(b.last_s, now);
+  smtpf_budget_charge(&b, &limits, now + 100);
+  ck_assert_int_eq(b.first_s, now);
+  ck_assert_int_eq(at(&b, now + 100), SMTPF_BUDGET_SPENT);
+}
+END_TEST
+
 START_TEST(records)
 {
   char room[SMTPF_BUDGET_BYTES + 1] = {[SMTPF_BUDGET_BYTES] = 'x'}, bad[SMTPF_BUDGET_BYTES];
@@ -100,6 +119,7 @@ TCase *budget_cases(void)
   tcase_add_test(c, by_number);
   tcase_add_test(c, by_time);
   tcase_add_test(c, silence);
+  tcase_add_test(c, a_clock_that_went_back);
   tcase_add_test(c, records);
   return c;
 }
