@@ -17,7 +17,8 @@ typedef struct smtpf_key {
  * of forty servers is one. The null sender is nobody's, hence it is the client's network. */
 smtpf_key smtpf_key_budget(const smtpf_session *s, const smtpf_rcpt *rcpt);
 
-/* This message, by its digest, from this sender to this recipient. */
+/* This message, by its digest, from this sender to this recipient: letter by letter, for who has two mailboxes that
+ * differ only in case must not lose a copy by it (RFC 5321 2.4). */
 smtpf_key smtpf_key_message(const smtpf_session *s, const smtpf_rcpt *rcpt,
                             const unsigned char digest[SMTPF_SHA256_BYTES]);
 

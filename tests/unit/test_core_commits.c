@@ -177,6 +177,26 @@ START_TEST(a_copy_is_known_by_its_bytes_sender_and_recipient)
 }
 END_TEST
 
+/* Two mailboxes that differ only in case, where nobody says that they are one: each gets its own copy. */
+START_TEST(another_mailbox_is_not_known)
+{
+  store_begin(0);
+  world_set(&W, "lost_ack.enable", "true");
+  world_start(&W);
+  smtpf_session *s = store_mail();
+  for (int turn = 0; turn < 3; turn++) {
+    if (turn)
+      ck_assert_int_eq(world_mail(s, "<from@client.example>"), SMTPF_OK);
+    ck_assert_int_eq(world_rcpt(s, turn == 1 ? "<Ann@x.example>" : "<ann@X.example>"), SMTPF_OK);
+    ck_assert_int_eq(store_message(s, "\r\none\r\n"), SMTPF_OK);
+    ck_assert_int_eq(store_recipient(s, 0).known, turn == 2);
+    if (turn < 2)
+      ck_assert_int_eq(smtpf_session_commit(s, SMTPF_ALL, SMTPF_COMMIT_OK), SMTPF_OK);
+  }
+  store_end(s);
+}
+END_TEST
+
 /* What cannot be read is not known: rather a second delivery than none. What cannot be written changes no answer. */
 START_TEST(memory_that_fails_delivers_again)
 {
@@ -336,6 +356,7 @@ TCase *commit_cases(void)
   tcase_add_test(c, only_what_was_taken_is_promised);
   tcase_add_test(c, hosts_that_cannot_commit_are_refused);
   tcase_add_test(c, a_copy_is_known_by_its_bytes_sender_and_recipient);
+  tcase_add_test(c, another_mailbox_is_not_known);
   tcase_add_test(c, memory_that_fails_delivers_again);
   tcase_add_test(c, a_deferral_beside_a_known_copy_is_counted);
   tcase_add_test(c, a_session_may_go_in_every_step);
