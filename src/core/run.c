@@ -112,7 +112,8 @@ void smtpf_task_wait(smtpf_task *t)
   const uint64_t at = smtpf_timer_at(s->driver->now_ns, s->engine->limits.check_timeout);
   if (!t->n_ops) {
     smtpf_task_fail(t, "stalled"); /* nothing would ever make it go on */
-  } else if (!t->deadline.node.place && smtpf_timer_start(&s->driver->timers, &t->deadline, at, deadline, t) != SMTPF_OK) {
+  } else if (!t->deadline.node.place &&
+             smtpf_timer_start(&s->driver->timers, &t->deadline, at, deadline, t) != SMTPF_OK) {
     s->no_memory = 1;
     smtpf_task_fail(t, "error");
   }

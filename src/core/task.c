@@ -127,14 +127,15 @@ int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n)
 {
   enum { KEY_MAX = 64, VALUE_MAX = 4096 };
   smtpf_session *s = t->session;
-  if (s->stage < SMTPF_RCPT)
+  const int stage = t->run->event.stage; /* the session's is that of its last event */
+  if (stage < SMTPF_RCPT)
     return SMTPF_EINVAL;
   for (size_t i = 0; i < n; i++)
     if (changes[i].size < sizeof *changes || changes[i].op < SMTPF_CHANGE_SET || changes[i].op > SMTPF_CHANGE_JOIN ||
         !changes[i].key.n || changes[i].key.n > KEY_MAX || changes[i].value.n > VALUE_MAX)
       return SMTPF_EINVAL;
   for (size_t i = 0; i < n; i++)
-    if (copy_change(&s->transaction, &changes[i], s->stage == SMTPF_RCPT ? &s->rcpt->settlements : &s->settlements) !=
+    if (copy_change(&s->transaction, &changes[i], stage == SMTPF_RCPT ? &s->rcpt->settlements : &s->settlements) !=
         SMTPF_OK) {
       s->no_memory = 1;
       return SMTPF_ENOMEM;
@@ -147,7 +148,7 @@ int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n)
 int smtpf_task_greylists(const smtpf_task *t)
 {
   smtpf_session *s = t->session;
-  if (s->stage == SMTPF_RCPT)
+  if (t->run->event.stage == SMTPF_RCPT)
     return smtpf_will_greylists(s, s->rcpt, t);
   for (size_t i = 0; i < s->n_rcpts; i++)
     if (smtpf_will_greylists(s, s->rcpts[i], t))

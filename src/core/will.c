@@ -207,7 +207,7 @@ static int would_count(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t i,
 int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t)
 {
   const smtpf_evidence asks = {.kind = SMTPF_HIT,
-                               .stage = (uint8_t)s->stage,
+                               .stage = (uint8_t)t->run->event.stage,
                                .position = t->position,
                                .family = (uint8_t)t->opened->check->family,
                                .flags = SMTPF_FINDING_ELECTIVE};
@@ -217,7 +217,7 @@ int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t
   int found = 0;
   if (smtpf_session_look(s, rcpt, 0, &view) != SMTPF_OK ||
       smtpf_session_look_further(s, t->opened->check->tier, &view) != SMTPF_OK ||
-      !(known = smtpf_arena_alloc(&s->run->scratch, (view.n + 1) * sizeof *known))) {
+      !(known = smtpf_arena_alloc(&t->run->scratch, (view.n + 1) * sizeof *known))) {
     s->no_memory = 1;
     return 0;
   }

@@ -398,6 +398,37 @@ START_TEST(a_port_that_never_answers)
 }
 END_TEST
 
+/* What a check may ask and leave at other stages it may here, whatever the session was told last. */
+static int finish_asking(void *self, smtpf_task *t)
+{
+  const smtpf_change c = {.size = sizeof c, .op = SMTPF_CHANGE_DELETE, .key = SMTPF_LIT("key")};
+  ck_assert_int_eq(smtpf_task_greylists(t), 0);
+  ck_assert_int_eq(smtpf_task_settle(t, &c, 1), SMTPF_OK);
+  return finish(self, t);
+}
+
+static size_t feed_asking(void *self, smtpf_task *t, const char *bytes, size_t n)
+{
+  const smtpf_change c = {.size = sizeof c, .op = SMTPF_CHANGE_DELETE, .key = SMTPF_LIT("key")};
+  ck_assert_int_eq(smtpf_task_settle(t, &c, 1), SMTPF_OK);
+  return feed(self, t, bytes, n);
+}
+
+START_TEST(who_reads_may_ask_what_others_may)
+{
+  size_t taken;
+  begin_world(1);
+  W.checks[0].feed = feed_asking;
+  W.checks[0].finish = finish_asking;
+  smtpf_session *s = in_data();
+  ck_assert_int_eq(smtpf_session_body(s, message, 9, &taken), SMTPF_OK);
+  ck_assert_int_eq(smtpf_session_command(s, SMTPF_LIT("NOOP")), SMTPF_OK); /* between two BDAT */
+  ck_assert_int_eq(smtpf_session_body(s, message + 9, sizeof message - 10, &taken), SMTPF_OK);
+  ck_assert_int_eq(end_message(s), 250);
+  close_world(s);
+}
+END_TEST
+
 /* The ready callback says that the message may go on; the next piece is told inside it. */
 static size_t told;
 static void ready(void *user, smtpf_session *s)
@@ -444,6 +475,7 @@ TCase *scan_cases(void)
   tcase_add_test(c, a_finding_is_lost_on_the_way);
   tcase_add_test(c, an_answer_beside_another_event);
   tcase_add_test(c, a_port_that_never_answers);
+  tcase_add_test(c, who_reads_may_ask_what_others_may);
   tcase_add_test(c, by_callback);
   return c;
 }
