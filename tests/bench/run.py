@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """bench NAME: ratios against peers and limits, measured interleaved (A B A B) in one run; medians; one line of JSON last.
 
-    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content
+    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|store
 
 Every ratio is named OURS_vs_PEER_SIZE_SESSIONS and is the median over the rounds of (ours / peer in the same round).
 Throughput: higher is better. Processor time (`..._cpu_vs_...`): lower is better. Plain figures carry their unit.
@@ -166,9 +166,12 @@ def bench_proxy(build, rounds):
     return {"name": "proxy", "ratios": ratios, **figures, "runs": rounds}
 
 
+SLOW = {"store": 2}  # many rounds inside; seldom enough as a whole
+
+
 def bench_program(build, rounds, name):
     """A C program that prints one JSON object of figures a run; those named X_vs_Y are ratios."""
-    runs = []
+    runs, rounds = [], min(rounds, SLOW.get(name, rounds))
     for _ in range(rounds):
         run = subprocess.run([os.path.join(build, "tests/bench/bench_" + name)], capture_output=True, text=True, timeout=600,
                              check=False)
@@ -192,7 +195,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content"])
+    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "store"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
     result = bench_proxy(build, args.rounds) if args.name == "proxy" else bench_program(build, args.rounds, args.name)
