@@ -20,7 +20,8 @@ const smtpf_random *smtpf_random_system(void);
 /* epoll, timerfd and eventfd behind one descriptor that nests in any other poller. `shared` is NULL. */
 const smtpf_poller *smtpf_poller_epoll(void);
 
-/* What a policy with `store.type = "redis"` must say: a result of smtpf_engine_new(). Fails in a build without hiredis. */
+/* What a policy with `store.type = "redis"` must say: a result of smtpf_engine_new(). Fails in a build without hiredis.
+ */
 int smtpf_redis_policy(const smtpf_section *policy, smtpf_error *err);
 
 #endif
