@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: MIT
 """bench NAME: ratios against peers and limits, measured interleaved (A B A B) in one run; medians; one line of JSON last.
 
-    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|store
+    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|store|greylist
 
 Every ratio is named OURS_vs_PEER_SIZE_SESSIONS and is the median over the rounds of (ours / peer in the same round).
 Throughput: higher is better. Processor time (`..._cpu_vs_...`): lower is better. Plain figures carry their unit.
 """
 import argparse
+import glob
+import grp
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -166,6 +169,83 @@ def bench_proxy(build, rounds):
     return {"name": "proxy", "ratios": ratios, **figures, "runs": rounds}
 
 
+GREYLIST = """
+local_domains = [ "example.net" ];
+check = {{ disable = [ "iprev", "helo", "early_talk", "null_sender" ]; }};
+profiles = ( {{ name = "default"; greylist = true; }} );
+greylist = {{ wait = "1s"; identity = "prefix"; auto_allow = 0; }};
+store = {{ type = "lmdb"; path = "{store}"; }};
+"""
+TRIPLETS = 2000  # postgrey needs a second for as many
+ASKED = {"postgrey": {1: 1000, 16: 2000}, "policyd": {1: 20000, 16: 60000}, "echo": {1: 20000, 16: 60000}}
+
+
+def postgrey(tmp, port):
+    """The argv of a postgrey, installed or borrowed (bootstrap); None without one."""
+    program = shutil.which("postgrey")
+    if not program:
+        return None
+    root = program[:-len("/usr/sbin/postgrey")] if program.endswith("/usr/sbin/postgrey") else ""
+    perl = ["-I%s/usr/share/perl5" % root] + ["-I" + d for d in glob.glob(root + "/usr/lib/*/perl5/5.*")]
+    folder = os.path.join(tmp, "postgrey")
+    os.mkdir(folder)
+    me, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    return ["perl", "-T", *perl, program, "--inet=127.0.0.1:%d" % port, "--dbdir=" + folder, "--user=" + me, "--group=" + group, "--delay=1",
+            "--auto-whitelist-clients=0", "--whitelist-clients=/dev/null", "--whitelist-recipients=/dev/null"]
+
+
+def ask(build, port, connections, requests, first, last=None):
+    """Requests per second of one policy_load run, and how many were let through."""
+    argv = [os.path.join(build, "tests/bench/policy_load"), str(port), str(connections), str(requests), str(first)]
+    run = subprocess.run(argv + ([str(last)] if last else []), capture_output=True, text=True, timeout=300, check=False)
+    if run.returncode:
+        sys.exit("policy_load failed: " + run.stderr[-1000:])
+    result = json.loads(run.stdout)
+    return result["requests_per_second"], result["let_through"]
+
+
+def bench_policyd(build, rounds, program):
+    """The policy server, over TCP, beside postgrey and beside a server that only answers: known triplets."""
+    rate = {}
+    with tempfile.TemporaryDirectory() as tmp:
+        policy = os.path.join(tmp, "policy.conf")
+        with open(policy, "w", encoding="ascii") as f:
+            f.write(GREYLIST.format(store=os.path.join(tmp, "store")))
+        servers = []
+        try:
+            port = free_port()
+            servers.append(Server("echo", [os.path.join(build, "tests/bench/policy_echo"), str(port)], port, tmp))
+            port = free_port()
+            servers.append(Server("policyd", [os.path.join(build, "smtpf-policyd"), "-c", policy, "--inet", str(port)], port, tmp))
+            port = free_port()
+            argv = postgrey(tmp, port)
+            if argv:
+                servers.append(Server("postgrey", argv, port, tmp))
+            for server in servers:
+                ask(build, server.port, 1, TRIPLETS, 0)
+            time.sleep(2)
+            for server in servers:
+                through = ask(build, server.port, 1, TRIPLETS, 0)[1]
+                if through != TRIPLETS:
+                    sys.exit("%s let %d of %d through" % (server.name, through, TRIPLETS))
+            for _ in range(rounds):
+                for connections in (1, 16):
+                    for server in servers:
+                        got = ask(build, server.port, connections, ASKED[server.name][connections], 0, TRIPLETS)[0]
+                        rate.setdefault((server.name, connections), []).append(got)
+        finally:
+            for server in reversed(servers):
+                server.stop()
+    result = bench_program(build, max(1, rounds // 3), program)
+    for connections in (1, 16):
+        for peer in [s.name for s in servers if s.name != "policyd"]:
+            result["ratios"]["policyd_vs_%s_%d" % (peer, connections)] = median(
+                a / b for a, b in zip(rate["policyd", connections], rate[peer, connections]))
+        for server in servers:
+            result["%s_requests_per_second_%d" % (server.name, connections)] = round(statistics.median(rate[server.name, connections]))
+    return {**result, "runs": rounds}
+
+
 SLOW = {"store": 2}  # many rounds inside; seldom enough as a whole
 
 
@@ -195,10 +275,12 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "store"])
+    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "store", "greylist"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
-    result = bench_proxy(build, args.rounds) if args.name == "proxy" else bench_program(build, args.rounds, args.name)
+    result = (bench_proxy(build, args.rounds) if args.name == "proxy" else
+              bench_policyd(build, args.rounds, "greylist") if args.name == "greylist" else
+              bench_program(build, args.rounds, args.name))
     print(json.dumps(result))
 
 
