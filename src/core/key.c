@@ -52,7 +52,7 @@ smtpf_key smtpf_key_message(const smtpf_session *s, const smtpf_rcpt *rcpt,
   smtpf_sha256 c;
   smtpf_sha256_init(&c);
   add(&c, SMTPF_LIT("message"));
-  add(&c, rcpt->canonical);
+  add(&c, rcpt->address);
   add(&c, s->sender.address);
   smtpf_sha256_add(&c, digest, SMTPF_SHA256_BYTES);
   return end(&c);

@@ -334,6 +334,7 @@ Suite *addrlist_suite(void)
 {
   Suite *s = suite_create("check_addrlist");
   TCase *c = tcase_create("addrlist");
+  tcase_set_timeout(c, 120);
 
   tcase_add_checked_fixture(c, fresh, done);
   tcase_add_test(c, entries);
