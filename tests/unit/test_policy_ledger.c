@@ -366,6 +366,30 @@ START_TEST(where_copies_go)
 }
 END_TEST
 
+/* What an entry held before is forgotten; what was taken before is settled; what is open is closed, what is not stays.
+ */
+START_TEST(entries_begin_and_end)
+{
+  smtpf_entry a = ENTRY(ACCEPT, ACCEPT), b = a, *v[] = {&a, &b};
+  a.forward = a.sender = a.overridden = a.final = 1;
+  a.disposition = SMTPF_REJECTED;
+  b.known = 1;
+  (void)smtpf_ledger_decide(v, 2, COMMITS, 0);
+  ck_assert(!a.forward && !a.sender && !a.overridden && !a.final);
+  ck_assert_int_eq(a.disposition, SMTPF_DELIVERED);
+  ck_assert(b.final && !b.overridden);
+  ck_assert_int_eq(b.wish, SMTPF_DELIVERED);
+  smtpf_ledger_close_all(v, 2, SMTPF_DEFERRED);
+  ck_assert_int_eq(a.disposition, SMTPF_DEFERRED);
+  ck_assert_int_eq(a.dsn, SMTPF_DSN_NEVER);
+  ck_assert_int_eq(b.disposition, SMTPF_DELIVERED);
+  a = b = (smtpf_entry){.disposition = SMTPF_DELIVERED};
+  smtpf_ledger_close_all(v, 2, SMTPF_REJECTED);
+  ck_assert(a.disposition == SMTPF_REJECTED && b.disposition == SMTPF_REJECTED);
+  ck_assert(a.final && b.final);
+}
+END_TEST
+
 START_TEST(settling)
 {
   enum { D = SMTPF_DELIVERED, R = SMTPF_REJECTED, L = SMTPF_DEFERRED };
@@ -390,6 +414,7 @@ TCase *ledger_cases(void)
   tcase_set_timeout(c, 120);
   tcase_add_test(c, the_join);
   tcase_add_test(c, where_copies_go);
+  tcase_add_test(c, entries_begin_and_end);
   tcase_add_test(c, settling);
   tcase_add_test(c, enumerate);
   tcase_add_test(c, a_score_short_of_a_mark_takes_the_body_out_of_the_report);
