@@ -317,7 +317,8 @@ END_TEST
 
 /* ---- other processes ------------------------------------------------------------------------------ */
 
-/* Runs a case in a child, which must not fail. */
+/* Runs a case in a child, which must not fail. It leaves alone what it inherited, which valgrind would call a leak at
+ * its end: there it ends by a signal. */
 static pid_t child(void (*body)(int), int arg)
 {
   fflush(NULL);
@@ -325,6 +326,8 @@ static pid_t child(void (*body)(int), int arg)
   ck_assert_int_ge(pid, 0);
   if (pid == 0) {
     body(arg);
+    if (getenv("SMTPF_VALGRIND"))
+      raise(SIGKILL);
     _exit(0);
   }
   return pid;
@@ -334,7 +337,7 @@ static void expect(pid_t pid)
 {
   int status = -1;
   ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-  ck_assert_int_eq(status, 0);
+  ck_assert_int_eq(status, getenv("SMTPF_VALGRIND") ? SIGKILL : 0);
 }
 
 static void uses_what_it_inherited(int arg)
