@@ -30,10 +30,21 @@ static void put32(unsigned char *p, uint32_t v)
     p[i] = (unsigned char)v;
 }
 
+/* One round of 6.2.2, step 3. The eight working variables keep their places; it is their names that move on. */
+#define ROUND(a, b, c, d, e, f, g, h, t)                                                                               \
+  do {                                                                                                                 \
+    const uint32_t t1 =                                                                                                \
+        (h) + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((g) ^ ((e) & ((f) ^ (g)))) + K[t] + w[t];              \
+    (d) += t1;                                                                                                         \
+    (h) = t1 + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + (((a) & (b)) | ((c) & ((a) | (b))));                   \
+  } while (0)
+
 /* 6.2.2: one block. */
-static void compress(uint32_t h[8], const unsigned char *block)
+static void compress(uint32_t state[8], const unsigned char *block)
 {
-  uint32_t w[64], v[8];
+  uint32_t w[64];
+  uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+  uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
   for (size_t t = 0; t < 16; t++)
     w[t] = get32(block + 4 * t);
   for (size_t t = 16; t < 64; t++) {
@@ -41,18 +52,19 @@ static void compress(uint32_t h[8], const unsigned char *block)
     const uint32_t s1 = rotate(w[t - 2], 17) ^ rotate(w[t - 2], 19) ^ w[t - 2] >> 10;
     w[t] = w[t - 16] + s0 + w[t - 7] + s1;
   }
-  memcpy(v, h, sizeof v);
-  for (size_t t = 0; t < 64; t++) {
-    const uint32_t e = v[4], a = v[0];
-    const uint32_t t1 =
-        v[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & v[5]) ^ (~e & v[6])) + K[t] + w[t];
-    const uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-    memmove(v + 1, v, 7 * sizeof *v);
-    v[4] += t1;
-    v[0] = t1 + t2;
+  for (size_t t = 0; t < 64; t += 8) {
+    ROUND(a, b, c, d, e, f, g, h, t);
+    ROUND(h, a, b, c, d, e, f, g, t + 1);
+    ROUND(g, h, a, b, c, d, e, f, t + 2);
+    ROUND(f, g, h, a, b, c, d, e, t + 3);
+    ROUND(e, f, g, h, a, b, c, d, t + 4);
+    ROUND(d, e, f, g, h, a, b, c, t + 5);
+    ROUND(c, d, e, f, g, h, a, b, t + 6);
+    ROUND(b, c, d, e, f, g, h, a, t + 7);
   }
+  const uint32_t add[8] = {a, b, c, d, e, f, g, h};
   for (size_t i = 0; i < 8; i++)
-    h[i] += v[i];
+    state[i] += add[i];
 }
 
 void smtpf_sha256_init(smtpf_sha256 *c)
