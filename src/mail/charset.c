@@ -146,10 +146,14 @@ static size_t utf16_drain(smtpf_charset_reader *r, char *out)
 {
   size_t n = 0;
   while (r->n >= 2) {
-    const uint32_t a = unit(r, 0);
+    uint32_t a = unit(r, 0);
+    if (!r->begun && r->charset == SMTPF_CHARSET_UTF16 && a && a < 0x8000 && a % 0x100 == 0) {
+      r->charset = SMTPF_CHARSET_UTF16LE; /* an ASCII character the wrong way round */
+      a = unit(r, 0);
+    }
     if (!r->begun && (a == 0xfeff || a == 0xfffe)) {
       if (a == 0xfffe)
-        r->charset = r->charset == SMTPF_CHARSET_UTF16 ? SMTPF_CHARSET_UTF16LE : SMTPF_CHARSET_UTF16;
+        r->charset = r->charset == SMTPF_CHARSET_UTF16LE ? SMTPF_CHARSET_UTF16BE : SMTPF_CHARSET_UTF16LE;
       shift(r, 2);
     } else if (a < 0xd800 || a > 0xdfff) {
       n += smtpf_utf8_put(a, out + n);

@@ -14,7 +14,8 @@
 enum smtpf_charset {
   SMTPF_CHARSET_UNKNOWN = 0,
   SMTPF_CHARSET_UTF8,  /* us-ascii too */
-  SMTPF_CHARSET_UTF16, /* big endian unless a mark says otherwise */
+  SMTPF_CHARSET_UTF16, /* by its mark; without one by what its first character looks like, else big endian */
+  SMTPF_CHARSET_UTF16BE,
   SMTPF_CHARSET_UTF16LE,
   SMTPF_CHARSET_BYTES, /* this one and what follows: one byte a character, a table each */
 };

@@ -311,7 +311,7 @@ static const struct name names[] = {
     {"ascii", SMTPF_CHARSET_UTF8},
     {"ansi_x3.4-1968", SMTPF_CHARSET_UTF8},
     {"utf-16", SMTPF_CHARSET_UTF16},
-    {"utf-16be", SMTPF_CHARSET_UTF16},
+    {"utf-16be", SMTPF_CHARSET_UTF16BE},
     {"utf-16le", SMTPF_CHARSET_UTF16LE},
     {"windows-1252", SMTPF_CHARSET_BYTES},
     {"cp1252", SMTPF_CHARSET_BYTES},

@@ -258,6 +258,7 @@ static void gather(struct found *f, smtpf_str params, smtpf_str name, unsigned *
   f->plain.name.p = f->extended.name.p = NULL;
   f->n = 0;
   while (next_param(&params, &p)) {
+    *flags |= p.value.p ? 0 : SMTPF_CONTENT_BAD; /* `name=a;.b`: part of a value, perhaps */
     if (!smtpf_str_equal_nocase(p.name, name))
       continue;
     *flags |= p.bad ? SMTPF_CONTENT_BAD : 0;

@@ -31,10 +31,11 @@ static smtpf_str param(smtpf_mime *m, const smtpf_content *c, smtpf_str name, in
 {
   const size_t begin = m->text.n;
   unsigned flags;
-  if (!smtpf_content_param(c->params, name, words, &m->text, &flags))
-    return (smtpf_str){NULL, 0};
+  const int found = smtpf_content_param(c->params, name, words, &m->text, &flags);
   if (flags & ~(unsigned)SMTPF_CONTENT_EXTENDED)
     smtpf_mime_note(m, SMTPF_MIME_PARAM_BAD);
+  if (!found)
+    return (smtpf_str){NULL, 0};
   return (smtpf_str){m->text.p + begin, m->text.n - begin};
 }
 

@@ -140,6 +140,9 @@ START_TEST(charsets)
   CHARS("UTF-16", "\xfe\xff\x20\xac\xd8\x3d\xde\x00", "\xe2\x82\xac\xf0\x9f\x98\x80", 0);
   CHARS("UTF-16", "\xff\xfe\xac\x20", "\xe2\x82\xac", 0);
   CHARS("UTF-16LE", "a\0b\0", "ab", 0);
+  CHARS("UTF-16", "a\0b\0", "ab", 0);
+  CHARS("UTF-16", "\0a\0b", "ab", 0);
+  CHARS("UTF-16BE", "a\0", "\xe6\x84\x80", 0);
   CHARS("UTF-16BE", "\0a\xd8\x3d\0b\xde\0\0", "a" FFFD "b" FFFD FFFD, 1);
   CHARS("big5", "\xa4\x40", "\xa4\x40", 0);
   ck_assert_int_eq(smtpf_charset_named(S("big5")), SMTPF_CHARSET_UNKNOWN);

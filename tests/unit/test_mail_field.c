@@ -61,9 +61,11 @@ START_TEST(parameters_odd)
   PARAM("a/b; n=plain.txt; n*=utf-8''real.exe", "n", "real.exe", SMTPF_CONTENT_TWICE | SMTPF_CONTENT_EXTENDED);
   PARAM("a/b; n=my file.doc; x=y", "n", "my file.doc", SMTPF_CONTENT_BAD);
   PARAM("a/b; n=foo(1).pdf", "n", "foo(1).pdf", SMTPF_CONTENT_BAD);
+  PARAM("a/b; n=file;.exe", "n", "file", SMTPF_CONTENT_BAD);
   PARAM("a/b; n=\"open", "n", "open", SMTPF_CONTENT_BAD);
   PARAM("a/b; n=\"a\"b.exe; x=y", "n", "a", SMTPF_CONTENT_BAD);
   PARAM("a/b x=1 y=2", "y", "2", 0);
+  PARAM("a/b; x=1; ; y=2;", "y", "2", 0);
   PARAM("a/b x=1 y=2", "x", "1", SMTPF_CONTENT_BAD);
   PARAM("a/b; n*0=a; n*2=c", "n", "ac", SMTPF_CONTENT_GAP);
   PARAM("a/b; n*=nowhere", "n", "nowhere", SMTPF_CONTENT_BAD | SMTPF_CONTENT_EXTENDED);
