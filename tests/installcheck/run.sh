@@ -39,7 +39,7 @@ for file in "$src"/src/check/*.c; do
   null_sender) set -- never-sends null_sender.never+=nobody@example.net ;;
   relay) set -- denied local_domains+=example.org ;;
   recipient) set -- absent local_domains+=example.net directory.complete=true ;;
-  greylist) set -- exempt 'profiles["default"].greylist=true' greylist.allow_clients+=192.0.2.0/24 local_domains+=example.net ;;
+  greylist) set -- exempt helo.bare_address=off 'profiles["default"].greylist=true' greylist.allow_clients+=192.0.2.0/24 local_domains+=example.net ;;
   delay) set -- delayed delay.connect=1ms ;;
   *) fail "src/check/$name.c has no line in tests/installcheck/run.sh" ;;
   esac
