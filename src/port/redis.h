@@ -97,7 +97,8 @@ struct smtpf_redis_link {
 int smtpf_redis_context_open(smtpf_redis_link *link);
 /* Closes it: every call waiting on it gets NULL. */
 void smtpf_redis_context_close(smtpf_redis_link *link);
-/* Sends one command in wire form. SMTPF_OK: the call will be answered; SMTPF_EIO: it will not. */
+/* Sends one command in wire form, with a NUL behind it that is not counted. SMTPF_OK: the call will be answered;
+ * SMTPF_EIO: it will not. */
 int smtpf_redis_send(smtpf_redis_link *link, smtpf_redis_call *call, smtpf_str command);
 /* The adapter says: hiredis has closed the context by itself. */
 void smtpf_redis_link_lost(smtpf_redis_link *link);

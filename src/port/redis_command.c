@@ -14,13 +14,14 @@ void smtpf_redis_raw(smtpf_redis_bytes *b, smtpf_str s)
   void *array = b->p;
   if (b->broken || !s.n)
     return;
-  if (smtpf_mem_grow(b->mem, &array, &b->cap, b->n + s.n, 1) != SMTPF_OK) {
+  if (smtpf_mem_grow(b->mem, &array, &b->cap, b->n + s.n + 1, 1) != SMTPF_OK) {
     b->broken = 1;
     return;
   }
   b->p = array;
   memcpy(b->p + b->n, s.p, s.n);
   b->n += s.n;
+  b->p[b->n] = '\0'; /* hiredis looks one byte beyond the end */
 }
 
 void smtpf_redis_bytes_free(smtpf_redis_bytes *b)

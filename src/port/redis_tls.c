@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * TLS for connections to Redis, as hiredis has it from 1.0 on (libhiredis_ssl, OpenSSL). The server's certificate is
- * always verified. OpenSSL initialises itself.
+ * always verified. hiredis verifies the chain and not the name: hence only an authority that is named, the site's own,
+ * is trusted. OpenSSL initialises itself.
  */
+#include "redis.h"
+
 #include <hiredis/hiredis_ssl.h>
 
 #include "base/str.h"
-#include "redis.h"
 
 int smtpf_redis_tls_policy(const smtpf_section *policy, smtpf_error *err)
 {
   const smtpf_str cert = smtpf_section_string(policy, "store.redis.tls_cert");
+  if (smtpf_section_number(policy, "store.redis.tls") && !smtpf_section_string(policy, "store.redis.tls_ca").n)
+    return smtpf_section_fail(policy, "store.redis.tls", err, SMTPF_EINVAL,
+                              "whose certificates are trusted is not said", SMTPF_LIT("true"),
+                              "`tls_ca`, an authority of your own");
   if (!cert.n == !smtpf_section_string(policy, "store.redis.tls_key").n)
     return SMTPF_OK;
   return smtpf_section_fail(policy, "store.redis.tls_cert", err, SMTPF_EINVAL, "certificate and key belong together",
@@ -28,8 +34,8 @@ int smtpf_redis_tls_start(smtpf_redis *s)
   redisSSLContextError error;
   if (!set->tls)
     return SMTPF_OK;
-  s->tls = redisCreateSSLContext(or_null(set->tls_ca), set->tls_ca.n ? NULL : "/etc/ssl/certs", or_null(set->tls_cert),
-                                 or_null(set->tls_key), or_null(set->tls_name), &error);
+  s->tls = redisCreateSSLContext(or_null(set->tls_ca), NULL, or_null(set->tls_cert), or_null(set->tls_key),
+                                 or_null(set->tls_name), &error);
   if (s->tls)
     return SMTPF_OK;
   const smtpf_log_field fields[] = {{"store", SMTPF_LIT("redis")},

@@ -4,6 +4,8 @@
  * twin of (store_change.c, base/record.c).
  */
 #define _GNU_SOURCE
+#include <stdlib.h>
+
 #include <smtpfilter/ext/record.h>
 
 #include "redis_world.h"
@@ -236,7 +238,8 @@ START_TEST(the_script_does_what_the_c_does)
   size_t done = 0, failed = 0;
   void *memory;
   ck_assert_int_eq(smtpf_store_memory()->start(NULL, driver, &memory), SMTPF_OK);
-  for (int round = 0; round < 20000; round++) {
+  const int rounds = getenv("SMTPF_VALGRIND") ? 1000 : 20000;
+  for (int round = 0; round < rounds; round++) {
     if (any(4) == 0)
       driver->wall += (int64_t)any(3);
     const size_t n = any_commit(changes, rooms, keys);
@@ -250,8 +253,8 @@ START_TEST(the_script_does_what_the_c_does)
     for (size_t i = 0; i < n; i++)
       expect_same(changes[i].key, memory);
   }
-  ck_assert_uint_gt(done, 1000);
-  ck_assert_uint_gt(failed, 100);
+  ck_assert_uint_gt(done, 300);
+  ck_assert_uint_gt(failed, 20);
   smtpf_store_memory()->stop(memory);
 }
 END_TEST

@@ -7,7 +7,10 @@
 #include <check.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <smtpfilter/ext/port.h>
 #include <smtpfilter/smtpfilter.h>
@@ -165,6 +168,90 @@ START_TEST(a_policy_names_it)
 }
 END_TEST
 
+/* ---- TLS ------------------------------------------------------------------------------------------------ */
+
+/* A certificate that is its own authority; 0 without the program openssl. */
+static int certify(const char *key, const char *cert)
+{
+  int status = -1;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (!freopen("/dev/null", "w", stderr))
+      _exit(126);
+    execlp("openssl", "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days",
+           "2", "-subj", "/CN=redis.example.net", (char *)NULL);
+    _exit(127);
+  }
+  return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* What becomes of a commit to a server whose certificate is `cert`, when `trusted` is trusted. */
+static int over_tls(const char *key, const char *cert, const char *trusted)
+{
+  redis_server s;
+  char port[16], servers[48], ca[80];
+  smtpf_error err = {.size = sizeof err};
+  smtpf_engine *engine = NULL;
+  smtpf_driver *d = NULL;
+  answer a = {0};
+  const int number = redis_free_port();
+  snprintf(port, sizeof port, "%d", number);
+  snprintf(servers, sizeof servers, "servers=127.0.0.1:%d", number);
+  snprintf(ca, sizeof ca, "tls_ca=%s", trusted);
+  const char *const more[] = {"--tls-port",
+                              port,
+                              "--tls-cert-file",
+                              cert,
+                              "--tls-key-file",
+                              key,
+                              "--tls-ca-cert-file",
+                              cert,
+                              "--tls-auth-clients",
+                              "no",
+                              NULL};
+  const char *const options[] = {servers, "tls=true", ca, NULL};
+  redis_start(&s, more);
+  ck_assert_msg(load(options, &engine, &err) == SMTPF_OK, "%s", err.text);
+  ck_assert_int_eq(smtpf_driver_new(&d, engine, NULL), SMTPF_OK);
+  smtpf_engine_unref(engine);
+  const smtpf_change c = {sizeof c, SMTPF_CHANGE_SET, SMTPF_LIT("key"), SMTPF_LIT("value"), 0};
+  ck_assert_int_eq(smtpf_driver_commit(d, &c, 1, on_answer, &a), SMTPF_OK);
+  wait_for(d, &a);
+  smtpf_driver_free(d);
+  redis_stop(&s);
+  return a.status;
+}
+
+START_TEST(tls)
+{
+  static const char *const asks[] = {"servers=127.0.0.1:1", "tls=true", "tls_ca=/nowhere", NULL};
+  static const char *const vague[] = {"servers=127.0.0.1:1", "tls=true", NULL};
+  char folder[] = "/tmp/smtpf-tls-XXXXXX", names[4][48];
+  smtpf_error err = {.size = sizeof err};
+  smtpf_engine *engine = NULL;
+  const int r = load(asks, &engine, &err);
+  if (r != SMTPF_OK) {
+    ck_assert_int_eq(r, SMTPF_EUNSUPPORTED);
+    puts("SKIP no TLS in this build");
+    return;
+  }
+  smtpf_engine_unref(engine);
+  ck_assert_int_eq(load(vague, &engine, &err), SMTPF_EINVAL);
+  ck_assert_ptr_nonnull(mkdtemp(folder));
+  for (int i = 0; i < 4; i++)
+    snprintf(names[i], sizeof names[i], "%s/%d.pem", folder, i);
+  if (certify(names[0], names[1]) && certify(names[2], names[3]) && redis_is_there()) {
+    ck_assert_int_eq(over_tls(names[0], names[1], names[1]), SMTPF_STORE_DONE);
+    ck_assert_int_eq(over_tls(names[0], names[1], names[3]), SMTPF_STORE_FAILED);
+  } else {
+    puts("SKIP no openssl, or no redis-server");
+  }
+  for (int i = 0; i < 4; i++)
+    unlink(names[i]);
+  rmdir(folder);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("port: Redis store, live");
@@ -173,6 +260,7 @@ int main(void)
   tcase_add_test(t, what_does_not_load);
   tcase_add_test(t, what_loads);
   tcase_add_test(t, a_policy_names_it);
+  tcase_add_test(t, tls);
   suite_add_tcase(suite, t);
   return port_run(suite);
 }
