@@ -109,7 +109,7 @@ static void send_on(board *b)
 
 static void open_board(board *b, const oracle_case *c)
 {
-  int spent = 0, missing = 0, elective = 0;
+  int spent = 0, missing = 0;
   const int each = (c->capabilities & SMTPF_CAN_REPLY_PER_RCPT) != 0;
   *b = (board){.n = c->n, .caps = c->capabilities};
   for (size_t i = 0; i < c->n; i++) {
@@ -118,7 +118,6 @@ static void open_board(board *b, const oracle_case *c)
       continue;
     spent |= e->budget != SMTPF_BUDGET_LEFT;
     missing |= e->outcome.act == SMTPF_ACT_DEFER && e->outcome.rule != SMTPF_RULE_ELECTIVE;
-    elective |= e->outcome.rule == SMTPF_RULE_ELECTIVE;
   }
   for (size_t i = 0; i < c->n; i++) {
     const smtpf_entry *e = &c->before[i];
