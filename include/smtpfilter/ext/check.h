@@ -19,6 +19,7 @@
 #include "../error.h"
 #include "../session.h"
 #include "../types.h"
+#include "content.h"
 #include "mail.h"
 #include "port.h"
 
@@ -134,6 +135,9 @@ enum smtpf_finding_flag {
                                           scanner that could not scan */
   SMTPF_FINDING_OPEN_RELAY = 1 << 5, /**< HIT: the client is an open relay or proxy: it loses the trust a forwarder,
                                           backup MX or list has (promise L5) */
+  SMTPF_FINDING_QUARANTINE = 1 << 6, /**< UNKNOWN: a copy that would be taken is quarantined, or tagged by who has no
+                                          quarantine: a scanner that could not scan */
+  SMTPF_FINDING_TAG = 1 << 7,        /**< UNKNOWN: a copy that would be taken unmarked is tagged */
 };
 
 /** What kind of evidence a check gives: profiles ask for, or decline, refusals and greylisting by kind. */
@@ -156,6 +160,8 @@ typedef struct smtpf_finding {
   smtpf_str text;       /**< fit for a reply; copied */
   int reply;            /**< reply code with REFUSE (500-599) or DEFER (400-499); 0 for 550 or 451 */
   const char *enhanced; /**< enhanced status code with it; static; NULL for 5.7.1 or 4.7.1 */
+  size_t recipient;     /**< after RCPT: which accepted recipient it is about, from 1, as smtpf_task_recipient() counts;
+                             0: all of them, or that of the event */
 } smtpf_finding;
 
 /** Reports a finding; several are allowed. @return SMTPF_OK, SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1. */
@@ -174,6 +180,38 @@ SMTPF_API int smtpf_task_delay(smtpf_task *t, int64_t ms);
 
 /** BODY: tells how many bytes of the message have really been looked at; what was only received does not count. Since 0.1. */
 SMTPF_API int smtpf_task_seen(smtpf_task *t, uint64_t bytes);
+
+/**
+ * An accepted recipient, after RCPT. @param t the task @param i from 1 @param[out] address canonical, without brackets
+ * @param[out] profile name of its profile; of several members' the first; either may be NULL
+ * @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1.
+ */
+SMTPF_API int smtpf_task_recipient(const smtpf_task *t, size_t i, smtpf_str *address, smtpf_str *profile);
+/**
+ * BODY: 1 when nothing this check may still find would change what becomes of any copy, by what is known now and by what
+ * the cheaper tiers have found in the message. `own_too`: it may find what holds for own clients as well. Since 0.1.
+ */
+SMTPF_API int smtpf_task_certain(const smtpf_task *t, int own_too);
+/**
+ * BODY: asks for a header edit of every copy that is taken, or of one recipient's. Hosts that cannot edit, or not for one
+ * recipient, leave it out. Edits of checks come in the order of declaration, before the library's own mark.
+ * @param t          the task
+ * @param op         smtpf_edit_op
+ * @param name       field name; copied
+ * @param value      for additions: printable, one line after unfolding; copied
+ * @param occurrence DELETE: from 1; 0 for all fields of that name
+ * @param recipient  from 1; 0 for all
+ * @return SMTPF_OK, SMTPF_EINVAL (no field name, control characters), SMTPF_ELIMIT (more than 64) or SMTPF_ENOMEM.
+ * Since 0.1.
+ */
+SMTPF_API int smtpf_task_edit(smtpf_task *t, int op, smtpf_str name, smtpf_str value, int occurrence, size_t recipient);
+/** Gives this task more time than `check.timeout` from the moment the client waits for it. Since 0.1. */
+SMTPF_API void smtpf_task_patience(smtpf_task *t, int64_t ms);
+/**
+ * Room for one pointer of this check on this driver, for what its thread needs again and again (match data). NULL at
+ * first. `done` frees it when the driver goes, or the engine it was made for is replaced and over. Since 0.1.
+ */
+SMTPF_API void **smtpf_task_room(smtpf_task *t, void (*done)(void *));
 
 /** The event this task runs for. Since 0.1. */
 SMTPF_API const smtpf_event *smtpf_task_event(const smtpf_task *t);
@@ -245,7 +283,9 @@ SMTPF_API int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag);
 /** Kinds of answers. */
 enum smtpf_answer_kind {
   SMTPF_ANSWER_DNS = 1, SMTPF_ANSWER_DIRECTORY, SMTPF_ANSWER_STORE, SMTPF_ANSWER_TIMER,
+  SMTPF_ANSWER_SCAN,
 };
+struct smtpf_scan_result;
 /** What a port answered. Valid during resume. */
 typedef struct smtpf_answer {
   size_t size;                             /**< sizeof(smtpf_answer) */
@@ -255,6 +295,7 @@ typedef struct smtpf_answer {
   const smtpf_directory_answer *directory; /**< DIRECTORY */
   int store;                               /**< STORE: smtpf_store_status */
   smtpf_str value;                         /**< STORE: the value found */
+  const struct smtpf_scan_result *scan;    /**< SCAN (ext/scan.h) */
 } smtpf_answer;
 
 /* ---- the check ---------------------------------------------------------------------------------- */
@@ -284,6 +325,9 @@ typedef struct smtpf_check {
   /** BODY: the message is complete. SMTPF_OK, SMTPF_PENDING (with something asked) or an error; NULL for SMTPF_OK. A check
    *  that calls the message clear has told smtpf_task_seen() that it saw all of it, or it is unknown (`partial`). */
   int (*finish)(void *self, smtpf_task *t);
+  /** BODY: takes what the message holds, piece by piece (ext/content.h), before `feed` gets the same bytes. It cannot make
+   *  the client wait. As with `feed`, `run` says SMTPF_PENDING when it wants the message. NULL: it does not. */
+  void (*content)(void *self, smtpf_task *t, const smtpf_piece *piece);
 } smtpf_check;
 
 /**

@@ -360,6 +360,22 @@ typedef struct smtpf_journal {
 /** Completes a journal operation: SMTPF_OK (on disk) or SMTPF_EIO (the client is answered 4xx). @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
 SMTPF_API int smtpf_op_journal(smtpf_driver *driver, smtpf_op op, int result);
 
+/* ---- spool -------------------------------------------------------------------------------------- */
+
+/** Where the library keeps what does not fit into memory of a message that scanners read (`spool` group). All functions
+ *  return at once: a local file. */
+typedef struct smtpf_spool {
+  size_t size;                                                                      /**< sizeof(smtpf_spool) */
+  const char *name;                                                                 /**< for the log */
+  int (*open)(void *shared, smtpf_str folder, int *fd);                             /**< an empty file without a name: SMTPF_OK or SMTPF_EIO */
+  int (*write)(void *shared, int fd, uint64_t at, const void *bytes, size_t n);     /**< all of it: SMTPF_OK or SMTPF_EIO */
+  int (*read)(void *shared, int fd, uint64_t at, void *out, size_t n, size_t *got); /**< at most n: SMTPF_OK or SMTPF_EIO */
+  void (*close)(void *shared, int fd);                                              /**< and gone */
+} smtpf_spool;
+
+/** The default: unlinked files in `spool.path`. Since 0.1. */
+SMTPF_API const smtpf_spool *smtpf_spool_file(void);
+
 /* ---- all together ------------------------------------------------------------------------------- */
 
 /** The ports of a driver. A NULL member stands for the default; all tables must outlive the driver. */
@@ -377,6 +393,8 @@ typedef struct smtpf_ports {
   void *store_shared;               /**< handed to start */
   const smtpf_journal *journal;     /**< default: none. With one, sessions need SMTPF_CAN_REPORT_COMMIT */
   void *journal_shared;             /**< handed to start */
+  const smtpf_spool *spool;         /**< default: unlinked files in `spool.path` */
+  void *spool_shared;               /**< handed to each function */
 } smtpf_ports;
 
 #ifdef __cplusplus
