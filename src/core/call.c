@@ -5,6 +5,7 @@
 
 static smtpf_op_slot *begin(smtpf_driver *d, void *user)
 {
+  smtpf_driver_call(d); /* stores decide by the wall clock what has expired */
   smtpf_op_slot *slot = smtpf_op_take(&d->ops, SMTPF_OP_CALL);
   if (slot) {
     slot->driver = d;

@@ -135,6 +135,12 @@ int smtpf_driver_enter(smtpf_driver *d)
   return SMTPF_OK;
 }
 
+void smtpf_driver_call(smtpf_driver *d)
+{
+  if (!d->entered)
+    look_at_clock(d);
+}
+
 /* When there is something to run. */
 static uint64_t next_run(const smtpf_driver *d)
 {
@@ -284,8 +290,7 @@ size_t smtpf_driver_fds(const smtpf_driver *d, smtpf_pollfd *out, size_t cap)
 
 int64_t smtpf_driver_deadline(smtpf_driver *d)
 {
-  if (!d->entered)
-    look_at_clock(d);
+  smtpf_driver_call(d);
   return ms_until(d, next_due(d));
 }
 
@@ -354,8 +359,7 @@ int smtpf_driver_timer(smtpf_driver *d, int64_t in_ms, smtpf_timer_fn fn, void *
   slot->driver = d;
   slot->timer_fn = fn;
   slot->timer_user = user;
-  if (!d->entered)
-    look_at_clock(d);
+  smtpf_driver_call(d);
   int r = smtpf_timer_start(&d->timers, &slot->timer, smtpf_timer_at(d->now_ns, in_ms), fire, slot);
   if (r != SMTPF_OK) {
     smtpf_op_give(&d->ops, slot);

@@ -59,6 +59,9 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
 int smtpf_driver_enter(smtpf_driver *d);
 void smtpf_driver_leave(smtpf_driver *d);
 
+/* Begins a public call that may be made inside another, too: it reads the clock unless the other has. */
+void smtpf_driver_call(smtpf_driver *d);
+
 /* SMTPF_OK, or SMTPF_EFORK when this is not the process the driver was made in. */
 int smtpf_driver_same_process(const smtpf_driver *d);
 

@@ -393,6 +393,51 @@ START_TEST(ports_watch_descriptors)
 }
 END_TEST
 
+static void keep_status(void *user, int status, smtpf_str value)
+{
+  (void)value;
+  *(int *)user = status;
+}
+
+static void keep_count(void *user, int status, const smtpf_stored *records, size_t n, smtpf_str cursor)
+{
+  (void)status;
+  (void)records;
+  (void)cursor;
+  *(size_t *)user = n;
+}
+
+/* A program that only asks the store, and never turns the loop, must not live in the second it began. */
+START_TEST(calls_of_a_program_read_the_clock)
+{
+  const smtpf_str key = {"key", 3};
+  smtpf_change c = {.size = sizeof c, .op = SMTPF_CHANGE_SET, .key = key, .value = {"v", 1}};
+  int status = 0;
+  size_t n = 99;
+  (void)start();
+  W.ports.store = smtpf_store_memory();
+  W.ports.store_shared = NULL;
+  world_start(&W);
+  const int64_t begun = smtpf_driver_wall(W.driver);
+  W.wall += 100;
+  c.expires = begun + 110;
+  ck_assert_int_eq(smtpf_driver_commit(W.driver, &c, 1, keep_status, &status), SMTPF_OK);
+  ck_assert_int_eq(status, SMTPF_STORE_DONE);
+  ck_assert_int_eq(smtpf_driver_get(W.driver, key, keep_status, &status), SMTPF_OK);
+  ck_assert_int_eq(status, SMTPF_STORE_FOUND);
+  W.wall += 11;
+  ck_assert_int_eq(smtpf_driver_scan(W.driver, (smtpf_str){NULL, 0}, 10, keep_count, &n), SMTPF_OK);
+  ck_assert_uint_eq(n, 0);
+  W.wall -= 5;
+  ck_assert_int_eq(smtpf_driver_get(W.driver, key, keep_status, &status), SMTPF_OK);
+  ck_assert_int_eq(status, SMTPF_STORE_FOUND);
+  W.wall += 5;
+  ck_assert_int_eq(smtpf_driver_get(W.driver, key, keep_status, &status), SMTPF_OK);
+  ck_assert_int_eq(status, SMTPF_STORE_ABSENT);
+  world_end(&W);
+}
+END_TEST
+
 TCase *op_cases(void)
 {
   TCase *c = tcase_create("ops");
@@ -407,5 +452,6 @@ TCase *op_cases(void)
   tcase_add_test(c, the_store_answers_or_has_failed);
   tcase_add_test(c, a_check_that_never_wakes_is_cut_off_with_all_it_asked);
   tcase_add_test(c, ports_watch_descriptors);
+  tcase_add_test(c, calls_of_a_program_read_the_clock);
   return c;
 }
