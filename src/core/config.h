@@ -18,6 +18,7 @@ struct smtpf_config {
   size_t n_checks, cap_checks;
   int (*ports)(const smtpf_section *policy,
                smtpf_error *err); /* what the default ports ask of a policy; NULL: nothing */
+  const smtpf_clock *clock; /* what time it is when a policy is loaded; NULL: nobody knows */
   smtpf_log_fn log;
   void *log_user;
   int log_level;

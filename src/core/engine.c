@@ -179,8 +179,10 @@ int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)
   smtpf_map *const maps[] = {&e->recipients, &e->local_domains, &e->by_name, &e->scopes.identities, &e->scopes.names};
   for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
     smtpf_map_init(maps[i], &e->mem, (const uint64_t[2]){1, 2});
+  e->loaded_s = cfg->clock ? cfg->clock->wall_s(cfg->clock->user) : 0;
   int r = freeze(e, cfg, err);
   if (r == SMTPF_OK) {
+    smtpf_engine_log_warnings(e);
     *out = e;
     return r;
   }

@@ -70,6 +70,7 @@ struct smtpf_engine {
   int directory_complete;
   smtpf_str tag_header;
   smtpf_texts texts;
+  int64_t loaded_s; /* when this was made; 0 when nobody knew the time */
   smtpf_log_fn log;
   void *log_user;
   int log_level;
@@ -80,6 +81,9 @@ int smtpf_engine_read_places(smtpf_engine *e, smtpf_error *err);
 int smtpf_engine_read_scopes(smtpf_engine *e, smtpf_error *err);
 int smtpf_engine_read_profiles(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
 int smtpf_engine_read_recipients(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
+
+/* What the checks have to say about a policy that was loaded, to its log. */
+void smtpf_engine_log_warnings(const smtpf_engine *e);
 
 /* A profile by name; NULL when there is none. */
 const smtpf_profile *smtpf_engine_profile(const smtpf_engine *e, smtpf_str name);

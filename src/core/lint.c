@@ -379,6 +379,15 @@ static void look_at_content(lint *l)
   }
 }
 
+/* What the checks themselves know. */
+static void pass_on(void *user, const char *file, int line, smtpf_str text)
+{
+  lint *l = user;
+  l->n++;
+  if (l->fn)
+    l->fn(l->user, file, line, text);
+}
+
 size_t smtpf_engine_lint(const smtpf_engine *e, unsigned capabilities, smtpf_lint_fn fn, void *user)
 {
   static const struct {
@@ -401,5 +410,8 @@ size_t smtpf_engine_lint(const smtpf_engine *e, unsigned capabilities, smtpf_lin
   look_at_use(&l);
   look_at_postmaster(&l);
   look_at_content(&l);
+  for (size_t i = 0; i < e->n_checks; i++)
+    if (e->checks[i].check->lint)
+      e->checks[i].check->lint(e->checks[i].self, e->loaded_s, pass_on, &l);
   return l.n;
 }

@@ -132,3 +132,29 @@ void smtpf_driver_log(const smtpf_driver *d, int level, const char *event, const
     add(&l, fields[i].name, fields[i].value);
   e->log(e->log_user, level, event, l.fields, l.n);
 }
+
+/* ---- when a policy is loaded ------------------------------------------------------------------------------------ */
+
+static void log_warning(void *user, const char *file, int line, smtpf_str text)
+{
+  const smtpf_engine *e = *(const smtpf_engine **)user;
+  struct line l;
+  char number[24];
+  smtpf_out o;
+  clear(&l);
+  add(&l, "file", smtpf_str_of(file));
+  smtpf_out_init(&o, number, sizeof number);
+  smtpf_out_int(&o, line);
+  add(&l, "line", smtpf_out_done(&o));
+  add(&l, "text", text);
+  e->log(e->log_user, SMTPF_LOG_NOTICE, "policy", l.fields, l.n);
+}
+
+void smtpf_engine_log_warnings(const smtpf_engine *e)
+{
+  if (!e->log || e->log_level < SMTPF_LOG_NOTICE)
+    return;
+  for (size_t i = 0; i < e->n_checks; i++)
+    if (e->checks[i].check->lint)
+      e->checks[i].check->lint(e->checks[i].self, e->loaded_s, log_warning, &e);
+}

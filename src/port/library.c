@@ -29,6 +29,7 @@ int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
   }
   if (r == SMTPF_OK) {
     cfg->ports = smtpf_store_check_policy;
+    cfg->clock = smtpf_clock_system();
     *out = cfg;
   }
   return r;

@@ -16,6 +16,7 @@
 #define SMTPFILTER_EXT_CHECK_H
 
 #include "../config.h"
+#include "../engine.h"
 #include "../error.h"
 #include "../session.h"
 #include "../types.h"
@@ -328,6 +329,9 @@ typedef struct smtpf_check {
   /** BODY: takes what the message holds, piece by piece (ext/content.h), before `feed` gets the same bytes. It cannot make
    *  the client wait. As with `feed`, `run` says SMTPF_PENDING when it wants the message. NULL: it does not. */
   void (*content)(void *self, smtpf_task *t, const smtpf_piece *piece);
+  /** Says what cannot be meant, or no longer holds, though it loads: for the log when the policy is loaded, and for
+   *  smtpf_engine_lint(). `wall_s` is the time of loading, 0 when nobody knows it. Any thread; NULL: nothing to say. */
+  void (*lint)(const void *self, int64_t wall_s, smtpf_lint_fn say, void *user);
 } smtpf_check;
 
 /**
