@@ -238,5 +238,5 @@ static void store_stop(void *self)
   inner->stop(d->inner_self);
 }
 
-const smtpf_store replay_store = {sizeof(smtpf_store), "replay", store_start, store_get,
-                                  store_commit,        cancel,   store_stop,  NULL};
+const smtpf_store replay_store = {sizeof(smtpf_store), "replay", store_start, store_get, store_commit, cancel,
+                                  store_stop,          NULL,     NULL};

@@ -134,7 +134,7 @@ static void stop(void *self)
   (void)self;
 }
 
-const smtpf_store replay_store_file = {sizeof(smtpf_store), "text", start, get, commit, cancel, stop, NULL};
+const smtpf_store replay_store_file = {sizeof(smtpf_store), "text", start, get, commit, cancel, stop, NULL, NULL};
 
 /* ---- the file ---- */
 

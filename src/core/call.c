@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "call.h"
 
+#include <stddef.h>
+
 #include "driver.h"
 
 static smtpf_op_slot *begin(smtpf_driver *d, void *user)
@@ -41,7 +43,7 @@ int smtpf_driver_commit(smtpf_driver *d, const smtpf_change *changes, size_t n, 
 int smtpf_driver_scan(smtpf_driver *d, smtpf_str cursor, size_t most, smtpf_scan_fn fn, void *user)
 {
   const smtpf_store *store = d->ports.store;
-  if (store->size < sizeof *store || !store->scan)
+  if (store->size < offsetof(smtpf_store, stats) || !store->scan)
     return SMTPF_EUNSUPPORTED;
   smtpf_op_slot *slot = begin(d, user);
   if (!slot)

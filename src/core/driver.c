@@ -308,6 +308,9 @@ void smtpf_driver_stats(const smtpf_driver *d, smtpf_stat_fn fn, void *user)
   };
   for (size_t i = 0; i < SMTPF_STATS; i++)
     fn(user, names[i], d->stats[i]);
+  const smtpf_store *store = d->ports.store;
+  if (store->size >= sizeof *store && store->stats)
+    store->stats(d->store, fn, user);
 }
 
 /* ---- for ports (ext/port.h) -------------------------------------------------------------------------- */

@@ -249,6 +249,6 @@ static void cancel(void *self, smtpf_op op)
 
 const smtpf_store *smtpf_store_lmdb(void)
 {
-  static const smtpf_store table = {sizeof table, "lmdb", start, get, commit, cancel, stop, scan};
+  static const smtpf_store table = {sizeof table, "lmdb", start, get, commit, cancel, stop, scan, smtpf_lmdb_stats};
   return &table;
 }

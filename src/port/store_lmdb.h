@@ -8,7 +8,8 @@
  *     store_lmdb_read.c   reading, on the drivers' threads, without a lock
  *     store_lmdb_write.c  the writer: a thread that makes many commits one transaction, or the caller itself
  *     store_lmdb_apply.c  one transaction: what it holds, what becomes of it when it fails
- *     store_lmdb_map.c    the map: growing it, taking over another process's growth, opening anew, its alarms
+ *     store_lmdb_map.c    the map: growing it, taking over another process's growth, opening anew
+ *     store_lmdb_health.c alarms and counters
  *     store_lmdb_care.c   what is done now and then: expiry, sync, readers that died
  *
  * On disk: PATH/store.mdb, its unnamed database. Key: the record's key, 1-64 bytes. Value: `expires`, 8 bytes,
@@ -116,13 +117,20 @@ typedef struct smtpf_lmdb {
   pthread_t thread;
   smtpf_lmdb_notice notices[SMTPF_LMDB_NOTICES]; /* lock */
   size_t n_notices;                              /* lock */
-  int write_rc, read_rc;                         /* lock; the failure that was told of; 0: all is well */
+  int write_rc, read_rc, open_rc;                /* lock; the failure that was told of; 0: all is well */
+  atomic_int slot_taken;                         /* readers must be counted anew */
+  struct {
+    _Atomic uint64_t commits, batches, failures, expired, grown, reopened;
+  } counts;
 
   /* of whoever holds work */
   int map_level, reader_level; /* 0, 80 or 90 per cent: what was told */
-  int cushioned;               /* the map is larger than `store.map_max`, so that something can be deleted */
-  int dirty;                   /* batch: something is not synced */
-  int urgent;                  /* the map is full: expire now */
+  int file_level;              /* the same of the file, with what is free in it */
+  unsigned reopenings;         /* without peace between them */
+  uint64_t reopened_ns, reopen_at_ns;
+  int cushioned; /* the map is larger than `store.map_max`, so that something can be deleted */
+  int dirty;     /* batch: something is not synced */
+  int urgent;    /* the map is full: expire now */
   uint64_t synced_ns, swept_ns, checked_ns, measured_ns;
   char sweep_key[SMTPF_KEY_MAX];
   size_t sweep_n;
@@ -143,6 +151,9 @@ int smtpf_lmdb_open(smtpf_lmdb *env, const char **why);
 
 /* ---- store_lmdb_read.c ---- */
 
+/* Between the two nobody moves the map, or opens the environment anew. */
+void smtpf_lmdb_enter(smtpf_lmdb_driver *d);
+void smtpf_lmdb_leave(smtpf_lmdb_driver *d);
 /* smtpf_store_status with the value in `room`, or 0: smtpf_lmdb_adopt() is needed first. */
 int smtpf_lmdb_get(smtpf_lmdb_driver *d, smtpf_str key, char room[SMTPF_VALUE_MAX], size_t *n);
 /* SMTPF_EBUSY: the same. */
@@ -162,8 +173,9 @@ void smtpf_lmdb_queue_init(smtpf_lmdb_queue *q);
 void smtpf_lmdb_queue_add(smtpf_lmdb_queue *q, smtpf_lmdb_job *job);
 /* Something to be logged by a driver, on its thread. Dropped when too many wait. */
 void smtpf_lmdb_say(smtpf_lmdb *env, int level, const char *event, const char *text);
-/* Tells of a failure once, and of its end. rc: LMDB's, 0 for success; *told: env->write_rc or env->read_rc. */
-void smtpf_lmdb_health(smtpf_lmdb *env, int *told, int rc, const char *what);
+/* Tells of a failure once, and of its end. rc: LMDB's, 0 for success; *told: env->write_rc, read_rc or open_rc; why,
+ * when it is not NULL, says more. */
+void smtpf_lmdb_health(smtpf_lmdb *env, int *told, int rc, const char *what, const char *why);
 
 /* ---- store_lmdb_apply.c: the caller holds work ---- */
 
@@ -178,11 +190,17 @@ int smtpf_lmdb_grow(smtpf_lmdb *env, int deleting);
 void smtpf_lmdb_shrink(smtpf_lmdb *env);
 /* After MDB_MAP_RESIZED: another process has grown the map. */
 int smtpf_lmdb_adopt(smtpf_lmdb *env);
-/* After what only a new beginning can mend. */
+/* After what only a new beginning can mend. MDB_PANIC while it is too early for another try. */
 int smtpf_lmdb_reopen(smtpf_lmdb *env);
-/* Says when map or reader slots run short. */
-void smtpf_lmdb_measure_map(smtpf_lmdb *env);
-void smtpf_lmdb_measure_readers(smtpf_lmdb *env);
+
+/* ---- store_lmdb_health.c: the caller of the first two holds work ---- */
+
+/* Says when map or reader slots run short. `closely`: pages that are free again, and slots of
+ * processes that died, are not counted. */
+void smtpf_lmdb_measure_map(smtpf_lmdb *env, int closely);
+void smtpf_lmdb_measure_readers(smtpf_lmdb *env, int closely);
+/* smtpf_store.stats */
+void smtpf_lmdb_stats(void *self, smtpf_stat_fn fn, void *user);
 
 /* ---- store_lmdb_care.c: the caller holds work ---- */
 

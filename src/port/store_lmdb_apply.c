@@ -92,11 +92,17 @@ static int attempt(smtpf_lmdb *env, smtpf_lmdb_job *jobs, size_t *waiting)
   return rc;
 }
 
-static void finish(smtpf_lmdb_job *jobs, int status)
+/* What is still open ends so; all are counted. */
+static void finish(smtpf_lmdb *env, smtpf_lmdb_job *jobs, int status)
 {
-  for (smtpf_lmdb_job *job = jobs; job; job = job->next)
+  for (smtpf_lmdb_job *job = jobs; job; job = job->next) {
     if (waits(job))
       job->status = status;
+    if (job->status == SMTPF_STORE_FAILED)
+      atomic_fetch_add(&env->counts.failures, 1);
+    else if (job->kind == SMTPF_LMDB_COMMIT)
+      atomic_fetch_add(&env->counts.commits, 1);
+  }
 }
 
 static int only_deletes(const smtpf_lmdb_job *job)
@@ -151,10 +157,12 @@ void smtpf_lmdb_write(smtpf_lmdb *env, smtpf_lmdb_job *jobs)
   do {
     rc = attempt(env, jobs, &waiting);
   } while (rc != 0 && (rc == MDB_BAD_TXN || tries++ < TRIES_MAX) && mend(env, jobs, rc, &deleting));
-  finish(jobs, rc == 0 ? SMTPF_STORE_DONE : SMTPF_STORE_FAILED);
+  finish(env, jobs, rc == 0 ? SMTPF_STORE_DONE : SMTPF_STORE_FAILED);
   smtpf_lmdb_shrink(env);
   env->dirty |= rc == 0;
+  if (rc == 0 && waiting)
+    atomic_fetch_add(&env->counts.batches, 1);
   pthread_mutex_lock(&env->lock);
-  smtpf_lmdb_health(env, &env->write_rc, deleting ? MDB_MAP_FULL : rc, "store-unwritable");
+  smtpf_lmdb_health(env, &env->write_rc, deleting ? MDB_MAP_FULL : rc, "store-unwritable", NULL);
   pthread_mutex_unlock(&env->lock);
 }

@@ -64,6 +64,8 @@ static size_t sweep(smtpf_lmdb *env, int64_t wall, size_t step)
   else
     mdb_txn_abort(txn);
   env->dirty |= rc == 0 && found;
+  if (rc == 0)
+    atomic_fetch_add(&env->counts.expired, found);
   if (rc == MDB_MAP_FULL && smtpf_lmdb_grow(env, 1) == 0)
     return sweep(env, wall, step);
   smtpf_lmdb_shrink(env);
@@ -102,7 +104,7 @@ static void sync_batch(smtpf_lmdb *env)
   if (rc == 0)
     return;
   pthread_mutex_lock(&env->lock);
-  smtpf_lmdb_health(env, &env->write_rc, rc, "store-unwritable");
+  smtpf_lmdb_health(env, &env->write_rc, rc, "store-unwritable", NULL);
   pthread_mutex_unlock(&env->lock);
 }
 
@@ -113,10 +115,11 @@ int64_t smtpf_lmdb_care(smtpf_lmdb *env, uint64_t now)
     (void)smtpf_lmdb_reopen(env);
   if (o->batch && env->dirty && due(&env->synced_ns, now, (uint64_t)o->sync_ms))
     sync_batch(env);
-  if (due(&env->measured_ns, now, MEASURE_MS))
-    smtpf_lmdb_measure_map(env);
+  smtpf_lmdb_measure_map(env, due(&env->measured_ns, now, MEASURE_MS));
   if (due(&env->checked_ns, now, READERS_MS))
-    smtpf_lmdb_measure_readers(env);
+    smtpf_lmdb_measure_readers(env, 1);
+  else if (atomic_load(&env->slot_taken))
+    smtpf_lmdb_measure_readers(env, 0);
   if (due(&env->swept_ns, now, env->urgent ? BUSY_MS : STEP_MS))
     env->urgent = sweep(env, wall_of(env), STEP) > 0 || (env->urgent && env->sweep_n);
   const int64_t next = env->urgent ? BUSY_MS : STEP_MS;
@@ -128,10 +131,13 @@ void smtpf_lmdb_care_inline(smtpf_lmdb *env, int64_t wall)
   unsigned char bytes[9];
   const int urgent = env->urgent;
   env->urgent = 0;
+  smtpf_lmdb_measure_map(env, 0);
+  if (atomic_load(&env->slot_taken))
+    smtpf_lmdb_measure_readers(env, 0);
   if (smtpf_random_system()->fill(NULL, bytes, sizeof bytes) != SMTPF_OK || (!urgent && bytes[8] % ONE_IN))
     return;
   memcpy(env->sweep_key, bytes, 8);
   env->sweep_n = 8;
   (void)sweep(env, wall, STEP_INLINE);
-  smtpf_lmdb_measure_map(env);
+  smtpf_lmdb_measure_map(env, 1);
 }

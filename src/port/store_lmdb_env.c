@@ -95,7 +95,7 @@ static int check_format(smtpf_lmdb *env, const char **why)
     return rc;
   *why = format > SMTPF_LMDB_FORMAT
              ? "it was written by a newer version of this library: export it there, import it here"
-             : "its format is not known";
+             : "it was written by an older version of this library: export it there, import it here";
   return MDB_VERSION_MISMATCH;
 }
 

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 
-enum { FIRST_ALARM = 80, SECOND_ALARM = 90 };
+#include "port.h"
 
 static const size_t CUSHION_MIN = (size_t)1 << 20;
+
+/* Opening anew is tried at once, then less and less often until there has been peace for a while. */
+static const uint64_t MS = 1000000u, WAIT_FIRST = 100, WAIT_MAX = 30000, PEACE = 120000;
 
 /* ---- nobody reads --------------------------------------------------------------------------------- */
 
@@ -44,15 +46,37 @@ static int begin_anew(smtpf_lmdb *env)
   if (env->mdb)
     mdb_env_close(env->mdb);
   env->mdb = NULL;
-  int rc = smtpf_lmdb_open(env, NULL);
+  const char *why = NULL;
+  int rc = smtpf_lmdb_open(env, &why);
   atomic_store(&env->broken, rc != 0);
+  atomic_fetch_add(&env->counts.reopened, 1);
+  smtpf_lmdb_health(env, &env->open_rc, rc, "store-failed", why);
   return rc;
+}
+
+/* When the next try may be. */
+static void plan_reopening(smtpf_lmdb *env, uint64_t now)
+{
+  uint64_t wait = WAIT_FIRST;
+  if (now - env->reopened_ns > PEACE * MS)
+    env->reopenings = 0;
+  for (unsigned i = 0; i < env->reopenings && wait < WAIT_MAX; i++)
+    wait *= 2;
+  env->reopenings++;
+  env->reopened_ns = now;
+  env->reopen_at_ns = now + (wait < WAIT_MAX ? wait : WAIT_MAX) * MS;
 }
 
 int smtpf_lmdb_reopen(smtpf_lmdb *env)
 {
+  const uint64_t now = smtpf_clock_system()->mono_ns(NULL);
+  if (now < env->reopen_at_ns)
+    return MDB_PANIC;
+  plan_reopening(env, now);
   close_gate(env);
   int rc = begin_anew(env);
+  if (rc == 0)
+    smtpf_lmdb_say(env, SMTPF_LOG_NOTICE, "store-reopened", "it could not go on as it was");
   open_gate(env);
   return rc;
 }
@@ -97,6 +121,8 @@ int smtpf_lmdb_grow(smtpf_lmdb *env, int deleting)
     return MDB_MAP_FULL;
   int rc = set_size(env, deleting || is > most / 2 ? most : 2 * is);
   env->cushioned |= rc == 0 && deleting;
+  if (rc == 0)
+    atomic_fetch_add(&env->counts.grown, 1);
   if (rc == 0 && !deleting)
     say_size(env);
   return rc;
@@ -107,78 +133,4 @@ void smtpf_lmdb_shrink(smtpf_lmdb *env)
   if (env->cushioned)
     (void)set_size(env, env->options.map_max);
   env->cushioned = 0;
-}
-
-/* ---- alarms --------------------------------------------------------------------------------------- */
-
-static int level_of(size_t used, size_t most)
-{
-  const size_t percent = most >= 100 ? used / (most / 100) : used * 100 / (most ? most : 1);
-  return percent >= SECOND_ALARM ? SECOND_ALARM : percent >= FIRST_ALARM ? FIRST_ALARM : 0;
-}
-
-/* Told when it becomes worse, not each time. */
-static void alarm_at(smtpf_lmdb *env, int *told, size_t used, size_t most, const char *event)
-{
-  char text[SMTPF_LMDB_TEXT];
-  const int level = level_of(used, most);
-  if (level > *told) {
-    snprintf(text, sizeof text, "%zu of %zu", used, most);
-    pthread_mutex_lock(&env->lock);
-    smtpf_lmdb_say(env, SMTPF_LOG_WARNING, event, text);
-    pthread_mutex_unlock(&env->lock);
-  }
-  *told = level;
-}
-
-/* Pages that were freed and will be used again. */
-static size_t free_pages(MDB_txn *txn)
-{
-  MDB_cursor *c;
-  MDB_val k, v;
-  size_t n = 0, entry;
-  if (mdb_cursor_open(txn, 0, &c) != 0)
-    return 0;
-  while (mdb_cursor_get(c, &k, &v, MDB_NEXT) == 0)
-    if (v.mv_size >= sizeof entry) {
-      memcpy(&entry, v.mv_data, sizeof entry); /* how many numbers of pages follow */
-      n += entry;
-    }
-  mdb_cursor_close(c);
-  return n;
-}
-
-void smtpf_lmdb_measure_map(smtpf_lmdb *env)
-{
-  MDB_envinfo info;
-  MDB_stat stat;
-  MDB_txn *txn;
-  if (!env->mdb || mdb_env_info(env->mdb, &info) != 0 || mdb_env_stat(env->mdb, &stat) != 0)
-    return;
-  size_t used = info.me_last_pgno + 1;
-  const size_t most = env->options.map_max / stat.ms_psize;
-  if (level_of(used, most) > 0 && mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn) == 0) {
-    const size_t unused = free_pages(txn);
-    used -= unused < used ? unused : used;
-    mdb_txn_abort(txn);
-  }
-  alarm_at(env, &env->map_level, used, most, "store-filling");
-}
-
-static int count_line(const char *line, void *user)
-{
-  ++*(size_t *)user;
-  (void)line;
-  return 0;
-}
-
-void smtpf_lmdb_measure_readers(smtpf_lmdb *env)
-{
-  unsigned most;
-  int dead;
-  size_t lines = 0;
-  if (!env->mdb || mdb_reader_check(env->mdb, &dead) != 0 || mdb_env_get_maxreaders(env->mdb, &most) != 0)
-    return;
-  (void)mdb_reader_list(env->mdb, count_line, &lines); /* the first line is a heading */
-  alarm_at(env, &env->reader_level, lines ? lines - 1 : 0, most, "store-readers");
 }

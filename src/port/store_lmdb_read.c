@@ -17,7 +17,7 @@ static const uint64_t SECOND_NS = 1000000000u;
 
 /* ---- the gate ------------------------------------------------------------------------------------- */
 
-static void enter(smtpf_lmdb_driver *d)
+void smtpf_lmdb_enter(smtpf_lmdb_driver *d)
 {
   smtpf_lmdb *env = d->env;
   for (;;) {
@@ -30,7 +30,7 @@ static void enter(smtpf_lmdb_driver *d)
   }
 }
 
-static void leave(smtpf_lmdb_driver *d)
+void smtpf_lmdb_leave(smtpf_lmdb_driver *d)
 {
   atomic_store_explicit(&d->reading, 0, memory_order_release);
 }
@@ -54,6 +54,7 @@ static int begin(smtpf_lmdb_driver *d)
   }
   if (rc != 0)
     d->txn = NULL;
+  atomic_store(&env->slot_taken, 1);
   return rc;
 }
 
@@ -72,10 +73,12 @@ static void end(smtpf_lmdb_driver *d, int rc)
 static void note(smtpf_lmdb_driver *d, int rc)
 {
   smtpf_lmdb *env = d->env;
+  if (rc != 0)
+    atomic_fetch_add(&env->counts.failures, 1);
   if (rc == MDB_PANIC || rc == MDB_CORRUPTED)
     atomic_store(&env->broken, 1);
   pthread_mutex_lock(&env->lock);
-  smtpf_lmdb_health(env, &env->read_rc, rc, "store-unreadable");
+  smtpf_lmdb_health(env, &env->read_rc, rc, "store-unreadable", NULL);
   pthread_mutex_unlock(&env->lock);
 }
 
@@ -116,7 +119,7 @@ int smtpf_lmdb_get(smtpf_lmdb_driver *d, smtpf_str key, char room[SMTPF_VALUE_MA
   smtpf_stored found;
   int status = SMTPF_STORE_ABSENT;
   atomic_store_explicit(&d->wall, wall, memory_order_relaxed);
-  enter(d);
+  smtpf_lmdb_enter(d);
   int rc = begin(d);
   if (rc == 0)
     rc = smtpf_lmdb_find(d->txn, d->env->dbi, key, &found);
@@ -126,7 +129,7 @@ int smtpf_lmdb_get(smtpf_lmdb_driver *d, smtpf_str key, char room[SMTPF_VALUE_MA
     status = SMTPF_STORE_FOUND;
   }
   end(d, rc);
-  leave(d);
+  smtpf_lmdb_leave(d);
   if (rc == 0 || rc == MDB_NOTFOUND) {
     if (d->failed)
       note(d, 0);
@@ -198,7 +201,7 @@ int smtpf_lmdb_scan(smtpf_lmdb_driver *d, smtpf_op op, smtpf_str cursor, size_t 
   page p = {.most = most < SMTPF_SCAN_MAX ? most : SMTPF_SCAN_MAX};
   MDB_cursor *c = NULL;
   int code = SMTPF_OK;
-  enter(d);
+  smtpf_lmdb_enter(d);
   int rc = begin(d);
   if (rc == 0)
     rc = mdb_cursor_open(d->txn, d->env->dbi, &c);
@@ -209,7 +212,7 @@ int smtpf_lmdb_scan(smtpf_lmdb_driver *d, smtpf_op op, smtpf_str cursor, size_t 
   if (c)
     mdb_cursor_close(c);
   end(d, rc);
-  leave(d);
+  smtpf_lmdb_leave(d);
   if (rc == MDB_MAP_RESIZED)
     return SMTPF_EBUSY;
   if (rc != 0) {

@@ -82,12 +82,12 @@ void smtpf_lmdb_say(smtpf_lmdb *env, int level, const char *event, const char *t
     ring(SMTPF_OF(env->drivers.next, smtpf_lmdb_driver, in_env));
 }
 
-void smtpf_lmdb_health(smtpf_lmdb *env, int *told, int rc, const char *what)
+void smtpf_lmdb_health(smtpf_lmdb *env, int *told, int rc, const char *what, const char *why)
 {
   if (rc == *told)
     return;
   if (rc != 0)
-    smtpf_lmdb_say(env, SMTPF_LOG_ERROR, what, mdb_strerror(rc));
+    smtpf_lmdb_say(env, SMTPF_LOG_ERROR, what, why ? why : mdb_strerror(rc));
   else
     smtpf_lmdb_say(env, SMTPF_LOG_NOTICE, "store-recovered", mdb_strerror(*told));
   *told = rc;

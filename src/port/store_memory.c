@@ -333,6 +333,6 @@ static void stop(void *self)
 
 const smtpf_store *smtpf_store_memory(void)
 {
-  static const smtpf_store table = {sizeof table, "memory", start, get, commit, cancel, stop, scan};
+  static const smtpf_store table = {sizeof table, "memory", start, get, commit, cancel, stop, scan, NULL};
   return &table;
 }

@@ -77,6 +77,6 @@ static void cancel(void *self, smtpf_op op)
 
 const smtpf_store *smtpf_store_redis(void)
 {
-  static const smtpf_store table = {sizeof table, "redis", start, get, commit, cancel, stop, scan};
+  static const smtpf_store table = {sizeof table, "redis", start, get, commit, cancel, stop, scan, NULL};
   return &table;
 }

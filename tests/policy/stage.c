@@ -159,7 +159,7 @@ static void cancel(void *self, smtpf_op op)
   (void)op;
 }
 
-static const smtpf_store store = {sizeof store, "stage", store_start, get, commit, cancel, stop, NULL};
+static const smtpf_store store = {sizeof store, "stage", store_start, get, commit, cancel, stop, NULL, NULL};
 
 /* ---- checks ----------------------------------------------------------------------------------------------- */
 

@@ -140,7 +140,7 @@ void journal_answer(int result)
   ck_assert_int_eq(smtpf_op_journal(W.driver, J.op, result), SMTPF_OK);
 }
 
-static const smtpf_store store = {sizeof store, "fake", start, get, commit, cancel, stop, NULL};
+static const smtpf_store store = {sizeof store, "fake", start, get, commit, cancel, stop, NULL, NULL};
 static const smtpf_journal journal = {sizeof journal, "fake", start, promise, cancel_promise, stop};
 
 /* ---- a world with both ----------------------------------------------------------------------------------------------

@@ -192,8 +192,8 @@ static void cancel(void *self, smtpf_op op)
 
 static const smtpf_resolver resolver = {sizeof resolver, "world", driver_start, query, cancel, port_stop};
 static const smtpf_directory directory = {sizeof directory, "world", driver_start, lookup, cancel, port_stop};
-static const smtpf_store store = {sizeof store, "world", driver_start, store_get,
-                                  store_commit, cancel,  port_stop,    NULL};
+static const smtpf_store store = {sizeof store, "world",   driver_start, store_get, store_commit,
+                                  cancel,       port_stop, NULL,         NULL};
 
 void world_dns(world *w, size_t i, int status, uint32_t ttl)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * lmdb_world: a folder for a store on disk, and its options.
+ * lmdb_world: a folder for a store on disk, its options, and what its programs of tests share.
  */
 #ifndef SMTPF_TESTS_LMDB_WORLD_H
 #define SMTPF_TESTS_LMDB_WORLD_H
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "store_contract.h"
@@ -65,6 +66,41 @@ static void alone(void)
 static void batched(void)
 {
   as("thread", "batch");
+}
+
+static inline void reopen(void)
+{
+  contract_close();
+  contract_open(&disk);
+}
+
+static inline int said(const char *event)
+{
+  return strstr(contract_driver->log, event) != NULL;
+}
+
+/* Turns the loop, so that what waits to be said is said. */
+static inline int heard(const char *event)
+{
+  for (int i = 0; i < 100 && !said(event); i++)
+    fake_run(contract_driver, SIZE_MAX, 50);
+  return said(event);
+}
+
+/* Writes records of 4000 bytes until a commit fails, at most `most`; how many were written. */
+static inline int fill(int begin, int most, int64_t expires)
+{
+  static char big[4001];
+  char key[16];
+  memset(big, 'x', sizeof big - 1);
+  for (int i = begin; i < begin + most; i++) {
+    snprintf(key, sizeof key, "big%d", i);
+    smtpf_change c = contract_change(SMTPF_CHANGE_SET, key, big);
+    c.expires = expires;
+    if (contract_one(c) != SMTPF_STORE_DONE)
+      return i - begin;
+  }
+  return most;
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -232,13 +233,14 @@ int smtpf_op_scan(smtpf_driver *d, smtpf_op op, int status, const smtpf_stored *
   return SMTPF_OK;
 }
 
-/* Events alone, each followed by a space. */
+/* Events, each followed by a space, and the last cause. */
 void smtpf_driver_log(const smtpf_driver *driver, int level, const char *event, const smtpf_log_field *fields, size_t n)
 {
   smtpf_driver *d = (smtpf_driver *)(uintptr_t)driver;
   (void)level;
-  (void)fields;
-  (void)n;
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(fields[i].name, "cause") == 0)
+      snprintf(d->cause, sizeof d->cause, "%.*s", (int)fields[i].value.n, fields[i].value.p);
   const size_t used = strlen(d->log), more = strlen(event);
   if (used + more + 2 > sizeof d->log)
     return;

@@ -54,7 +54,8 @@ struct smtpf_driver {
   smtpf_op last_timer;
   fake_result results[FAKE_OPS];
   size_t completed;
-  char log[1024]; /* events, each followed by a space; NUL-terminated */
+  char log[1024];  /* events, each followed by a space; NUL-terminated */
+  char cause[256]; /* the last one's `cause` */
 };
 
 smtpf_driver *fake_new(const fake_option *options, size_t n);

@@ -138,7 +138,7 @@ static int commit(void *self, smtpf_op op, const smtpf_change *changes, size_t n
 
 static const smtpf_poller poller = {sizeof poller, "none", start_poller, set, arm, wait_ready, no_fd, no_fd, pid, stop};
 static const smtpf_resolver resolver = {sizeof resolver, "none", start_port, query, cancel, stop};
-static const smtpf_store store = {sizeof store, "none", start_port, get, commit, cancel, stop, NULL};
+static const smtpf_store store = {sizeof store, "none", start_port, get, commit, cancel, stop, NULL, NULL};
 
 /* ---- a check that all threads share ---------------------------------------------------------------------------------
  */
