@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * In a build without libcurl or jansson, in the place of the rspamd scanner: a policy that names it does not load.
+ */
+#include "port.h"
+#include "scan_rspamd.h"
+
+static int check(const smtpf_section *settings, smtpf_error *err)
+{
+  return smtpf_section_fail(settings, "type", err, SMTPF_EUNSUPPORTED, "this build has no rspamd scanner",
+                            SMTPF_LIT("rspamd"), "a build with libcurl and jansson (configure --with-rspamd)");
+}
+
+static int start(void *shared, smtpf_driver *driver, const smtpf_section *settings, void **self)
+{
+  (void)shared;
+  (void)driver;
+  (void)settings;
+  (void)self;
+  return SMTPF_EUNSUPPORTED;
+}
+
+const smtpf_scanner *smtpf_scanner_rspamd(void)
+{
+  static const smtpf_scanner type = {
+      sizeof type, "rspamd", smtpf_rspamd_rows, SMTPF_RSPAMD_ROWS, check, start, NULL, NULL, NULL, NULL, NULL};
+  return &type;
+}
