@@ -10,6 +10,7 @@
 
 #include <smtpfilter/ext/check.h>
 #include <smtpfilter/ext/port.h>
+#include <smtpfilter/ext/scan.h>
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. */
 const smtpf_clock *smtpf_clock_system(void);
@@ -23,5 +24,8 @@ const smtpf_poller *smtpf_poller_epoll(void);
 /* What a policy with `store.type = "redis"` must say: a result of smtpf_engine_new(). Fails in a build without hiredis.
  */
 int smtpf_redis_policy(const smtpf_section *policy, smtpf_error *err);
+
+/* The scanner type `rspamd`. In a build without libcurl or jansson a policy that names it does not load. */
+const smtpf_scanner *smtpf_scanner_rspamd(void);
 
 #endif

@@ -5,10 +5,11 @@
  *   rows     scan_rspamd_rows.c     what a policy may say; in every build
  *   answer   scan_rspamd_answer.c   bytes -> result; pure, fuzzed; jansson
  *   names    scan_rspamd_names.c    how often each field name stands in the message; pure
+ *   fields   scan_rspamd_fields.c   the envelope as fields of a request
  *   http     scan_rspamd_http.c     transfers on a driver; libcurl
  *   scanner  scan_rspamd.c          servers, waiting, deadlines, another server when nothing was judged
  *
- * scan_rspamd_none.c stands in the place of the last four where a library is missing.
+ * scan_rspamd_none.c stands in the place of the last five where a library is missing.
  */
 #ifndef SMTPF_PORT_SCAN_RSPAMD_H
 #define SMTPF_PORT_SCAN_RSPAMD_H
@@ -83,17 +84,17 @@ typedef struct smtpf_rspamd_http_user {
 } smtpf_rspamd_http_user;
 
 typedef struct smtpf_rspamd_request {
-  const char *url, *unix_path;  /* `http://192.0.2.1:11333/checkv2`; path of a socket or NULL */
+  const char *url, *unix_path;    /* `http://192.0.2.1:11333/checkv2`; path of a socket or NULL */
   const struct sockaddr *address; /* the only one that may be connected to */
   size_t address_n;
-  void *fields;     /* struct curl_slist; lives as long as the transfer */
-  int64_t size;     /* of the message; -1: not yet known */
+  void *fields; /* struct curl_slist; lives as long as the transfer */
+  int64_t size; /* of the message; -1: not yet known */
   int64_t connect_ms;
-  int fresh;        /* on a new connection */
+  int fresh; /* on a new connection */
 } smtpf_rspamd_request;
 
-/* Adds `name: value` to a list of fields, as it may stand there; nothing for an empty value. 0 without memory. */
-int smtpf_rspamd_field(void **fields, const char *name, smtpf_str value);
+/* The envelope as fields of a request. SMTPF_OK or SMTPF_ENOMEM. */
+int smtpf_rspamd_fields(void **out, const smtpf_scan_request *request, smtpf_str settings_id);
 void smtpf_rspamd_fields_free(void *fields);
 
 int smtpf_rspamd_http_start(smtpf_rspamd_http **out, smtpf_driver *driver, const smtpf_rspamd_http_user *calls,

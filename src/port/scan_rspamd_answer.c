@@ -157,8 +157,7 @@ static void each_field(reader *r, json_t *fields, void (*fn)(reader *r, const ch
 {
   const char *name;
   json_t *value;
-  json_object_foreach (fields, name, value)
-    each(r, name, value, fn);
+  json_object_foreach(fields, name, value) each(r, name, value, fn);
 }
 
 static void sign(reader *r, const char *name, const json_t *value)
@@ -194,7 +193,8 @@ static size_t read_symbols(const json_t *root, symbol *v)
   size_t n = 0;
   const char *name;
   json_t *value;
-  json_object_foreach (json_object_get(root, "symbols"), name, value) {
+  json_object_foreach(json_object_get(root, "symbols"), name, value)
+  {
     const int32_t score = thousandths(json_number_value(json_object_get(value, "score")));
     const symbol s = {name, score, score < 0 ? -score : score};
     size_t at = n;

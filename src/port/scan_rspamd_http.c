@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,9 +32,10 @@ struct smtpf_rspamd_transfer {
   CURL *easy;
   const struct sockaddr *address;
   size_t address_n;
-  int64_t size;   /* of what is sent; -1: not known */
-  int64_t passed; /* bytes of it that libcurl has */
-  int ended;      /* all of it */
+  struct curl_slist fields[3]; /* before those of the request: what libcurl is not to add, what it is to add */
+  int64_t size;                /* of what is sent; -1: not known */
+  int64_t passed;              /* bytes of it that libcurl has */
+  int ended;                   /* all of it */
   int paused;
   int early;    /* an answer came before */
   int too_much; /* an answer too long */
@@ -47,10 +49,9 @@ static void on_ready(void *user, int fd, unsigned events)
 {
   smtpf_rspamd_http *http = user;
   int running;
-  curl_multi_socket_action(http->multi, fd,
-                           (events & SMTPF_FD_READ ? CURL_CSELECT_IN : 0) |
-                               (events & SMTPF_FD_WRITE ? CURL_CSELECT_OUT : 0),
-                           &running);
+  curl_multi_socket_action(
+      http->multi, fd,
+      (events & SMTPF_FD_READ ? CURL_CSELECT_IN : 0) | (events & SMTPF_FD_WRITE ? CURL_CSELECT_OUT : 0), &running);
   finish(http);
 }
 
@@ -95,7 +96,8 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
   const smtpf_rspamd_transfer *t = user;
   if (purpose != CURLSOCKTYPE_IPCXN || a->family != t->address->sa_family)
     return CURL_SOCKET_BAD;
-  if (a->family != AF_UNIX && (a->addrlen != t->address_n || memcmp(&a->addr, t->address, t->address_n) != 0))
+  const void *address = (const char *)a + offsetof(struct curl_sockaddr, addr); /* may be longer than it says */
+  if (a->family != AF_UNIX && (a->addrlen != t->address_n || memcmp(address, t->address, t->address_n) != 0))
     return CURL_SOCKET_BAD;
   return socket(a->family, a->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->protocol);
 }
@@ -158,7 +160,8 @@ static void ended(smtpf_rspamd_transfer *t, CURLcode code)
   smtpf_rspamd_http *http = t->http;
   void *user = t->user;
   long status = 0, fresh = 1;
-  const char *cause = code == CURLE_OK ? NULL : cause_of(code), *text = code == CURLE_OK ? "" : curl_easy_strerror(code);
+  const char *cause = code == CURLE_OK ? NULL : cause_of(code),
+             *text = code == CURLE_OK ? "" : curl_easy_strerror(code);
   curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
   curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &fresh);
   if (t->early || t->too_much) {
@@ -185,34 +188,16 @@ static void finish(smtpf_rspamd_http *http)
   http->calls->idle(http->owner);
 }
 
-/* ---- fields ----------------------------------------------------------------------------------------------------- */
-
-/* Printable bytes and UTF-8 go as they are. */
-int smtpf_rspamd_field(void **fields, const char *name, smtpf_str value)
-{
-  char line[1200];
-  smtpf_out o;
-  if (!value.n)
-    return 1;
-  smtpf_out_init(&o, line, sizeof line - 1);
-  smtpf_out_cstr(&o, name);
-  smtpf_out_cstr(&o, ": ");
-  for (size_t i = 0; i < value.n; i++)
-    smtpf_out_char(&o, (unsigned char)value.p[i] < ' ' || value.p[i] == '\x7f' ? '?' : value.p[i]);
-  line[o.n] = '\0';
-  struct curl_slist *more = curl_slist_append(*fields, line);
-  if (!more)
-    return 0;
-  *fields = more;
-  return 1;
-}
-
-void smtpf_rspamd_fields_free(void *fields)
-{
-  curl_slist_free_all(fields);
-}
-
 /* ---- opening, closing ------------------------------------------------------------------------------------------- */
+
+/* libcurl changes nothing in them. */
+static void set_fields(smtpf_rspamd_transfer *t, void *rest)
+{
+  static char expect[] = "Expect:", type[] = "Content-Type:", chunked[] = "Transfer-Encoding: chunked";
+  t->fields[0] = (struct curl_slist){expect, &t->fields[1]};
+  t->fields[1] = (struct curl_slist){type, t->size < 0 ? &t->fields[2] : rest};
+  t->fields[2] = (struct curl_slist){chunked, rest};
+}
 
 #define SET(t, option, value) (curl_easy_setopt((t)->easy, (option), (value)) == CURLE_OK)
 
@@ -231,7 +216,7 @@ static int set_up(smtpf_rspamd_transfer *t, const smtpf_rspamd_request *r)
          SET(t, CURLOPT_OPENSOCKETFUNCTION, on_open) && SET(t, CURLOPT_OPENSOCKETDATA, t) &&
          SET(t, CURLOPT_CONNECTTIMEOUT_MS, (long)r->connect_ms) && SET(t, CURLOPT_FRESH_CONNECT, (long)r->fresh) &&
          SET(t, CURLOPT_POST, 1L) && SET(t, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->size) &&
-         SET(t, CURLOPT_HTTPHEADER, (struct curl_slist *)r->fields) && SET(t, CURLOPT_READFUNCTION, on_read) &&
+         SET(t, CURLOPT_HTTPHEADER, t->fields) && SET(t, CURLOPT_READFUNCTION, on_read) &&
          SET(t, CURLOPT_READDATA, t) && SET(t, CURLOPT_HEADERFUNCTION, on_field) && SET(t, CURLOPT_HEADERDATA, t) &&
          SET(t, CURLOPT_WRITEFUNCTION, on_write) && SET(t, CURLOPT_WRITEDATA, t);
 }
@@ -248,6 +233,7 @@ int smtpf_rspamd_transfer_open(smtpf_rspamd_transfer **out, smtpf_rspamd_http *h
   t->address_n = r->address_n;
   t->size = r->size;
   t->ended = r->size == 0;
+  set_fields(t, r->fields);
   t->easy = curl_easy_init();
   if (!t->easy || !set_up(t, r) || curl_multi_add_handle(http->multi, t->easy) != CURLM_OK) {
     if (t->easy)
