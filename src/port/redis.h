@@ -28,6 +28,7 @@ enum {
   SMTPF_REDIS_FORMAT = 1,    /* the first of them */
   SMTPF_REDIS_SLACK = 86400, /* seconds */
   SMTPF_REDIS_REDIRECTS = 4, /* of one request */
+  SMTPF_REDIS_AGAIN_MS = 30, /* before what a slot on its way could not do is asked again */
 };
 
 /* ---- settings (redis_settings.c) ------------------------------------------------------------------------------- */
@@ -150,10 +151,11 @@ enum smtpf_redis_error {
   SMTPF_REDIS_OTHER = 1, /* refuses this request, the server is well */
   SMTPF_REDIS_NOSCRIPT,  /* the script must be sent again */
   SMTPF_REDIS_MOVED,     /* the slot is another node's */
-  SMTPF_REDIS_ASK,       /* this once, another node */
-  SMTPF_REDIS_MAP,       /* CLUSTERDOWN, TRYAGAIN: the map may be about to change */
-  SMTPF_REDIS_REPLICA,   /* READONLY: no master any more */
-  SMTPF_REDIS_UNFIT,     /* LOADING, MASTERDOWN, NOAUTH ...: not now */
+  SMTPF_REDIS_ASK,
+  /* this once, another node */ SMTPF_REDIS_MAP, /* CLUSTERDOWN: the map may be about to change */
+  SMTPF_REDIS_AGAIN,                             /* TRYAGAIN: a slot is on its way, some of the keys here, some there */
+  SMTPF_REDIS_REPLICA,                           /* READONLY: no master any more */
+  SMTPF_REDIS_UNFIT,                             /* LOADING, MASTERDOWN, NOAUTH ...: not now */
 };
 
 int smtpf_redis_error_of(const redisReply *reply); /* smtpf_redis_error, 0 when it is none */
@@ -239,7 +241,9 @@ struct smtpf_redis {
   size_t n_operations;
   smtpf_link running; /* operations, by deadline */
   smtpf_link waiting; /* requests for a connection */
-  smtpf_op deadline;  /* timer of the first of `running` */
+  smtpf_link again;   /* requests that were told to come again */
+  smtpf_op again_timer;
+  smtpf_op deadline; /* timer of the first of `running` */
   smtpf_redis_link **nodes;
   size_t n_nodes, cap_nodes;
   smtpf_redis_link *master; /* where there is one */

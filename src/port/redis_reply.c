@@ -34,7 +34,7 @@ int smtpf_redis_error_of(const redisReply *r)
       {"MOVED", "", SMTPF_REDIS_MOVED},
       {"ASK", "", SMTPF_REDIS_ASK},
       {"CLUSTERDOWN", ": -CLUSTERDOWN", SMTPF_REDIS_MAP},
-      {"TRYAGAIN", "", SMTPF_REDIS_MAP},
+      {"TRYAGAIN", "", SMTPF_REDIS_AGAIN},
       {"READONLY", ": -READONLY", SMTPF_REDIS_REPLICA},
       {"LOADING", ": -LOADING", SMTPF_REDIS_UNFIT},
       {"MASTERDOWN", ": -MASTERDOWN", SMTPF_REDIS_UNFIT},

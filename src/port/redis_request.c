@@ -2,7 +2,7 @@
  *
  * Requests: from an operation of the core to commands and back. An operation is finished once: by its answers, by a
  * failure, or by its deadline; its memory stays until hiredis has given back every call. Nothing is asked twice unless
- * the server says that it has not been done: MOVED, ASK, NOSCRIPT.
+ * the server says that it has not been done: MOVED, ASK, TRYAGAIN, NOSCRIPT.
  */
 #include <string.h>
 
@@ -142,6 +142,29 @@ static void redirect(smtpf_redis_request *q, smtpf_redis_link *from, const redis
   smtpf_redis_dispatch_on(q, to);
 }
 
+static void on_again(void *user)
+{
+  smtpf_redis *s = user;
+  s->again_timer = 0;
+  smtpf_redis_flush(s);
+}
+
+/* Soon, and to whom the slot belongs then; its operation's deadline ends it. Nothing of it has been done. */
+static void come_again(smtpf_redis_request *q)
+{
+  smtpf_redis *s = q->operation->store;
+  if (!s->again_timer &&
+      smtpf_driver_timer(s->driver, SMTPF_REDIS_AGAIN_MS, on_again, s, &s->again_timer) != SMTPF_OK) {
+    s->again_timer = 0;
+    give_up(q);
+    return;
+  }
+  q->target = NULL;
+  q->asking = 0;
+  q->redirects = 0;
+  smtpf_list_append(&s->again, &q->in_list);
+}
+
 static void on_error(smtpf_redis_request *q, smtpf_redis_link *link, int error, const redisReply *reply)
 {
   smtpf_redis *s = q->operation->store;
@@ -155,6 +178,7 @@ static void on_error(smtpf_redis_request *q, smtpf_redis_link *link, int error, 
     break;
   case SMTPF_REDIS_MOVED: redirect(q, link, reply, 0); return;
   case SMTPF_REDIS_ASK: redirect(q, link, reply, 1); return;
+  case SMTPF_REDIS_AGAIN: come_again(q); return;
   case SMTPF_REDIS_MAP: smtpf_redis_map_refresh(s); break;
   default: break;
   }
@@ -268,16 +292,23 @@ void smtpf_redis_dispatch(smtpf_redis_request *q)
   }
 }
 
+static void move_all(smtpf_link *from, smtpf_link *to)
+{
+  while (!smtpf_list_empty(from)) {
+    smtpf_link *l = from->next;
+    smtpf_list_remove(l);
+    smtpf_list_append(to, l);
+  }
+}
+
 /* Each one that waits is looked at once. */
 void smtpf_redis_flush(smtpf_redis *s)
 {
   smtpf_link old;
   smtpf_list_init(&old);
-  while (!smtpf_list_empty(&s->waiting)) {
-    smtpf_link *l = s->waiting.next;
-    smtpf_list_remove(l);
-    smtpf_list_append(&old, l);
-  }
+  move_all(&s->waiting, &old);
+  if (!s->again_timer || s->stopping)
+    move_all(&s->again, &old);
   while (!smtpf_list_empty(&old)) {
     smtpf_redis_request *q = SMTPF_OF(old.next, smtpf_redis_request, in_list);
     smtpf_list_remove(&q->in_list);

@@ -14,8 +14,8 @@ static void stop(void *self)
   if (!s)
     return;
   s->stopping = 1;
-  const smtpf_op timers[] = {s->deadline, s->ask_timer};
-  for (size_t i = 0; i < 2; i++)
+  const smtpf_op timers[] = {s->deadline, s->ask_timer, s->again_timer};
+  for (size_t i = 0; i < 3; i++)
     if (timers[i])
       smtpf_driver_timer_cancel(s->driver, timers[i]);
   for (size_t i = 0; i < s->n_nodes; i++)
@@ -40,6 +40,7 @@ static int start(void *shared, smtpf_driver *driver, void **self)
   s->mem = smtpf_driver_mem(driver);
   smtpf_list_init(&s->running);
   smtpf_list_init(&s->waiting);
+  smtpf_list_init(&s->again);
   int r = smtpf_redis_settings_read(&s->settings, smtpf_driver_engine(driver));
   if (r == SMTPF_OK)
     r = smtpf_redis_tls_start(s);

@@ -153,6 +153,67 @@ START_TEST(a_slot_that_moves_is_followed)
 }
 END_TEST
 
+/* A commit of two keys while one of them is here and the other there already: it waits until they are together. */
+START_TEST(a_commit_waits_for_a_slot_on_its_way)
+{
+  char ids[3][64], words[160];
+  store_close();
+  n_options -= 2;
+  option("store.redis.timeout", "2000");
+  option("store.redis.prefix", "{t}:");
+  store_open();
+  const int slot = atoi(redis_say(&nodes[0], "CLUSTER KEYSLOT {t}:a") + 1);
+  const size_t from = owner_of(slot), to = (from + 1) % 3;
+  for (size_t i = 0; i < 3; i++)
+    snprintf(ids[i], sizeof ids[i], "%s", redis_say(&nodes[i], "CLUSTER MYID"));
+  smtpf_change both[] = {change(SMTPF_CHANGE_SET, "a", "one"), change(SMTPF_CHANGE_SET, "b", "one")};
+  ck_assert_int_eq(commit(both, 2), SMTPF_STORE_DONE);
+  tell(to, slot, "IMPORTING", ids[from]);
+  tell(from, slot, "MIGRATING", ids[to]);
+  snprintf(words, sizeof words, "MIGRATE 127.0.0.1 %d {t}:a 0 2000", nodes[to].port);
+  ck_assert_str_eq(redis_say(&nodes[from], words), "+OK");
+  both[0].value = both[1].value = SMTPF_LIT("two");
+  fake_forget(driver);
+  ck_assert_int_eq(smtpf_store_redis()->commit(self, 1, both, 2), SMTPF_OK);
+  run(300);
+  ck_assert_int_eq(fake_op(driver, 1)->completions, 0);
+  snprintf(words, sizeof words, "MIGRATE 127.0.0.1 %d {t}:b 0 2000", nodes[to].port);
+  ck_assert_str_eq(redis_say(&nodes[from], words), "+OK");
+  ck_assert_int_eq(status_of(SMTPF_OK, 3000), SMTPF_STORE_DONE);
+  ck_assert_str_eq(get("a"), "two");
+  ck_assert_str_eq(get("b"), "two");
+  ck_assert_str_eq(driver->log, "");
+}
+END_TEST
+
+/* What stays apart fails at its deadline, and is given back when the store goes before. */
+START_TEST(a_commit_waits_no_longer_than_its_deadline)
+{
+  char ids[3][64], words[160];
+  store_close();
+  n_options--;
+  option("store.redis.prefix", "{t}:");
+  store_open();
+  const int slot = atoi(redis_say(&nodes[0], "CLUSTER KEYSLOT {t}:a") + 1);
+  const size_t from = owner_of(slot), to = (from + 1) % 3;
+  for (size_t i = 0; i < 3; i++)
+    snprintf(ids[i], sizeof ids[i], "%s", redis_say(&nodes[i], "CLUSTER MYID"));
+  smtpf_change both[] = {change(SMTPF_CHANGE_SET, "a", "one"), change(SMTPF_CHANGE_SET, "b", "one")};
+  ck_assert_int_eq(commit(both, 2), SMTPF_STORE_DONE);
+  tell(to, slot, "IMPORTING", ids[from]);
+  tell(from, slot, "MIGRATING", ids[to]);
+  snprintf(words, sizeof words, "MIGRATE 127.0.0.1 %d {t}:a 0 2000", nodes[to].port);
+  ck_assert_str_eq(redis_say(&nodes[from], words), "+OK");
+  const int64_t begin = now_ms();
+  ck_assert_int_eq(commit(both, 2), SMTPF_STORE_FAILED);
+  ck_assert_int_ge(now_ms() - begin, 400);
+  ck_assert_int_lt(now_ms() - begin, 3000);
+  fake_forget(driver);
+  ck_assert_int_eq(smtpf_store_redis()->commit(self, 1, both, 2), SMTPF_OK);
+  run(100);
+}
+END_TEST
+
 START_TEST(a_node_that_is_stuck_takes_only_its_slots)
 {
   int of[3] = {-1, -1, -1};
@@ -296,6 +357,8 @@ int main(void)
   tcase_add_test(t, a_prefix_with_a_tag_keeps_all_together);
   tcase_add_test(t, a_scan_goes_over_all_nodes);
   tcase_add_test(t, a_slot_that_moves_is_followed);
+  tcase_add_test(t, a_commit_waits_for_a_slot_on_its_way);
+  tcase_add_test(t, a_commit_waits_no_longer_than_its_deadline);
   tcase_add_test(t, a_node_that_is_stuck_takes_only_its_slots);
   tcase_add_test(u, a_circle_is_left);
   tcase_add_test(u, the_master_that_a_sentinel_names);
