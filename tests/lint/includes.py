@@ -11,6 +11,7 @@ import source  # noqa: E402
 MAY_INCLUDE = {  # rooms under src, beside the room itself
     "base": set(),
     "mail": {"base"},
+    "match": {"base"},
     "policy": {"base", "mail"},
     "core": {"base", "mail", "policy"},
     "wire": {"base", "mail"},
@@ -20,8 +21,9 @@ MAY_INCLUDE = {  # rooms under src, beside the room itself
 LIBC = {  # headers of the C library that a pure room may use; none of them reaches the outside
     "limits.h", "stdalign.h", "stdatomic.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "emmintrin.h", "immintrin.h",
 }
+LIBRARIES = {"match": {"pcre2.h"}}  # what a room is there to use
 ALSO = {"src/check/addrlist.c": {"stdio.h"}, "src/check/greylist_exempt.c": {"stdio.h"}}  # `open` reads the files the policy names
-PURE = {"base", "mail", "policy", "core", "wire", "check"}
+PURE = {"base", "mail", "match", "policy", "core", "wire", "check"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -50,7 +52,7 @@ def judge(room, to, quoted):
     if to in source.ROOMS:
         return to in MAY_INCLUDE[room]
     if room in PURE and not quoted:
-        return to in LIBC
+        return to in LIBC or to in LIBRARIES.get(room, ())
     return room == "port"
 
 
