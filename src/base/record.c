@@ -31,10 +31,10 @@ static unsigned byte_at(const char *p)
 
 static uint64_t read_number(const char *p)
 {
-  uint64_t v = 0;
-  for (size_t i = NUMBER; i-- > 0;)
-    v = v << 8 | byte_at(p + i);
-  return v;
+  uint64_t low = 0, high = 0; /* written out, compilers see a load */
+  low = byte_at(p) | byte_at(p + 1) << 8 | byte_at(p + 2) << 16 | (uint64_t)byte_at(p + 3) << 24;
+  high = byte_at(p + 4) | byte_at(p + 5) << 8 | byte_at(p + 6) << 16 | (uint64_t)byte_at(p + 7) << 24;
+  return high << 32 | low;
 }
 
 static void write_number(char *p, uint64_t v)
@@ -79,7 +79,8 @@ static int take(smtpf_str *rest, field *f)
   return 1;
 }
 
-int smtpf_record_kind(smtpf_str r)
+/* The kind of a record, and its field of an id where it has one; 0 for what is none. */
+static int look(smtpf_str r, int id, field *found)
 {
   if (r.n < HEAD || r.n > SMTPF_RECORD_MAX || r.p[0] != MAGIC || r.p[1] != VERSION)
     return 0;
@@ -90,8 +91,16 @@ int smtpf_record_kind(smtpf_str r)
     if (!take(&rest, &f) || f.id <= last || !is_value(f.how, f.value))
       return 0;
     last = f.id;
+    if (f.id == id)
+      *found = f;
   }
   return rest.n == 0 ? (int)byte_at(r.p + 2) : 0;
+}
+
+int smtpf_record_kind(smtpf_str r)
+{
+  field none;
+  return look(r, 0, &none);
 }
 
 /* The fields of a record that is known to be one. */
@@ -109,13 +118,8 @@ static field next_of(smtpf_str *rest)
 
 static field find(smtpf_str record, int id)
 {
-  if (id <= 0 || !smtpf_record_kind(record))
-    return (field){0};
-  smtpf_str rest = fields_of(record);
-  for (field f = next_of(&rest); f.id; f = next_of(&rest))
-    if (f.id == id)
-      return f;
-  return (field){0};
+  field f = {0};
+  return look(record, id, &f) ? f : (field){0};
 }
 
 int smtpf_record_read(smtpf_str record, int id, int64_t *out)

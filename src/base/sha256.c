@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* FIPS 180-4 4.2.2: the fractional parts of the cube roots of the first 64 primes. */
-static const uint32_t K[64] = {
+const uint32_t smtpf_sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -34,13 +34,13 @@ static void put32(unsigned char *p, uint32_t v)
 #define ROUND(a, b, c, d, e, f, g, h, t)                                                                               \
   do {                                                                                                                 \
     const uint32_t t1 =                                                                                                \
-        (h) + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((g) ^ ((e) & ((f) ^ (g)))) + K[t] + w[t];              \
+        (h) + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((g) ^ ((e) & ((f) ^ (g)))) + smtpf_sha256_k[t] + w[t]; \
     (d) += t1;                                                                                                         \
     (h) = t1 + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + (((a) & (b)) | ((c) & ((a) | (b))));                   \
   } while (0)
 
 /* 6.2.2: one block. */
-static void compress(uint32_t state[8], const unsigned char *block)
+static void compress_one(uint32_t state[8], const unsigned char *block)
 {
   uint32_t w[64];
   uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
@@ -67,6 +67,18 @@ static void compress(uint32_t state[8], const unsigned char *block)
     state[i] += add[i];
 }
 
+void smtpf_sha256_portable(uint32_t h[8], const unsigned char *p, size_t blocks)
+{
+  for (; blocks; blocks--, p += SMTPF_SHA256_BLOCK)
+    compress_one(h, p);
+}
+
+static void compress(uint32_t h[8], const unsigned char *p, size_t blocks)
+{
+  if (!smtpf_sha256_native(h, p, blocks))
+    smtpf_sha256_portable(h, p, blocks);
+}
+
 void smtpf_sha256_init(smtpf_sha256 *c)
 {
   *c = (smtpf_sha256){
@@ -87,24 +99,30 @@ void smtpf_sha256_add(smtpf_sha256 *c, const void *bytes, size_t n)
     n -= take;
     if (take < room)
       return;
-    compress(c->h, c->block);
+    compress(c->h, c->block, 1);
   }
-  for (; n >= SMTPF_SHA256_BLOCK; p += SMTPF_SHA256_BLOCK, n -= SMTPF_SHA256_BLOCK)
-    compress(c->h, p);
-  if (n)
-    memcpy(c->block, p, n);
+  const size_t blocks = n / SMTPF_SHA256_BLOCK, rest = n % SMTPF_SHA256_BLOCK;
+  if (blocks)
+    compress(c->h, p, blocks);
+  if (rest)
+    memcpy(c->block, p + blocks * SMTPF_SHA256_BLOCK, rest);
 }
 
 void smtpf_sha256_end(smtpf_sha256 *c, unsigned char out[SMTPF_SHA256_BYTES])
 {
-  static const unsigned char padding[SMTPF_SHA256_BLOCK] = {0x80};
+  enum { LENGTH = 8, BEFORE = SMTPF_SHA256_BLOCK - LENGTH };
   const uint64_t bits = c->bytes * 8;
-  const size_t held = c->bytes % SMTPF_SHA256_BLOCK;
-  unsigned char length[8];
-  put32(length, (uint32_t)(bits >> 32));
-  put32(length + 4, (uint32_t)bits);
-  smtpf_sha256_add(c, padding, held < 56 ? 56 - held : 120 - held);
-  smtpf_sha256_add(c, length, sizeof length);
+  size_t held = c->bytes % SMTPF_SHA256_BLOCK;
+  c->block[held++] = 0x80;
+  if (held > BEFORE) { /* the length does not fit behind it: a block of padding more */
+    memset(c->block + held, 0, SMTPF_SHA256_BLOCK - held);
+    compress(c->h, c->block, 1);
+    held = 0;
+  }
+  memset(c->block + held, 0, BEFORE - held);
+  put32(c->block + BEFORE, (uint32_t)(bits >> 32));
+  put32(c->block + BEFORE + 4, (uint32_t)bits);
+  compress(c->h, c->block, 1);
   for (size_t i = 0; i < 8; i++)
     put32(out + 4 * i, c->h[i]);
 }

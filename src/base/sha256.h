@@ -23,4 +23,12 @@ void smtpf_sha256_add(smtpf_sha256 *c, const void *bytes, size_t n);
 /* The digest of what was added. The context is used up. */
 void smtpf_sha256_end(smtpf_sha256 *c, unsigned char out[SMTPF_SHA256_BYTES]);
 
+/* ---- how blocks are done; for the tests too ---- */
+
+extern const uint32_t smtpf_sha256_k[64];
+
+void smtpf_sha256_portable(uint32_t h[8], const unsigned char *p, size_t blocks);
+/* By the processor's instructions. 0, and nothing is done, when it has none. */
+int smtpf_sha256_native(uint32_t h[8], const unsigned char *p, size_t blocks);
+
 #endif

@@ -174,7 +174,6 @@ typedef struct contact {
   int says; /* smtpf_greylist_word */
   int due;  /* answers */
   int failed;
-  greylist_change first;
   char identity[GREYLIST_IDENTITY_MAX], sender[GREYLIST_ADDRESS_MAX], recipient[GREYLIST_ADDRESS_MAX];
 } contact;
 
@@ -246,15 +245,18 @@ static int pass(const greylist *g, smtpf_task *t, const contact *c)
   return r == SMTPF_OK ? let_by(t, "waited", c->client.identity) : r;
 }
 
-static int write_first(const greylist *g, smtpf_task *t, contact *c)
+static int write_first(const greylist *g, smtpf_task *t, const contact *c)
 {
-  int r = greylist_begin(&c->first, &c->triplet, &g->times, &c->seen, smtpf_task_event(t)->wall_s);
+  greylist_change *first = smtpf_task_alloc(t, sizeof *first);
+  if (!first)
+    return SMTPF_ENOMEM;
+  int r = greylist_begin(first, &c->triplet, &g->times, &c->seen, smtpf_task_event(t)->wall_s);
   if (r == SMTPF_OK)
-    r = smtpf_task_commit(t, &c->first.change, 1, WRITTEN);
+    r = smtpf_task_commit(t, &first->change, 1, WRITTEN);
   return r == SMTPF_OK ? SMTPF_PENDING : r;
 }
 
-static int decide(const greylist *g, smtpf_task *t, contact *c)
+static int decide(const greylist *g, smtpf_task *t, const contact *c)
 {
   const int64_t now = smtpf_task_event(t)->wall_s;
   int r = SMTPF_OK;

@@ -13,33 +13,31 @@
 /* ---- attributes ------------------------------------------------------------------------------------ */
 
 typedef struct attribute {
-  smtpf_str name;
+  const char *name;
   size_t at;   /* of a string in smtpf_delegation */
   int unknown; /* `unknown` is Postfix's word for nothing */
 } attribute;
 
-#define NAMED(text, field, unknown)                                                                                    \
+#define TEXT(as, field, unknown)                                                                                       \
   {                                                                                                                    \
-    {text, sizeof(text) - 1}, offsetof(smtpf_delegation, field), unknown                                               \
+    as, offsetof(smtpf_delegation, field), unknown                                                                     \
   }
 
-static const attribute attributes[] = {
-    NAMED("helo_name", helo_name, 0),
-    NAMED("queue_id", queue_id, 0),
-    NAMED("sender", sender, 0),
-    NAMED("recipient", recipient, 0),
-    NAMED("recipient_count", recipient_count, 0),
-    NAMED("client_address", client_address, 1),
-    NAMED("client_name", client_name, 1),
-    NAMED("client_port", client_port, 1),
-    NAMED("instance", instance, 0),
-    NAMED("sasl_method", sasl_method, 0),
-    NAMED("sasl_username", sasl_username, 0),
-    NAMED("size", message_size, 0),
-    NAMED("encryption_protocol", encryption_protocol, 0),
-    NAMED("encryption_cipher", encryption_cipher, 0),
-    NAMED("server_address", server_address, 1),
-    NAMED("server_port", server_port, 1),
+enum { LENGTH_MAX = 19, SAME_MAX = 4 };
+
+/* By the length of the name, the end of each row empty. */
+static const attribute attributes[LENGTH_MAX + 1][SAME_MAX] = {
+    [4] = {TEXT("size", message_size, 0)},
+    [6] = {TEXT("sender", sender, 0)},
+    [8] = {TEXT("instance", instance, 0), TEXT("queue_id", queue_id, 0)},
+    [9] = {TEXT("helo_name", helo_name, 0), TEXT("recipient", recipient, 0)},
+    [11] = {TEXT("client_name", client_name, 1), TEXT("client_port", client_port, 1),
+            TEXT("sasl_method", sasl_method, 0), TEXT("server_port", server_port, 1)},
+    [13] = {TEXT("sasl_username", sasl_username, 0)},
+    [14] = {TEXT("client_address", client_address, 1), TEXT("server_address", server_address, 1)},
+    [15] = {TEXT("recipient_count", recipient_count, 0)},
+    [17] = {TEXT("encryption_cipher", encryption_cipher, 0)},
+    [19] = {TEXT("encryption_protocol", encryption_protocol, 0)},
 };
 
 static int stage_of(smtpf_str state)
@@ -60,60 +58,68 @@ static int stage_of(smtpf_str state)
 
 /* What must be seen of a request beside its strings. */
 typedef struct seen {
-  int request;
+  int request, broken;
   smtpf_delegation out;
 } seen;
 
+static int is(smtpf_str s, const char *text, size_t n)
+{
+  return s.n == n && memcmp(s.p, text, n) == 0;
+}
+#define IS(s, word) is(s, word, sizeof(word) - 1)
+
+/* Those that are no strings to us. */
+static void take_word(seen *s, smtpf_str name, smtpf_str value)
+{
+  if (IS(name, "request"))
+    s->request = IS(value, "smtpd_access_policy");
+  else if (IS(name, "protocol_state"))
+    s->out.stage = stage_of(value);
+  else if (IS(name, "protocol_name"))
+    s->out.greeting = IS(value, "ESMTP") ? SMTPF_GREET_EHLO : IS(value, "SMTP") ? SMTPF_GREET_HELO : 0;
+}
+
 static void take(seen *s, smtpf_str name, smtpf_str value)
 {
-  for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
-    const attribute *a = &attributes[i];
-    if (!smtpf_str_equal(name, a->name))
+  const attribute *row = name.n <= LENGTH_MAX ? attributes[name.n] : attributes[0];
+  for (size_t i = 0; i < SAME_MAX && row[i].name; i++) {
+    if (memcmp(name.p, row[i].name, name.n) != 0)
       continue;
-    if (a->unknown && smtpf_str_equal(value, SMTPF_LIT("unknown")))
+    if (row[i].unknown && IS(value, "unknown"))
       value.n = 0;
-    memcpy((char *)&s->out + a->at, &value, sizeof value);
+    memcpy((char *)&s->out + row[i].at, &value, sizeof value);
     return;
   }
-  if (smtpf_str_equal(name, SMTPF_LIT("request")))
-    s->request = smtpf_str_equal(value, SMTPF_LIT("smtpd_access_policy"));
-  else if (smtpf_str_equal(name, SMTPF_LIT("protocol_state")))
-    s->out.stage = stage_of(value);
-  else if (smtpf_str_equal(name, SMTPF_LIT("protocol_name")))
-    s->out.greeting = smtpf_str_equal(value, SMTPF_LIT("ESMTP"))  ? SMTPF_GREET_EHLO
-                      : smtpf_str_equal(value, SMTPF_LIT("SMTP")) ? SMTPF_GREET_HELO
-                                                                  : 0;
+  take_word(s, name, value);
 }
 
 /* ---- requests -------------------------------------------------------------------------------------- */
 
-/* Bytes up to and with the empty line; 0 when it has not come. */
-static size_t whole(smtpf_str bytes)
-{
-  const char *p = bytes.p;
-  size_t left = bytes.n;
-  if (left && *p == '\n')
-    return 1;
-  while (left) {
-    const char *end = memchr(p, '\n', left);
-    if (!end || end + 1 == bytes.p + bytes.n)
-      return 0;
-    if (end[1] == '\n')
-      return (size_t)(end + 2 - bytes.p);
-    left -= (size_t)(end + 1 - p);
-    p = end + 1;
-  }
-  return 0;
-}
-
-static int read_line(seen *s, smtpf_str line)
+static void read_line(seen *s, smtpf_str line)
 {
   const char *equals = memchr(line.p, '=', line.n);
-  if (!equals || memchr(line.p, '\0', line.n))
-    return SMTPF_EPARSE;
+  if (!equals) {
+    s->broken = 1;
+    return;
+  }
   const size_t n = (size_t)(equals - line.p);
   take(s, (smtpf_str){line.p, n}, (smtpf_str){equals + 1, line.n - n - 1});
-  return SMTPF_OK;
+}
+
+/* Bytes up to and with the empty line; 0 when it has not come. */
+static size_t read_lines(seen *s, smtpf_str bytes)
+{
+  const char *p = bytes.p, *const end = bytes.p + bytes.n;
+  while (p < end) {
+    const char *stop = memchr(p, '\n', (size_t)(end - p));
+    if (!stop)
+      return 0;
+    if (stop == p)
+      return (size_t)(p + 1 - bytes.p);
+    read_line(s, (smtpf_str){p, (size_t)(stop - p)});
+    p = stop + 1;
+  }
+  return 0;
 }
 
 int smtpf_delegation_read(smtpf_str bytes, smtpf_delegation *out)
@@ -121,17 +127,11 @@ int smtpf_delegation_read(smtpf_str bytes, smtpf_delegation *out)
   seen s = {.out = {.size = sizeof s.out}};
   if (out->size < sizeof *out)
     return SMTPF_EINVAL;
-  const size_t n = whole((smtpf_str){bytes.p, bytes.n < SMTPF_DELEGATION_MAX ? bytes.n : SMTPF_DELEGATION_MAX});
+  const size_t n =
+      read_lines(&s, (smtpf_str){bytes.p, bytes.n < SMTPF_DELEGATION_MAX ? bytes.n : SMTPF_DELEGATION_MAX});
   if (!n)
     return bytes.n >= SMTPF_DELEGATION_MAX ? SMTPF_ELIMIT : 0;
-  for (size_t i = 0; i + 1 < n;) {
-    const char *end = memchr(bytes.p + i, '\n', n - i);
-    const smtpf_str line = {bytes.p + i, (size_t)(end - (bytes.p + i))};
-    if (read_line(&s, line) != SMTPF_OK)
-      return SMTPF_EPARSE;
-    i += line.n + 1;
-  }
-  if (!s.request)
+  if (!s.request || s.broken || memchr(bytes.p, '\0', n))
     return SMTPF_EPARSE;
   *out = s.out;
   return (int)n;

@@ -2,6 +2,7 @@
  *
  * base: the cache, and the hash its keys are made of elsewhere.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cache.h"
@@ -141,6 +142,28 @@ START_TEST(however_it_is_cut)
 }
 END_TEST
 
+/* Whichever way the processor allows, the digest is one. */
+START_TEST(native_as_portable)
+{
+  unsigned char bytes[9 * SMTPF_SHA256_BLOCK];
+  uint32_t x = 1;
+  for (size_t i = 0; i < sizeof bytes; i++)
+    bytes[i] = (unsigned char)((x = x * 1664525 + 1013904223) >> 24);
+  for (size_t blocks = 0; blocks < 9; blocks++)
+    for (size_t at = 0; at < SMTPF_SHA256_BLOCK; at++) {
+      uint32_t native[8], portable[8];
+      for (size_t i = 0; i < 8; i++)
+        native[i] = portable[i] = (x = x * 1664525 + 1013904223);
+      if (!smtpf_sha256_native(native, bytes + at, blocks)) {
+        puts("SKIP this processor has no instructions for SHA-256");
+        return;
+      }
+      smtpf_sha256_portable(portable, bytes + at, blocks);
+      ck_assert_mem_eq(native, portable, sizeof native);
+    }
+}
+END_TEST
+
 Suite *smtpf_suite_base_cache(void)
 {
   Suite *s = suite_create("base_cache");
@@ -151,6 +174,7 @@ Suite *smtpf_suite_base_cache(void)
   TCase *h = tcase_create("sha256");
   tcase_add_test(h, known_digests);
   tcase_add_test(h, however_it_is_cut);
+  tcase_add_test(h, native_as_portable);
   suite_add_tcase(s, h);
   return s;
 }

@@ -3,10 +3,11 @@
  * A request stands for all that has happened up to its stage. The session is told what it has not heard yet: connect,
  * TLS, HELO, AUTH, MAIL, RCPT, DATA. Requests with one `instance` are about one message and share a session.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "policyd.h"
+
+enum { PATH_MAX_BYTES = 1100 };
 
 /* What a session is told, in this order. */
 enum step { NOTHING = 0, CONNECT, TLS, HELO, AUTH, MAIL, RCPT, DATA };
@@ -98,24 +99,30 @@ static int tell_connect(connection *c)
   return smtpf_session_connect(c->session, &peer);
 }
 
-/* An address between brackets. */
-static smtpf_str path(smtpf_str address, char *room, size_t cap)
+/* An address between brackets. What is too long for any is cut, and refused as what it is then: without its end. */
+static smtpf_str path(smtpf_str address, char room[PATH_MAX_BYTES])
 {
-  const int n = snprintf(room, cap, "<%.*s>", (int)address.n, address.n ? address.p : "");
-  return (smtpf_str){room, n < 0 ? 0 : (size_t)n < cap ? (size_t)n : cap - 1};
+  const int fits = address.n <= PATH_MAX_BYTES - 2;
+  const size_t n = fits ? address.n : PATH_MAX_BYTES - 1;
+  room[0] = '<';
+  if (n)
+    memcpy(room + 1, address.p, n);
+  if (fits)
+    room[1 + n] = '>';
+  return (smtpf_str){room, 1 + n + (size_t)fits};
 }
 
 static int tell(connection *c, int step)
 {
   const smtpf_delegation *q = &c->request;
-  char room[1100];
+  char room[PATH_MAX_BYTES];
   switch (step) {
   case CONNECT: return tell_connect(c);
   case TLS: return smtpf_session_starttls(c->session, q->encryption_protocol, q->encryption_cipher);
   case HELO: return smtpf_session_helo(c->session, q->greeting ? q->greeting : SMTPF_GREET_EHLO, q->helo_name);
   case AUTH: return smtpf_session_auth(c->session, q->sasl_method, q->sasl_username);
-  case MAIL: return smtpf_session_mail(c->session, path(q->sender, room, sizeof room), (smtpf_str){"", 0});
-  case RCPT: return smtpf_session_rcpt(c->session, path(q->recipient, room, sizeof room), (smtpf_str){"", 0});
+  case MAIL: return smtpf_session_mail(c->session, path(q->sender, room), (smtpf_str){"", 0});
+  case RCPT: return smtpf_session_rcpt(c->session, path(q->recipient, room), (smtpf_str){"", 0});
   default: return smtpf_session_data(c->session);
   }
 }
