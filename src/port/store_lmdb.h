@@ -113,6 +113,8 @@ typedef struct smtpf_lmdb {
   pthread_cond_t idle;    /* with lock: a driver's jobs are done */
   smtpf_link drivers;     /* lock */
   smtpf_lmdb_queue queue; /* lock */
+  size_t n_queue;         /* lock; jobs in it */
+  size_t awaited;         /* lock; so many wake the writer, which waits for them; 0: it does not */
   int stopping;           /* lock */
   pthread_t thread;
   smtpf_lmdb_notice notices[SMTPF_LMDB_NOTICES]; /* lock */

@@ -35,10 +35,11 @@ void smtpf_lmdb_queue_add(smtpf_lmdb_queue *q, smtpf_lmdb_job *job)
   q->end = &job->next;
 }
 
-static smtpf_lmdb_job *take(smtpf_lmdb_queue *q, size_t most)
+/* The first of them, at most `most`; *n says how many. */
+static smtpf_lmdb_job *take(smtpf_lmdb_queue *q, size_t most, size_t *n)
 {
   smtpf_lmdb_job *first = q->first, **p = &q->first;
-  for (size_t n = 0; *p && n < most; n++)
+  for (*n = 0; *p && *n < most; ++*n)
     p = &(*p)->next;
   q->first = *p;
   *p = NULL;
@@ -107,17 +108,19 @@ static void wait_for_work(smtpf_lmdb *env, int64_t ms)
   pthread_cond_timedwait(&env->wake, &env->lock, &until);
 }
 
-/* Who was just told writes again at once, and who woke us is not alone: a sixteenth of what a transaction takes is
- * waited for them, so that all become one and not two by turns. */
-static void wait_for_others(smtpf_lmdb *env, uint64_t last_ns)
+/* Who was just told may write again at once, and who came meanwhile is there: so many are waited for, that all become
+ * one transaction and not two by turns; no longer than a sixteenth of what a transaction takes. */
+static void wait_for_others(smtpf_lmdb *env, size_t expected, uint64_t last_ns)
 {
   const uint64_t ns = last_ns / 16 < LINGER_NS ? last_ns / 16 : LINGER_NS;
-  if (ns < LINGER_NS / 50 || env->stopping)
+  if (ns < LINGER_NS / 50)
     return;
   const uint64_t at = now_ns() + ns;
   const struct timespec until = {(time_t)(at / 1000000000u), (long)(at % 1000000000u)};
-  while (pthread_cond_timedwait(&env->wake, &env->lock, &until) == 0 && !env->stopping)
+  env->awaited = expected;
+  while (env->n_queue < expected && !env->stopping && pthread_cond_timedwait(&env->wake, &env->lock, &until) == 0)
     ;
+  env->awaited = 0;
 }
 
 static void write_group(smtpf_lmdb *env, smtpf_lmdb_job *jobs)
@@ -134,13 +137,16 @@ static void *run(void *user)
   smtpf_lmdb *env = user;
   int64_t idle_ms = 0;
   uint64_t last_ns = 0;
+  size_t n = 0;
   pthread_mutex_lock(&env->lock);
   while (env->queue.first || !env->stopping) {
+    const size_t expected = n + env->n_queue;
     if (!env->queue.first && idle_ms > 0)
       wait_for_work(env, idle_ms);
     if (env->queue.first)
-      wait_for_others(env, last_ns);
-    smtpf_lmdb_job *jobs = take(&env->queue, GROUP_MAX);
+      wait_for_others(env, expected, last_ns);
+    smtpf_lmdb_job *jobs = take(&env->queue, GROUP_MAX, &n);
+    env->n_queue -= n;
     pthread_mutex_unlock(&env->lock);
     pthread_mutex_lock(&env->work);
     const uint64_t begun = now_ns();
@@ -195,10 +201,11 @@ void smtpf_lmdb_hand_over(smtpf_lmdb_job *job)
     return;
   }
   pthread_mutex_lock(&env->lock);
-  const int idle = !env->queue.first;
   smtpf_lmdb_queue_add(&env->queue, job);
   job->driver->under_way++;
-  if (idle)
-    pthread_cond_signal(&env->wake);
+  env->n_queue++;
+  const int enough = env->awaited ? env->n_queue == env->awaited : env->n_queue == 1;
   pthread_mutex_unlock(&env->lock);
+  if (enough) /* whoever is woken finds the lock free */
+    pthread_cond_signal(&env->wake);
 }
