@@ -19,7 +19,7 @@ MAY_INCLUDE = {  # rooms under src, beside the room itself
     "port": {"base", "mail", "policy", "core", "wire", "check"},
 }
 LIBC = {  # headers of the C library that a pure room may use; none of them reaches the outside
-    "limits.h", "stdalign.h", "stdatomic.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "emmintrin.h", "immintrin.h",
+    "limits.h", "stdalign.h", "stdatomic.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "cpuid.h", "emmintrin.h", "immintrin.h",
 }
 LIBRARIES = {"match": {"pcre2.h"}}  # what a room is there to use
 ALSO = {"src/check/addrlist.c": {"stdio.h"}, "src/check/greylist_exempt.c": {"stdio.h"}}  # `open` reads the files the policy names
