@@ -127,6 +127,15 @@ SMTPF_API int smtpf_session_mail(smtpf_session *s, smtpf_str path, smtpf_str par
 /** Event: RCPT TO (RFC 5321 4.1.1.3). Parameters as smtpf_session_mail(). Since 0.1. */
 SMTPF_API int smtpf_session_rcpt(smtpf_session *s, smtpf_str path, smtpf_str params);
 
+/**
+ * The message that the next smtpf_session_data() begins will stand in this file of the host's, from byte 0 on: each piece
+ * is there before smtpf_session_body() gets it. Scanners read it from there, and the library keeps no copy. No event.
+ * @param s   the session
+ * @param fd  readable with pread(2); stays the host's, and open until the message's last answer
+ * @return SMTPF_OK, SMTPF_ESTATE (no recipient, or the message has begun) or SMTPF_EINVAL (negative). Since 0.1.
+ */
+SMTPF_API int smtpf_session_spool(smtpf_session *s, int fd);
+
 /** Event: DATA, or the first BDAT of a message (RFC 5321 4.1.1.4, RFC 3030). Since 0.1. */
 SMTPF_API int smtpf_session_data(smtpf_session *s);
 

@@ -31,6 +31,7 @@ void smtpf_config_free(smtpf_config *cfg)
   smtpf_tree_free(&cfg->tree);
   smtpf_options_free(&cfg->options);
   smtpf_mem_free(&mem, cfg->checks);
+  smtpf_mem_free(&mem, cfg->scanners);
   smtpf_mem_free(&mem, cfg);
 }
 
@@ -45,7 +46,8 @@ static size_t place_of(const smtpf_config *cfg, const char *name)
 int smtpf_config_add_check(smtpf_config *cfg, const smtpf_check *check)
 {
   if (check->size < sizeof *check || !check->name || !check->run || (check->n_options && !check->options) ||
-      (check->failure & ~(unsigned)(SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE)))
+      (check->failure &
+       ~(unsigned)(SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)))
     return SMTPF_EINVAL;
   const size_t place = place_of(cfg, check->name);
   const smtpf_check *old = place < cfg->n_checks ? cfg->checks[place] : NULL;

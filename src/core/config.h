@@ -8,7 +8,11 @@
 #include <smtpfilter/config.h>
 #include <smtpfilter/ext/check.h>
 
+#include <smtpfilter/ext/scan.h>
+
 #include "section.h"
+
+struct smtpf_scanner_type;
 
 struct smtpf_config {
   smtpf_mem mem;
@@ -16,9 +20,11 @@ struct smtpf_config {
   smtpf_tree tree;
   const smtpf_check **checks; /* in the order of evidence */
   size_t n_checks, cap_checks;
+  struct smtpf_scanner_type *scanners; /* types */
+  size_t n_scanners, cap_scanners;
   int (*ports)(const smtpf_section *policy,
                smtpf_error *err); /* what the default ports ask of a policy; NULL: nothing */
-  const smtpf_clock *clock; /* what time it is when a policy is loaded; NULL: nobody knows */
+  const smtpf_clock *clock;       /* what time it is when a policy is loaded; NULL: nobody knows */
   smtpf_log_fn log;
   void *log_user;
   int log_level;

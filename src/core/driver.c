@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "run.h"
 #include "session.h"
+#include "tenure.h"
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
@@ -55,6 +56,7 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
   d->now_ns = ports->clock->mono_ns(ports->clock->user);
   d->wall_s = ports->clock->wall_s(ports->clock->user);
   smtpf_list_init(&d->sessions);
+  smtpf_list_init(&d->tenures);
   smtpf_list_init(&d->runnable);
   smtpf_list_init(&d->ready);
   smtpf_heap_init(&d->timers, &d->mem);
@@ -83,6 +85,7 @@ void smtpf_driver_free(smtpf_driver *d)
     return;
   while (!smtpf_list_empty(&d->sessions))
     smtpf_session_free(SMTPF_OF(d->sessions.next, smtpf_session, in_driver));
+  smtpf_tenures_free(d);
   if (d->ports.journal && d->ports.journal->stop)
     d->ports.journal->stop(d->journal);
   if (d->ports.store->stop)
@@ -98,6 +101,7 @@ void smtpf_driver_free(smtpf_driver *d)
   smtpf_ops_free(&d->ops);
   smtpf_heap_free(&d->timers);
   smtpf_mem_free(&d->mem, d->watches);
+  smtpf_mem_free(&d->mem, d->spool_window);
   smtpf_engine *engine = d->engine;
   const smtpf_mem mem = d->mem;
   smtpf_mem_free(&mem, d);
@@ -108,6 +112,7 @@ void smtpf_driver_set_engine(smtpf_driver *d, smtpf_engine *engine)
 {
   smtpf_engine *old = d->engine;
   d->engine = smtpf_engine_ref(engine);
+  smtpf_tenures_sweep(d);
   smtpf_engine_unref(old);
 }
 

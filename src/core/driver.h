@@ -48,7 +48,10 @@ struct smtpf_driver {
   smtpf_link sessions, runnable, ready;
   struct smtpf_run *spare; /* task lists for the next stages */
   size_t n_spare;
-  int64_t delayed; /* sessions whose verdict asks for a delay */
+  smtpf_link tenures; /* of the engines in use */
+  uint64_t spooled;   /* bytes of messages in memory */
+  char *spool_window; /* of a spool file, for one look */
+  int64_t delayed;    /* sessions whose verdict asks for a delay */
   uint64_t stats[SMTPF_STATS];
 };
 

@@ -16,7 +16,7 @@
 
 enum { VALUE_MAX = 200, NAMED_MAX = 16 };
 
-static int is_taken(const smtpf_rcpt *rcpt)
+int smtpf_rcpt_is_taken(const smtpf_rcpt *rcpt)
 {
   return !rcpt->entry.known && rcpt->entry.disposition != SMTPF_DISCARDED &&
          smtpf_ledger_reply(&rcpt->entry) == SMTPF_ACT_ACCEPT;
@@ -67,7 +67,7 @@ static void mark_each(smtpf_session *s)
     const smtpf_rcpt *rcpt = s->rcpts[i];
     char room[VALUE_MAX];
     smtpf_out o;
-    if (!is_taken(rcpt) || (rcpt->entry.disposition != SMTPF_TAGGED && !rcpt->entry.overridden))
+    if (!smtpf_rcpt_is_taken(rcpt) || (rcpt->entry.disposition != SMTPF_TAGGED && !rcpt->entry.overridden))
       continue;
     smtpf_out_init(&o, room, sizeof room);
     put_verdict(&o, rcpt);
@@ -87,7 +87,7 @@ static const smtpf_rcpt *bearer(const smtpf_session *s)
   int unmarked = 0;
   for (size_t i = 0; i < s->n_rcpts; i++) {
     const smtpf_rcpt *rcpt = s->rcpts[i];
-    if (!is_taken(rcpt))
+    if (!smtpf_rcpt_is_taken(rcpt))
       continue;
     if (rcpt->entry.disposition == SMTPF_TAGGED)
       return rcpt;
@@ -117,11 +117,12 @@ int smtpf_message_edit(smtpf_session *s)
   const size_t foreign = (size_t)s->message->marks;
   if (!(s->can & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
     return SMTPF_OK;
-  s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts) * sizeof *s->edits);
+  s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts + smtpf_wish_most(s)) * sizeof *s->edits);
   if (!s->edits)
     return SMTPF_ENOMEM;
   for (size_t i = foreign; i > 0; i--) /* from the last, so that the numbers of the others stay true */
     s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_DELETE, (int)i, s->engine->tag_header, {"", 0}, SIZE_MAX};
+  smtpf_wish_edits(s);
   if (s->can & SMTPF_CAN_EDIT_PER_RCPT)
     mark_each(s);
   else

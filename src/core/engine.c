@@ -35,6 +35,8 @@ static void read_limits(smtpf_engine *e)
       {"lost_ack.enable", &e->limits.lost_ack},
       {"lost_ack.memory", &e->limits.lost_ack_memory},
       {"partition.reply", &e->limits.partition_reply},
+      {"spool.memory", &e->limits.spool_memory},
+      {"spool.total", &e->limits.spool_total},
       {"budget.deferrals", &e->limits.budget.count},
       {"budget.time", &e->limits.budget.time_s},
       {"budget.wait", &e->limits.budget.wait_s},
@@ -54,6 +56,7 @@ static int read_settings(smtpf_engine *e, smtpf_error *err)
   read_limits(e);
   e->refuse_stage = stages[smtpf_section_number(s, "refuse.stage")];
   e->directory_complete = smtpf_section_number(s, "directory.complete") != 0;
+  e->spool_path = smtpf_section_string(s, "spool.path");
   e->tag_header = smtpf_section_string(s, "tag.header");
   for (size_t i = 0; i < e->tag_header.n; i++)
     if (e->tag_header.p[i] <= ' ' || e->tag_header.p[i] >= 0x7f || e->tag_header.p[i] == ':')
@@ -110,6 +113,7 @@ static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *er
     }
     e->checks[e->n_checks++] = o;
     e->stages |= o.check->stages;
+    e->doubts |= (o.check->failure & (SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)) != 0;
   }
   return SMTPF_OK;
 }
@@ -121,6 +125,7 @@ static void destroy(smtpf_engine *e)
     if (e->checks[i].check->close)
       e->checks[i].check->close(e->checks[i].self);
   smtpf_mem_free(&mem, e->checks);
+  smtpf_mem_free(&mem, e->scanners);
   smtpf_trie_free(e->own_networks);
   smtpf_trie_free(e->scopes.networks);
   smtpf_map_free(&e->scopes.identities);
@@ -153,6 +158,8 @@ static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
     r = read_settings(e, err);
   if (r == SMTPF_OK && cfg->ports)
     r = cfg->ports(e->tree.root, err);
+  if (r == SMTPF_OK)
+    r = smtpf_engine_read_scanners(e, cfg, err);
   if (r == SMTPF_OK)
     r = open_checks(e, cfg, err);
   if (r == SMTPF_OK)

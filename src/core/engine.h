@@ -8,12 +8,26 @@
 #include <stdatomic.h>
 
 #include <smtpfilter/engine.h>
+#include <smtpfilter/ext/scan.h>
 
 #include "base/map.h"
 #include "config.h"
 #include "policy/budget.h"
 #include "policy/profile.h"
 #include "text.h"
+
+/* A type of scanner, and what its instances start with. */
+typedef struct smtpf_scanner_type {
+  const smtpf_scanner *scanner;
+  void *shared;
+} smtpf_scanner_type;
+
+/* An instance that the policy names. */
+typedef struct smtpf_scanner_entry {
+  smtpf_scanner_type type;
+  const smtpf_section *settings;
+  smtpf_str name;
+} smtpf_scanner_entry;
 
 /* A check as this policy opened it. */
 typedef struct smtpf_opened {
@@ -25,7 +39,8 @@ typedef struct smtpf_opened {
 typedef struct smtpf_limits {
   int64_t message, header, received, recipients, commands, errors, transactions, session_time, connection_memory,
       transaction_memory, operations, chunk, check_timeout, directory_timeout, delay_max, delay_sessions, cache,
-      cache_max, lost_ack, lost_ack_memory, partition_reply, directory_cache, directory_members;
+      cache_max, lost_ack, lost_ack_memory, partition_reply, directory_cache, directory_members, spool_memory,
+      spool_total;
   smtpf_budget_limits budget;
 } smtpf_limits;
 
@@ -55,6 +70,7 @@ struct smtpf_engine {
   smtpf_limits limits;
   int refuse_stage;             /* smtpf_stage */
   unsigned stages;              /* of all checks, as bits */
+  int doubts;                   /* some check may ask for quarantine or a mark without knowing */
   int may_defer;                /* some recipient may be put off electively */
   smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */
   const smtpf_section **wishes; /* where each was written */
@@ -67,6 +83,9 @@ struct smtpf_engine {
   smtpf_map recipients;           /* lower-case `user@domain` and `@domain` -> const smtpf_profile */
   smtpf_map local_domains;        /* lower-case names */
   smtpf_trie *own_networks;
+  smtpf_scanner_entry *scanners;
+  size_t n_scanners;
+  smtpf_str spool_path;
   int directory_complete;
   smtpf_str tag_header;
   smtpf_texts texts;
@@ -84,6 +103,10 @@ int smtpf_engine_read_recipients(smtpf_engine *e, const smtpf_config *cfg, smtpf
 
 /* What the checks have to say about a policy that was loaded, to its log. */
 void smtpf_engine_log_warnings(const smtpf_engine *e);
+int smtpf_engine_read_scanners(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
+
+/* A scanner's place by its name; SIZE_MAX when there is none. */
+size_t smtpf_engine_scanner(const smtpf_engine *e, smtpf_str name);
 
 /* A profile by name; NULL when there is none. */
 const smtpf_profile *smtpf_engine_profile(const smtpf_engine *e, smtpf_str name);

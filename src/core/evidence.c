@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Scopes: what was found about the connection, the greeting, the transaction, one recipient; and the words checks leave
- * for each other. A finding belongs to the scope of the stage it was made at, or to the connection when it says so.
+ * for each other. A finding belongs to the scope of the stage it was made at, or to the connection, or to a recipient,
+ * when it says so.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -23,6 +24,8 @@ static smtpf_scope *scope_of(smtpf_session *s, const smtpf_evidence *e)
     return &s->of_connection;
   if (e->stage == SMTPF_HELO)
     return &s->of_greeting;
+  if (e->recipient)
+    return &s->rcpts[e->recipient - 1]->evidence;
   return e->stage == SMTPF_RCPT && s->rcpt ? &s->rcpt->evidence : &s->of_transaction;
 }
 
@@ -106,21 +109,34 @@ smtpf_str smtpf_session_fact(const smtpf_session *s, const char *name)
 /* ---- what is in view ------------------------------------------------------------------------------------------------
  */
 
-/* Into the view, behind everything of the same or an earlier stage: (stage, declaration) is the order. */
-static int see(smtpf_session *s, const smtpf_scope *scope)
+/* (stage, declaration) is the order. */
+static int is_later(const smtpf_evidence *a, const smtpf_evidence *b)
 {
-  for (const smtpf_evidence *e = scope->first; e; e = e->next) {
+  return a->stage != b->stage ? a->stage > b->stage : a->position > b->position;
+}
+
+/* Into the view, in order; with `recipient` what is about others is left out. */
+static int see_those(smtpf_session *s, const smtpf_evidence *e, size_t recipient)
+{
+  for (; e; e = e->next) {
+    if (e->recipient && recipient && e->recipient != recipient)
+      continue;
     void *array = s->view;
     int r = smtpf_mem_grow(&s->driver->mem, &array, &s->cap_view, s->n_view + 1, sizeof *s->view);
     s->view = array;
     if (r != SMTPF_OK)
       return r;
     size_t i = s->n_view++;
-    for (; i && s->view[i - 1]->stage > e->stage; i--)
+    for (; i && is_later(s->view[i - 1], e); i--)
       s->view[i] = s->view[i - 1];
     s->view[i] = e;
   }
   return SMTPF_OK;
+}
+
+static int see(smtpf_session *s, const smtpf_scope *scope)
+{
+  return see_those(s, scope->first, 0);
 }
 
 int smtpf_session_look(smtpf_session *s, const smtpf_rcpt *rcpt, int all, smtpf_view *out)
@@ -141,12 +157,19 @@ int smtpf_session_look(smtpf_session *s, const smtpf_rcpt *rcpt, int all, smtpf_
   return r;
 }
 
-int smtpf_session_look_further(smtpf_session *s, int tier, smtpf_view *out)
+/* The checks of the stage in progress; NULL when there are none. */
+static const struct smtpf_run *in_progress(const smtpf_session *s)
 {
+  return s->run ? s->run : s->scan;
+}
+
+int smtpf_session_look_further(smtpf_session *s, int tier, size_t recipient, smtpf_view *out)
+{
+  const struct smtpf_run *run = in_progress(s);
   int r = SMTPF_OK;
-  for (size_t i = 0; r == SMTPF_OK && s->run && i < s->run->n; i++)
-    if (s->run->tasks[i].opened->check->tier < tier)
-      r = see(s, &(smtpf_scope){s->run->tasks[i].first, NULL});
+  for (size_t i = 0; r == SMTPF_OK && run && i < run->n; i++)
+    if (run->tasks[i].opened->check->tier < tier)
+      r = see_those(s, run->tasks[i].first, recipient);
   if (r != SMTPF_OK)
     s->n_view = 0;
   *out = (smtpf_view){s->view, s->n_view};
@@ -164,10 +187,11 @@ static int64_t sum(const smtpf_evidence *e)
 /* Also what the tiers cheaper than `tier` of the stage in progress have found: never by who was done first. */
 int32_t smtpf_session_score_so_far(const smtpf_session *s, int tier)
 {
+  const struct smtpf_run *run = in_progress(s);
   int64_t total = sum(s->of_connection.first) + sum(s->of_greeting.first) + sum(s->of_transaction.first);
-  for (size_t i = 0; s->run && i < s->run->n; i++)
-    if (s->run->tasks[i].opened->check->tier < tier)
-      total += sum(s->run->tasks[i].first);
+  for (size_t i = 0; run && i < run->n; i++)
+    if (run->tasks[i].opened->check->tier < tier)
+      total += sum(run->tasks[i].first);
   if (total >= SMTPF_SCORE_OFF)
     return SMTPF_SCORE_OFF - 1;
   return total < INT32_MIN ? INT32_MIN : (int32_t)total;

@@ -47,6 +47,7 @@ typedef struct smtpf_op_slot {
   struct smtpf_dns_entry *dns;     /* DNS answer, referenced */
   struct smtpf_dns_flight *flight; /* FLIGHT; TASK: the one it waits for */
   struct smtpf_lookup *lookup;     /* DIRECTORY: the answer, referenced */
+  struct smtpf_scanning *scanning; /* SCAN */
   smtpf_str value;                 /* STORE: what was found; DIRECTORY: what was asked for */
   char *copy;                      /* the bytes `value` points to */
 } smtpf_op_slot;

@@ -55,7 +55,8 @@ smtpf_str smtpf_outcome_rule(const smtpf_outcome *o, smtpf_arena *a)
 {
   char room[256];
   smtpf_out out;
-  smtpf_str rule = smtpf_str_of(rules[o->rule].word);
+  const int spent = o->rule != SMTPF_RULE_SPENT || !o->cause || (o->cause->flags & SMTPF_FINDING_ELECTIVE);
+  smtpf_str rule = spent ? smtpf_str_of(rules[o->rule].word) : SMTPF_LIT("not known");
   smtpf_out_init(&out, room, sizeof room);
   smtpf_out_str(&out, rule);
   say(&out, o, rules[o->rule].says);

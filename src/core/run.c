@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "lookup.h"
 #include "scan.h"
+#include "scanning.h"
 #include "session.h"
 
 /* ---- task lists, kept for the next stage --------------------------------------------------------------- */
@@ -58,6 +59,7 @@ static void release(smtpf_driver *d, smtpf_op_slot *slot)
   smtpf_dns_leave(d, slot);
   smtpf_dns_release(d, slot->dns);
   smtpf_lookup_release(d, slot->lookup);
+  smtpf_scanning_close(d, slot->scanning);
   smtpf_timer_stop(&d->timers, &slot->timer);
   smtpf_mem_free(&d->mem, slot->copy);
   smtpf_op_give(&d->ops, slot);
@@ -75,6 +77,12 @@ static void cancel(smtpf_driver *d, smtpf_op_slot *slot)
     d->ports.store->cancel(d->store, token);
   if (kind == SMTPF_ANSWER_JOURNAL && d->ports.journal->cancel)
     d->ports.journal->cancel(d->journal, token);
+}
+
+void smtpf_task_drop_op(smtpf_task *t, smtpf_op_slot *slot)
+{
+  t->n_ops--;
+  cancel(t->session->driver, slot);
 }
 
 static void end(smtpf_task *t)
@@ -109,7 +117,7 @@ static void deadline(void *user)
 void smtpf_task_wait(smtpf_task *t)
 {
   smtpf_session *s = t->session;
-  const uint64_t at = smtpf_timer_at(s->driver->now_ns, s->engine->limits.check_timeout);
+  const uint64_t at = smtpf_timer_at(s->driver->now_ns, t->patience ? t->patience : s->engine->limits.check_timeout);
   if (!t->n_ops) {
     smtpf_task_fail(t, "stalled"); /* nothing would ever make it go on */
   } else if (!t->deadline.node.place &&
@@ -155,7 +163,8 @@ static void resume(smtpf_task *t, smtpf_op_slot *slot)
                           .dns = slot->dns ? &slot->dns->answer : NULL,
                           .directory = slot->lookup ? &slot->lookup->answer : NULL,
                           .store = slot->store,
-                          .value = slot->value};
+                          .value = slot->value,
+                          .scan = slot->scanning ? &slot->scanning->result : NULL};
   if (slot->dns && slot->dns->lost)
     t->session->no_memory = 1;
   /* It is not open any more, yet what it holds must outlive the call. */
@@ -212,6 +221,7 @@ void smtpf_run_gather(smtpf_session *s, struct smtpf_run *r)
       next = e->next;
       smtpf_session_add_evidence(s, e);
     }
+  smtpf_message_wish(s, r);
   give(s->driver, r);
 }
 
@@ -241,6 +251,7 @@ void smtpf_run_add(smtpf_session *s, struct smtpf_run *r, const smtpf_opened *op
   smtpf_task *t = &r->tasks[r->n++];
   *t = (smtpf_task){.session = s, .run = r, .opened = opened, .position = (uint16_t)position};
   t->last = &t->first;
+  t->last_edit = &t->edits;
   smtpf_list_init(&t->ops);
 }
 

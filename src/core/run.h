@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "engine.h"
+#include "op.h"
 #include "policy/evidence.h"
 #include "timer.h"
 
@@ -37,6 +38,8 @@ struct smtpf_task {
   uint64_t seen;     /* BODY: bytes it has really looked at */
   uint16_t position; /* among the engine's checks; behind them all for a step */
   uint64_t started_ns;
+  int64_t patience; /* ms; 0: `check.timeout` */
+  struct smtpf_wished_edit *edits, **last_edit;
   smtpf_timer deadline;
   smtpf_evidence *first, **last;
 };
@@ -80,6 +83,11 @@ void smtpf_task_wait(smtpf_task *t);
 
 /* Cancels whatever is under way. */
 void smtpf_run_cancel(smtpf_session *s);
+
+/* An operation of a task: begun, given back before anything was asked, not wanted any more. */
+int smtpf_task_open_op(smtpf_task *t, int kind, uint32_t tag, smtpf_op_slot **out);
+void smtpf_task_close_op(smtpf_task *t, smtpf_op_slot *slot);
+void smtpf_task_drop_op(smtpf_task *t, smtpf_op_slot *slot);
 
 /* Asks the journal, for a step: the answer is a store's, SMTPF_STORE_DONE or SMTPF_STORE_FAILED. */
 int smtpf_task_promise(smtpf_task *t, const smtpf_promise *promises, size_t n, uint32_t tag);

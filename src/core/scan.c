@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "scan.h"
 
+#include "content_reader.h"
 #include "driver.h"
 #include "message.h"
+#include "scanning.h"
 #include "session.h"
 
 static int is_reading(const smtpf_task *t)
@@ -13,9 +15,11 @@ static int is_reading(const smtpf_task *t)
 /* ---- begin ----------------------------------------------------------------------------------------------------------
  */
 
-static int wants_bytes(const smtpf_check *check)
+/* Whatever belongs to the message that was read, or was given up. */
+static void put_away(smtpf_session *s)
 {
-  return (check->stages & SMTPF_BODY) && check->feed;
+  smtpf_content_end(s);
+  smtpf_scanning_reset(s);
 }
 
 int smtpf_scan_begin(smtpf_session *s)
@@ -28,13 +32,16 @@ int smtpf_scan_begin(smtpf_session *s)
   if (!r)
     return SMTPF_ENOMEM;
   for (size_t i = 0; i < e->n_checks; i++)
-    if (wants_bytes(e->checks[i].check))
+    if (e->checks[i].check->stages & SMTPF_BODY)
       smtpf_run_add(s, r, &e->checks[i], i);
   s->scan = r;
   s->scan_at = 0;
   for (size_t i = 0; i < r->n; i++)
     smtpf_task_start(&r->tasks[i]);
-  return SMTPF_OK;
+  if (smtpf_content_begin(s, r) == SMTPF_OK)
+    return SMTPF_OK;
+  smtpf_scan_cancel(s);
+  return SMTPF_ENOMEM;
 }
 
 /* ---- feed -----------------------------------------------------------------------------------------------------------
@@ -45,6 +52,10 @@ static void offer(smtpf_task *t, uint64_t at, const char *bytes, size_t n)
 {
   const smtpf_opened *o = t->opened;
   const uint64_t had = t->fed - at;
+  if (!o->check->feed) {
+    t->fed = at + n; /* it has scanners read, or asks for pieces */
+    return;
+  }
   if (had >= n || t->full)
     return;
   const size_t rest = n - (size_t)had;
@@ -70,6 +81,8 @@ size_t smtpf_scan_feed(smtpf_session *s, const char *bytes, size_t n)
   }
   s->scan_at += least;
   s->body_waits = least < n;
+  smtpf_content_feed(s, bytes, least);
+  smtpf_scanning_feed(s, bytes, least);
   return least;
 }
 
@@ -94,6 +107,7 @@ static void gather(smtpf_session *s)
   for (size_t i = 0; i < r->n; i++)
     judge_clear(s, &r->tasks[i]);
   s->scan = NULL;
+  put_away(s);
   smtpf_run_gather(s, r);
 }
 
@@ -116,6 +130,8 @@ static void finish_one(smtpf_task *t)
 int smtpf_scan_finish(smtpf_session *s)
 {
   struct smtpf_run *r = s->scan;
+  smtpf_content_finish(s);
+  smtpf_scanning_complete(s);
   for (;;) {
     const int tier = lowest_tier(r);
     if (tier == INT32_MAX) {
@@ -149,5 +165,6 @@ void smtpf_scan_cancel(smtpf_session *s)
   s->scan = NULL;
   s->body_waits = 0;
   if (r)
-    smtpf_run_drop(s, r);
+    smtpf_run_drop(s, r); /* closes scans, which look at what is put away next */
+  put_away(s);
 }

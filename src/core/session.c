@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "driver.h"
 #include "scan.h"
+#include "tenure.h"
 
 /*
  * State x event. GO: the event is judged. SEQ: the client may say it, not now: 503 5.5.1 (RFC 5321 4.1.4), nothing
@@ -70,7 +71,13 @@ int smtpf_session_new(smtpf_session **out, smtpf_driver *d, const smtpf_session_
   if (!s)
     return SMTPF_ENOMEM;
   s->driver = d;
+  s->tenure = smtpf_tenure_enter(d);
+  if (!s->tenure) {
+    smtpf_mem_free(&d->mem, s);
+    return SMTPF_ENOMEM;
+  }
   s->engine = smtpf_engine_ref(d->engine);
+  s->spool_fd = -1;
   s->protocol = SMTPF_SMTP;
   s->capabilities = capabilities;
   if (options) {
@@ -111,6 +118,7 @@ void smtpf_session_free(smtpf_session *s)
   smtpf_arena_clear(&s->transaction);
   smtpf_mem_free(&d->mem, s->view);
   smtpf_engine *engine = s->engine;
+  smtpf_tenure_leave(d, s->tenure);
   smtpf_mem_free(&d->mem, s);
   smtpf_engine_unref(engine);
 }
@@ -153,6 +161,7 @@ void smtpf_session_drop_transaction(smtpf_session *s)
   s->settlements = NULL;
   s->edits = NULL;
   s->n_edits = 0;
+  s->spool_fd = -1;
   s->over = s->smtputf8 = s->rcpt_refused = 0;
 }
 

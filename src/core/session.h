@@ -11,7 +11,8 @@
  *   evidence.c           scopes of evidence and facts; what is in view of a decision
  *   step*.c              what the core itself asks of store and journal before it decides
  *   will.c               what is known, as wills for the policy room
- *   edit.c               header edits
+ *   edit.c edit_wish.c   header edits: our mark, what checks wish
+ *   scan.c scanning.c content_reader.c   who reads the message while it comes: checks, scanners, the walker
  *   rule.c               why, in words
  *   verdict.c            the answer, and its readers
  *   text_reply.c         the words of refusals
@@ -119,6 +120,12 @@ typedef struct smtpf_edit {
   size_t recipient;
 } smtpf_edit;
 
+/* One that a check asks for. */
+typedef struct smtpf_wished_edit {
+  struct smtpf_wished_edit *next;
+  smtpf_edit edit;
+} smtpf_wished_edit;
+
 struct smtpf_verdict {
   smtpf_session *session;
   smtpf_reply reply;
@@ -139,10 +146,14 @@ struct smtpf_session {
   smtpf_engine *engine;
   smtpf_link in_driver, in_queue, answered;
   struct smtpf_run *run;
-  struct smtpf_run *scan;         /* of the checks that read the message; NULL when there is none */
-  uint64_t scan_at;               /* bytes of the message that all of them have had */
-  uint8_t body_waits;             /* the host holds bytes until somebody can take them */
-  void (*then)(smtpf_session *s); /* what follows the step that runs (step.h) */
+  struct smtpf_tenure *tenure;
+  struct smtpf_message_spool *spool;   /* NULL: no scanner reads the message */
+  struct smtpf_content_reader *reader; /* NULL: no check asks for pieces */
+  int spool_fd;                        /* the host's own file of the message; -1: none */
+  struct smtpf_run *scan;              /* of the checks that read the message; NULL when there is none */
+  uint64_t scan_at;                    /* bytes of the message that all of them have had */
+  uint8_t body_waits;                  /* the host holds bytes until somebody can take them */
+  void (*then)(smtpf_session *s);      /* what follows the step that runs (step.h) */
   void *user;
   unsigned capabilities; /* the host's */
   unsigned can;          /* of them, what holds for this transaction */
@@ -219,6 +230,16 @@ uint64_t smtpf_message_size(const struct smtpf_message *m);
 
 /* ---- edit.c --------------------------------------------------------------------------------------------------- */
 
+/* Takes what the tasks of a run wish to be edited, in the order of declaration. */
+void smtpf_message_wish(smtpf_session *s, const struct smtpf_run *r);
+
+/* Most edits that makes; makes them, in the room that is there. */
+size_t smtpf_wish_most(const smtpf_session *s);
+void smtpf_wish_edits(smtpf_session *s);
+
+/* Some host gets a copy to keep. */
+int smtpf_rcpt_is_taken(const smtpf_rcpt *rcpt);
+
 /* The header edits of an accepted message. SMTPF_OK or SMTPF_ENOMEM, with none. */
 int smtpf_message_edit(smtpf_session *s);
 
@@ -235,8 +256,9 @@ void smtpf_session_drop_evidence(smtpf_scope *scope, int stage);
 /* Takes what a directory says of the recipient in progress: who is behind it, with which wishes (will.c). */
 void smtpf_session_directory_says(smtpf_session *s, const smtpf_directory_answer *answer);
 
-/* Behind what is in view: what the tiers cheaper than `tier` of the stage in progress have found. */
-int smtpf_session_look_further(smtpf_session *s, int tier, smtpf_view *out);
+/* Behind what is in view: what the tiers cheaper than `tier` of the stage in progress have found about all and about
+ * the accepted recipient of this number (from 1; 0: none). */
+int smtpf_session_look_further(smtpf_session *s, int tier, size_t recipient, smtpf_view *out);
 
 /* Puts into view: connection, greeting, transaction, and one recipient's evidence, or with `rcpt` NULL every
  * recipient's when `all`. SMTPF_OK or SMTPF_ENOMEM. */

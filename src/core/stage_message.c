@@ -21,6 +21,7 @@ static void count_field(void *user, const smtpf_header_field *field)
   struct smtpf_message *m = user;
   m->received += smtpf_str_equal_nocase(field->name, SMTPF_LIT("Received"));
   m->marks += smtpf_str_equal_nocase(field->name, m->mark);
+  smtpf_message_count(m, field->name);
 }
 
 static int begin_hash(smtpf_session *s)
@@ -34,6 +35,25 @@ static int begin_hash(smtpf_session *s)
   return SMTPF_OK;
 }
 
+/* Only who reads the message may wish to edit it. */
+static int begin_names(smtpf_session *s)
+{
+  if (!(s->engine->stages & (SMTPF_BODY | SMTPF_EOM)))
+    return SMTPF_OK;
+  s->message->names = smtpf_arena_alloc(&s->transaction, SMTPF_NAMES * sizeof *s->message->names);
+  return s->message->names ? SMTPF_OK : SMTPF_ENOMEM;
+}
+
+int smtpf_session_spool(smtpf_session *s, int fd)
+{
+  if (fd < 0)
+    return SMTPF_EINVAL;
+  if (s->state != SMTPF_STATE_RCPT || s->pending)
+    return SMTPF_ESTATE;
+  s->spool_fd = fd;
+  return SMTPF_OK;
+}
+
 int smtpf_session_data(smtpf_session *s)
 {
   int r = smtpf_session_begin(s, SMTPF_EV_DATA);
@@ -41,11 +61,11 @@ int smtpf_session_data(smtpf_session *s)
     return r;
   struct smtpf_message *m = s->message ? s->message : smtpf_arena_alloc(&s->transaction, sizeof *m);
   if (m) {
-    *m = (struct smtpf_message){.mark = s->engine->tag_header};
+    *m = (struct smtpf_message){.mark = s->engine->tag_header, .seed = s->driver->seed};
     smtpf_header_init(&m->header, m->room, sizeof m->room, count_field, m);
     s->message = m;
   }
-  if (!m || begin_hash(s) != SMTPF_OK)
+  if (!m || begin_hash(s) != SMTPF_OK || begin_names(s) != SMTPF_OK)
     s->no_memory = 1;
   smtpf_session_drop_evidence(&s->of_transaction, SMTPF_DATA); /* of a DATA that was refused */
   s->settlements = NULL;

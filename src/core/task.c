@@ -22,6 +22,8 @@ static int sound(const smtpf_finding *f)
   const int defer = (f->flags & (SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE)) != 0;
   if (f->size < sizeof *f || f->kind < SMTPF_CLEAR || f->kind > SMTPF_UNKNOWN || !f->code)
     return 0;
+  if ((f->flags & (SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)) && f->kind != SMTPF_UNKNOWN)
+    return 0;
   /* Promise L4: only a hit may refuse, and what is unknown may at most defer. */
   if ((refuse && f->kind != SMTPF_HIT) || ((f->flags & SMTPF_FINDING_DEFER) && f->kind != SMTPF_UNKNOWN) ||
       ((f->flags & SMTPF_FINDING_ELECTIVE) && (refuse || f->kind == SMTPF_CLEAR)) ||
@@ -48,7 +50,7 @@ static int copy_text(smtpf_arena *a, smtpf_str text, smtpf_str *out)
 
 int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
 {
-  if (!sound(f)) {
+  if (!sound(f) || f->recipient > t->session->n_rcpts || (f->recipient && t->run->event.stage <= SMTPF_RCPT)) {
     t->unsound = 1; /* what it found is lost, which must not read as nothing found (promise L4) */
     return SMTPF_EINVAL;
   }
@@ -69,6 +71,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   e->family = (uint8_t)t->opened->check->family;
   e->position = t->position;
   e->flags = (uint8_t)f->flags;
+  e->recipient = (uint32_t)f->recipient;
   const uint64_t us = (s->driver->now_ns - t->started_ns) / 1000;
   e->elapsed_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
   *t->last = e;
@@ -189,7 +192,7 @@ smtpf_str smtpf_task_fact(const smtpf_task *t, const char *name)
 
 /* ---- asking ------------------------------------------------------------------------------------------------- */
 
-static int open_op(smtpf_task *t, int kind, uint32_t tag, smtpf_op_slot **out)
+int smtpf_task_open_op(smtpf_task *t, int kind, uint32_t tag, smtpf_op_slot **out)
 {
   smtpf_session *s = t->session;
   if (t->n_ops >= s->engine->limits.operations)
@@ -209,7 +212,7 @@ static int open_op(smtpf_task *t, int kind, uint32_t tag, smtpf_op_slot **out)
   return SMTPF_OK;
 }
 
-static void close_op(smtpf_task *t, smtpf_op_slot *slot)
+void smtpf_task_close_op(smtpf_task *t, smtpf_op_slot *slot)
 {
   t->n_ops--;
   smtpf_op_give(&t->session->driver->ops, slot);
@@ -218,7 +221,7 @@ static void close_op(smtpf_task *t, smtpf_op_slot *slot)
 int smtpf_task_query(smtpf_task *t, int type, smtpf_str name, uint32_t tag)
 {
   smtpf_op_slot *slot;
-  int r = open_op(t, SMTPF_ANSWER_DNS, tag, &slot);
+  int r = smtpf_task_open_op(t, SMTPF_ANSWER_DNS, tag, &slot);
   if (r != SMTPF_OK)
     return r;
   r = smtpf_dns_ask(t->session->driver, slot, type, name);
@@ -226,14 +229,14 @@ int smtpf_task_query(smtpf_task *t, int type, smtpf_str name, uint32_t tag)
     return r;
   if (r == SMTPF_ENOMEM)
     t->session->no_memory = 1;
-  close_op(t, slot);
+  smtpf_task_close_op(t, slot);
   return r;
 }
 
 int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag)
 {
   smtpf_op_slot *slot;
-  int r = open_op(t, SMTPF_ANSWER_DIRECTORY, tag, &slot);
+  int r = smtpf_task_open_op(t, SMTPF_ANSWER_DIRECTORY, tag, &slot);
   if (r != SMTPF_OK)
     return r;
   const smtpf_rcpt *rcpt = t->session->rcpt;
@@ -246,7 +249,7 @@ int smtpf_task_get(smtpf_task *t, smtpf_str key, uint32_t tag)
 {
   smtpf_driver *d = t->session->driver;
   smtpf_op_slot *slot;
-  int r = open_op(t, SMTPF_ANSWER_STORE, tag, &slot);
+  int r = smtpf_task_open_op(t, SMTPF_ANSWER_STORE, tag, &slot);
   if (r != SMTPF_OK)
     return r;
   const smtpf_op token = smtpf_op_token(slot);
@@ -259,7 +262,7 @@ int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size_t n, uint
 {
   smtpf_driver *d = t->session->driver;
   smtpf_op_slot *slot;
-  int r = open_op(t, SMTPF_ANSWER_STORE, tag, &slot);
+  int r = smtpf_task_open_op(t, SMTPF_ANSWER_STORE, tag, &slot);
   if (r != SMTPF_OK)
     return r;
   const smtpf_op token = smtpf_op_token(slot);
@@ -272,7 +275,7 @@ int smtpf_task_promise(smtpf_task *t, const smtpf_promise *promises, size_t n, u
 {
   smtpf_driver *d = t->session->driver;
   smtpf_op_slot *slot;
-  int r = open_op(t, SMTPF_ANSWER_JOURNAL, tag, &slot);
+  int r = smtpf_task_open_op(t, SMTPF_ANSWER_JOURNAL, tag, &slot);
   if (r != SMTPF_OK)
     return r;
   const smtpf_op token = smtpf_op_token(slot);
@@ -291,13 +294,13 @@ int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag)
 {
   smtpf_driver *d = t->session->driver;
   smtpf_op_slot *slot;
-  int r = open_op(t, SMTPF_ANSWER_TIMER, tag, &slot);
+  int r = smtpf_task_open_op(t, SMTPF_ANSWER_TIMER, tag, &slot);
   if (r != SMTPF_OK)
     return r;
   r = smtpf_timer_start(&d->timers, &slot->timer, smtpf_timer_at(d->now_ns, ms), timer_due, slot);
   if (r != SMTPF_OK) {
     t->session->no_memory = 1;
-    close_op(t, slot);
+    smtpf_task_close_op(t, slot);
   }
   return r;
 }

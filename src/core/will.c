@@ -161,7 +161,7 @@ static int same_will(const smtpf_will *a, const smtpf_will *b)
 static int same_summary(const smtpf_summary *a, const smtpf_summary *b)
 {
   return a->score == b->score && a->refusable == b->refusable && !a->fact == !b->fact && !a->missing == !b->missing &&
-         !a->elective == !b->elective && !a->unsure == !b->unsure && a->unknown == b->unknown &&
+         !a->elective == !b->elective && !a->unsure == !b->unsure && !a->tag == !b->tag && a->unknown == b->unknown &&
          a->unscanned == b->unscanned;
 }
 
@@ -185,9 +185,12 @@ int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt)
   return r;
 }
 
-int smtpf_will_settled(const smtpf_session *s)
+int smtpf_will_expects(const smtpf_session *s)
 {
-  return !(s->engine->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM));
+  const smtpf_engine *e = s->engine;
+  if (!(e->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM)))
+    return SMTPF_EXPECT_NOTHING;
+  return e->doubts || e->n_scanners ? SMTPF_EXPECT_SCANS : SMTPF_EXPECT_CONTENT;
 }
 
 /* ---- greylists -----------------------------------------------------------------------------------------------------
@@ -216,7 +219,7 @@ int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t
   smtpf_view view;
   int found = 0;
   if (smtpf_session_look(s, rcpt, 0, &view) != SMTPF_OK ||
-      smtpf_session_look_further(s, t->opened->check->tier, &view) != SMTPF_OK ||
+      smtpf_session_look_further(s, t->opened->check->tier, 0, &view) != SMTPF_OK ||
       !(known = smtpf_arena_alloc(&t->run->scratch, (view.n + 1) * sizeof *known))) {
     s->no_memory = 1;
     return 0;
@@ -230,6 +233,45 @@ int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t
     found = would_count(s, rcpt, i, &client, view);
   s->n_view = 0;
   return found;
+}
+
+/* ---- what cannot change any more -----------------------------------------------------------------------------------
+ */
+
+static int is_certain(const smtpf_will *will, smtpf_view view, int family, unsigned flags)
+{
+  const smtpf_outcome o = smtpf_judge(will, view);
+  switch (o.rule) {
+  case SMTPF_RULE_FACT:
+  case SMTPF_RULE_RESTRICTED:
+  case SMTPF_RULE_MISSING: return 1;
+  case SMTPF_RULE_OWN:
+  case SMTPF_RULE_ALLOW:
+  case SMTPF_RULE_DENY: /* a fact stands before them */
+    return o.act == SMTPF_ACT_REJECT || !(flags & SMTPF_FINDING_REFUSE) ||
+           !smtpf_origin_may_refuse(will->origin, family, flags);
+  default: return 0;
+  }
+}
+
+int smtpf_will_certain(smtpf_session *s, size_t recipient, const smtpf_task *t, unsigned flags)
+{
+  const smtpf_rcpt *rcpt = s->rcpts[recipient - 1];
+  const size_t n = rcpt->n_members ? rcpt->n_members : 1;
+  int certain = 1;
+  smtpf_view view;
+  if (smtpf_session_look(s, rcpt, 0, &view) != SMTPF_OK ||
+      smtpf_session_look_further(s, t->opened->check->tier, recipient, &view) != SMTPF_OK) {
+    s->no_memory = 1;
+    return 0;
+  }
+  const smtpf_standing client = standing_of(s, view);
+  for (size_t i = 0; i < n && certain; i++) {
+    const smtpf_will will = will_of(s, rcpt, i, &client);
+    certain = is_certain(&will, view, t->opened->check->family, flags);
+  }
+  s->n_view = 0;
+  return certain;
 }
 
 int smtpf_will_judge_all(smtpf_session *s)

@@ -24,10 +24,14 @@ int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt);
 /* Whether a greylist's deferral by this task would count for the recipient, by what is known before the task's tier. */
 int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t);
 
+/* Whether nothing the task may still find, with findings that carry such flags, would change what becomes of the
+ * accepted recipient of this number (from 1), by what is known before the task's tier. */
+int smtpf_will_certain(smtpf_session *s, size_t recipient, const smtpf_task *t, unsigned flags);
+
 /* Every recipient's outcome; then the whole message's evidence is in view. SMTPF_OK or SMTPF_ENOMEM. */
 int smtpf_will_judge_all(smtpf_session *s);
 
-/* 1 when nothing more can be found about the message: no check waits for its content. */
-int smtpf_will_settled(const smtpf_session *s);
+/* smtpf_expect: what checks may yet find about the message. */
+int smtpf_will_expects(const smtpf_session *s);
 
 #endif

@@ -28,9 +28,13 @@ static void add_fact(smtpf_summary *s, const smtpf_will *will, const smtpf_evide
     s->missing = e;
 }
 
-/* A greylist's deferral is for strangers, and for who asked for it; any other comes from not knowing. */
+/* What not knowing asks for. A greylist's deferral is for strangers, and for who asked for it. */
 static void add_elective(smtpf_summary *s, const smtpf_will *will, const smtpf_evidence *e)
 {
+  if (e->flags & SMTPF_FINDING_TAG)
+    s->tag = e;
+  if (!s->unsure && (e->flags & SMTPF_FINDING_QUARANTINE))
+    s->unsure = e;
   if (!(e->flags & SMTPF_FINDING_ELECTIVE))
     return;
   if (e->family == SMTPF_FAMILY_GREYLIST && (!will->profile->greylist || will->origin != SMTPF_ORIGIN_STRANGER))
@@ -102,6 +106,7 @@ static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
       {deny, next_best(p), SMTPF_RULE_DENY, 0},
       {reject, next_best(p), SMTPF_RULE_REJECT, p->reject},
       {reached(score, p->quarantine), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, p->quarantine},
+      {s->tag != NULL, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, 0},
       {reached(score, p->tag), SMTPF_ACT_TAG, SMTPF_RULE_TAG, p->tag},
       {1, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 0},
   };
@@ -112,7 +117,7 @@ static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
   o.rule = (uint8_t)table[i].rule;
   o.threshold = table[i].threshold;
   if (o.rule == SMTPF_RULE_SPENT)
-    o.cause = s->unsure;
+    o.cause = s->unsure ? s->unsure : s->tag;
   else if (o.rule == SMTPF_RULE_DENY || o.rule == SMTPF_RULE_ACCEPT)
     o.cause = NULL;
   return o;

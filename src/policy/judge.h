@@ -12,10 +12,12 @@
  *   7  score >= discard, the recipient's consent                         -> discard, unless 8 holds and asks for more
  *   8  refusable score >= reject, and the origin may be refused          -> reject
  *   9  an elective deferral (ELECTIVE) and budget left                   -> defer, its reply
- *  10  what 9 would put off came from an UNKNOWN, budget spent           -> quarantine, or tag where that is off
+ *  10  what 9 would put off came from an UNKNOWN, budget spent; or an UNKNOWN
+ *      that asks for it (QUARANTINE)                                     -> quarantine, or tag where that is off
  *  11  score >= quarantine, or a deny or reject that is not legal        -> quarantine (11 is left out where the
  *                                                                           profile's quarantine is off)
- *  12  score >= tag, or what 11 would have taken                         -> tag
+ *  12  score >= tag, or what 11 would have taken; or an UNKNOWN that asks
+ *      for it (TAG)                                                      -> tag
  *  13                                                                    -> accept
  *
  * 7 and 8: the greater of the two thresholds that are reached decides; reject when they are equal.
@@ -94,7 +96,8 @@ typedef struct smtpf_summary {
   int64_t score, refusable; /* sums, not yet clipped */
   int64_t heaviest;         /* score of `top` */
   const smtpf_evidence *fact, *missing, *elective, *top;
-  const smtpf_evidence *unsure; /* an elective deferral that came from an UNKNOWN */
+  const smtpf_evidence *unsure; /* an UNKNOWN that puts off electively, or asks for quarantine */
+  const smtpf_evidence *tag;    /* an UNKNOWN that asks for a mark */
   uint8_t unknown;              /* some finding is unknown */
   uint8_t unscanned;            /* a list's or a scanner's finding is */
 } smtpf_summary;

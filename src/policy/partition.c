@@ -48,7 +48,7 @@ int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned ca
  */
 
 /* What may yet be found, beside a score. */
-enum future { NOTHING, FACT, UNSCANNED, ELECTIVE, FUTURES };
+enum future { NOTHING, FACT, UNSCANNED, ELECTIVE, OF_CONTENT, MARK = OF_CONTENT, UNSURE, OF_SCANS };
 
 static smtpf_summary add(const smtpf_will *will, const smtpf_summary *now, int64_t score, enum future future)
 {
@@ -58,12 +58,14 @@ static smtpf_summary add(const smtpf_will *will, const smtpf_summary *now, int64
   s.refusable += score;
   if (future == FACT && !s.fact && smtpf_origin_may_refuse(will->origin, content.family, 0))
     s.fact = &content;
-  if (future == UNSCANNED || future == ELECTIVE)
+  if (future >= UNSCANNED)
     s.unknown = s.unscanned = 1;
-  if (future == ELECTIVE) {
-    s.elective = s.elective ? s.elective : &content;
-    s.unsure = s.unsure ? s.unsure : &content;
-  }
+  if (future == MARK && !s.tag)
+    s.tag = &content;
+  if ((future == UNSURE || future == ELECTIVE) && !s.unsure)
+    s.unsure = &content;
+  if (future == ELECTIVE && !s.elective)
+    s.elective = &content;
   return s;
 }
 
@@ -122,9 +124,10 @@ static int64_t trial(const smtpf_party *p, size_t number)
 }
 
 /* Both find the same. */
-static int joins_at(const smtpf_party *a, const smtpf_party *b, unsigned capabilities, int64_t score)
+static int joins_at(const smtpf_party *a, const smtpf_party *b, unsigned capabilities, enum future futures,
+                    int64_t score)
 {
-  for (enum future f = NOTHING; f < FUTURES; f++) {
+  for (enum future f = NOTHING; f < futures; f++) {
     const smtpf_outcome x = outcome_of(a, score, f), y = outcome_of(b, score, f);
     if (!smtpf_compatible(&x, &y, capabilities))
       return 0;
@@ -132,10 +135,11 @@ static int joins_at(const smtpf_party *a, const smtpf_party *b, unsigned capabil
   return 1;
 }
 
-static int joins_where(const smtpf_party *turns, const smtpf_party *a, const smtpf_party *b, unsigned capabilities)
+static int joins_where(const smtpf_party *turns, const smtpf_party *a, const smtpf_party *b, unsigned capabilities,
+                       enum future futures)
 {
   for (size_t i = 0; i < count_trials(turns); i++)
-    if (!joins_at(a, b, capabilities, trial(turns, i)))
+    if (!joins_at(a, b, capabilities, futures, trial(turns, i)))
       return 0;
   return 1;
 }
@@ -146,11 +150,11 @@ typedef struct range {
   smtpf_outcome of[SMTPF_ACT_REJECT + 1][ROUTES]; /* act 0: never */
 } range;
 
-static range range_of(const smtpf_party *p)
+static range range_of(const smtpf_party *p, enum future futures)
 {
   range r = {0};
   for (size_t i = 0; i < count_trials(p); i++)
-    for (enum future f = NOTHING; f < FUTURES; f++) {
+    for (enum future f = NOTHING; f < futures; f++) {
       const smtpf_outcome o = outcome_of(p, trial(p, i), f);
       r.of[o.act][o.forward] = o;
     }
@@ -166,9 +170,10 @@ static int fits_all(const smtpf_outcome *x, const range *r, unsigned capabilitie
   return 1;
 }
 
-static int joins_whatever_each_finds(const smtpf_party *a, const smtpf_party *b, unsigned capabilities)
+static int joins_whatever_each_finds(const smtpf_party *a, const smtpf_party *b, unsigned capabilities,
+                                     enum future futures)
 {
-  const range x = range_of(a), y = range_of(b);
+  const range x = range_of(a, futures), y = range_of(b, futures);
   for (int act = SMTPF_ACT_ACCEPT; act <= SMTPF_ACT_REJECT; act++)
     for (int route = 0; route < ROUTES; route++)
       if (x.of[act][route].act && !fits_all(&x.of[act][route], &y, capabilities))
@@ -176,17 +181,19 @@ static int joins_whatever_each_finds(const smtpf_party *a, const smtpf_party *b,
   return 1;
 }
 
-int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, unsigned capabilities, int settled)
+int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, unsigned capabilities, int expect)
 {
   const unsigned everything =
       SMTPF_CAN_REPLY_PER_RCPT | SMTPF_CAN_EDIT_PER_RCPT | SMTPF_CAN_QUARANTINE_PER_RCPT | SMTPF_CAN_SENDER_PER_RCPT;
   if ((capabilities & everything) == everything)
     return 1; /* nothing is the same for all */
-  if (settled) {
+  if (expect == SMTPF_EXPECT_NOTHING) {
     const smtpf_outcome x = outcome_of(first, 0, NOTHING), y = outcome_of(later, 0, NOTHING);
     return smtpf_compatible(&x, &y, capabilities);
   }
+  const enum future futures = expect == SMTPF_EXPECT_SCANS ? OF_SCANS : OF_CONTENT;
   if (!all_count_alike(first, later))
-    return joins_whatever_each_finds(first, later, capabilities);
-  return joins_where(first, first, later, capabilities) && joins_where(later, first, later, capabilities);
+    return joins_whatever_each_finds(first, later, capabilities, futures);
+  return joins_where(first, first, later, capabilities, futures) &&
+         joins_where(later, first, later, capabilities, futures);
 }

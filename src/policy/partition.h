@@ -13,8 +13,8 @@
  *
  * What will be found later is not known: it adds some score to both. Outcomes are piecewise constant in it, hence every
  * interval between thresholds is tried once; for wills that would count it differently (weights, refusals by family)
- * every outcome of the one is held against every outcome of the other. When nothing more can be found (`settled`), only
- * what is known counts.
+ * every outcome of the one is held against every outcome of the other. When nothing more can be found, only what is
+ * known counts.
  *
  * To share is not transitive where replies or drops vary: two that can each stand beside one who may be refused need
  * not stand each other once that one is gone. Hold a recipient against every one that was accepted.
@@ -37,7 +37,14 @@ smtpf_outcome smtpf_party_outcome(const smtpf_party *party);
 /* 1 when the acts of two outcomes can be done to one message by a host with these capabilities. */
 int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned capabilities);
 
-/* 1 when `later` may share the message with `first`, one that was accepted before. */
-int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, unsigned capabilities, int settled);
+/* What may yet be found about the message. */
+enum smtpf_expect {
+  SMTPF_EXPECT_CONTENT = 0, /* scores, facts, unknowns, deferrals */
+  SMTPF_EXPECT_NOTHING = 1, /* only what is known counts */
+  SMTPF_EXPECT_SCANS = 2,   /* also unknowns that ask for quarantine or a mark */
+};
+
+/* 1 when `later` may share the message with `first`, one that was accepted before; `expect`: smtpf_expect. */
+int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, unsigned capabilities, int expect);
 
 #endif

@@ -53,5 +53,7 @@ int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine, const smtpf_ports
     p.directory = smtpf_directory_policy();
   if (!p.store)
     p.store = smtpf_store_of_policy(engine);
+  if (!p.spool)
+    p.spool = smtpf_spool_file();
   return smtpf_driver_create(out, engine, &p);
 }

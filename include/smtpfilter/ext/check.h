@@ -50,13 +50,13 @@ enum smtpf_option_type {
 
 /** One row of the option table. Static. */
 typedef struct smtpf_option {
-  const char *path;   /**< `greylist.wait`, `dnslists[zone].codes[match].score` */
-  int type;           /**< smtpf_option_type */
-  const char *deflt;  /**< default as text; NULL for none */
-  int64_t min;        /**< least value (numbers) */
-  int64_t max;        /**< greatest value (numbers) */
-  const char *words;  /**< CHOICE: `a|b|c` */
-  const char *doc;    /**< one paragraph for the manual */
+  const char *path;  /**< `greylist.wait`, `dnslists[zone].codes[match].score` */
+  int type;          /**< smtpf_option_type */
+  const char *deflt; /**< default as text; NULL for none */
+  int64_t min;       /**< least value (numbers) */
+  int64_t max;       /**< greatest value (numbers) */
+  const char *words; /**< CHOICE: `a|b|c` */
+  const char *doc;   /**< one paragraph for the manual */
 } smtpf_option;
 
 /** A group of options, read-only: the whole policy, or one element of a list. Lives as long as its engine. */
@@ -64,7 +64,8 @@ typedef struct smtpf_section smtpf_section;
 
 /** 1 when the option was set, 0 when it would be its default. Since 0.1. */
 SMTPF_API int smtpf_section_has(const smtpf_section *s, const char *name);
-/** A number (count, ms, bytes, thousandths), a bool as 0 or 1, a choice as its index in `words`; or the default. Since 0.1. */
+/** A number (count, ms, bytes, thousandths), a bool as 0 or 1, a choice as its index in `words`; or the default. Since
+ * 0.1. */
 SMTPF_API int64_t smtpf_section_number(const smtpf_section *s, const char *name);
 /** A text, or the default, or the empty string; NUL-terminated. Since 0.1. */
 SMTPF_API smtpf_str smtpf_section_string(const smtpf_section *s, const char *name);
@@ -127,13 +128,14 @@ typedef struct smtpf_task smtpf_task;
 
 /** What a finding may add to its score. */
 enum smtpf_finding_flag {
-  SMTPF_FINDING_REFUSE = 1 << 0, /**< HIT: a fact that refuses by itself, whatever the thresholds (5xx in `reply`) */
-  SMTPF_FINDING_DEFER = 1 << 1,  /**< UNKNOWN: without this answer the mail cannot be taken (4xx) */
+  SMTPF_FINDING_REFUSE = 1 << 0,  /**< HIT: a fact that refuses by itself, whatever the thresholds (5xx in `reply`) */
+  SMTPF_FINDING_DEFER = 1 << 1,   /**< UNKNOWN: without this answer the mail cannot be taken (4xx) */
   SMTPF_FINDING_OWN_TOO = 1 << 2, /**< REFUSE holds for own clients as well */
-  SMTPF_FINDING_CONNECTION = 1 << 3, /**< it is about the connection, whatever the stage: it counts until the end of it */
-  SMTPF_FINDING_ELECTIVE = 1 << 4,   /**< HIT or UNKNOWN: the mail should come again (4xx in `reply`), as long as the
-                                          deferral budget of sender and recipient lasts (promise L7): a greylist, a
-                                          scanner that could not scan */
+  SMTPF_FINDING_CONNECTION =
+      1 << 3,                      /**< it is about the connection, whatever the stage: it counts until the end of it */
+  SMTPF_FINDING_ELECTIVE = 1 << 4, /**< HIT or UNKNOWN: the mail should come again (4xx in `reply`), as long as the
+                                        deferral budget of sender and recipient lasts (promise L7): a greylist, a
+                                        scanner that could not scan */
   SMTPF_FINDING_OPEN_RELAY = 1 << 5, /**< HIT: the client is an open relay or proxy: it loses the trust a forwarder,
                                           backup MX or list has (promise L5) */
   SMTPF_FINDING_QUARANTINE = 1 << 6, /**< UNKNOWN: a copy that would be taken is quarantined, or tagged by who has no
@@ -176,10 +178,12 @@ SMTPF_API int smtpf_task_unknown(smtpf_task *t, const char *cause, smtpf_str det
  * stages and by the cheaper tiers of this one. For checks that act on suspicion, e.g. delays. Since 0.1.
  */
 SMTPF_API int32_t smtpf_task_score(const smtpf_task *t);
-/** Asks the host to delay the reply, from the beginning of the stage; the longest wish counts, `delay.max` bounds it. Since 0.1. */
+/** Asks the host to delay the reply, from the beginning of the stage; the longest wish counts, `delay.max` bounds it.
+ * Since 0.1. */
 SMTPF_API int smtpf_task_delay(smtpf_task *t, int64_t ms);
 
-/** BODY: tells how many bytes of the message have really been looked at; what was only received does not count. Since 0.1. */
+/** BODY: tells how many bytes of the message have really been looked at; what was only received does not count. Since
+ * 0.1. */
 SMTPF_API int smtpf_task_seen(smtpf_task *t, uint64_t bytes);
 
 /**
@@ -189,18 +193,19 @@ SMTPF_API int smtpf_task_seen(smtpf_task *t, uint64_t bytes);
  */
 SMTPF_API int smtpf_task_recipient(const smtpf_task *t, size_t i, smtpf_str *address, smtpf_str *profile);
 /**
- * BODY: 1 when nothing this check may still find would change what becomes of any copy, by what is known now and by what
- * the cheaper tiers have found in the message. `own_too`: it may find what holds for own clients as well. Since 0.1.
+ * BODY: 1 when nothing this check may still find would change what becomes of any copy, by what is known now and by
+ * what the cheaper tiers have found in the message. `flags`: smtpf_finding_flag that its findings may carry, e.g.
+ * REFUSE, OWN_TOO. Since 0.1.
  */
-SMTPF_API int smtpf_task_certain(const smtpf_task *t, int own_too);
+SMTPF_API int smtpf_task_certain(smtpf_task *t, unsigned flags);
 /**
- * BODY: asks for a header edit of every copy that is taken, or of one recipient's. Hosts that cannot edit, or not for one
- * recipient, leave it out. Edits of checks come in the order of declaration, before the library's own mark.
+ * BODY: asks for a header edit of every copy that is taken, or of one recipient's. Hosts that cannot edit, or not for
+ * one recipient, leave it out. Edits of checks come in the order of declaration, before the library's own mark.
  * @param t          the task
  * @param op         smtpf_edit_op
  * @param name       field name; copied
  * @param value      for additions: printable, one line after unfolding; copied
- * @param occurrence DELETE: from 1; 0 for all fields of that name
+ * @param occurrence DELETE: from 1; 0 for all fields of that name; -1 for the last, -2 for the one before
  * @param recipient  from 1; 0 for all
  * @return SMTPF_OK, SMTPF_EINVAL (no field name, control characters), SMTPF_ELIMIT (more than 64) or SMTPF_ENOMEM.
  * Since 0.1.
@@ -237,9 +242,8 @@ static inline smtpf_str smtpf_task_join(smtpf_task *t, const smtpf_str *parts, s
   return out;
 }
 /** The same with the strings as arguments (C only): `SMTPF_JOIN(t, zone, SMTPF_LIT(" "), address)`. */
-#define SMTPF_JOIN(t, ...)                                     \
-  smtpf_task_join((t), (const smtpf_str[]){__VA_ARGS__}, \
-                  sizeof((const smtpf_str[]){__VA_ARGS__}) / sizeof(smtpf_str))
+#define SMTPF_JOIN(t, ...)                                                                                             \
+  smtpf_task_join((t), (const smtpf_str[]){__VA_ARGS__}, sizeof((const smtpf_str[]){__VA_ARGS__}) / sizeof(smtpf_str))
 /** Room for one pointer of the check's own, for the life of the task. Since 0.1. */
 SMTPF_API void **smtpf_task_slot(smtpf_task *t);
 
@@ -254,7 +258,8 @@ SMTPF_API int smtpf_task_fact_set(smtpf_task *t, const char *name, smtpf_str val
 /** Reads such a word; empty when there is none. Since 0.1. */
 SMTPF_API smtpf_str smtpf_task_fact(const smtpf_task *t, const char *name);
 
-/** Asks the DNS. `name` is copied; at most 253 bytes. @return SMTPF_OK, SMTPF_ELIMIT (too many open), SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1. */
+/** Asks the DNS. `name` is copied; at most 253 bytes. @return SMTPF_OK, SMTPF_ELIMIT (too many open), SMTPF_EINVAL or
+ * SMTPF_ENOMEM. Since 0.1. */
 SMTPF_API int smtpf_task_query(smtpf_task *t, int type, smtpf_str name, uint32_t tag);
 /** Asks the directory about an address. Since 0.1. */
 SMTPF_API int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag);
@@ -263,10 +268,10 @@ SMTPF_API int smtpf_task_get(smtpf_task *t, smtpf_str key, uint32_t tag);
 /** Changes records of the store, all or none. Since 0.1. */
 SMTPF_API int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size_t n, uint32_t tag);
 /**
- * Changes records of the store when the mail is taken, not before: by the verdict that makes a copy final, or, where the
- * host does not hand the message over, by the one that accepts the recipient or DATA. At RCPT: when this recipient's copy
- * is; at DATA and end of message: when some copy is. Mail that is refused, put off or given up changes nothing. A store
- * that fails then does not hinder the mail.
+ * Changes records of the store when the mail is taken, not before: by the verdict that makes a copy final, or, where
+ * the host does not hand the message over, by the one that accepts the recipient or DATA. At RCPT: when this
+ * recipient's copy is; at DATA and end of message: when some copy is. Mail that is refused, put off or given up changes
+ * nothing. A store that fails then does not hinder the mail.
  * @param t          the task
  * @param changes,n  copied. @return SMTPF_OK, SMTPF_EINVAL (a stage before RCPT, a change no store takes) or
  * SMTPF_ENOMEM. Since 0.1.
@@ -283,7 +288,10 @@ SMTPF_API int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag);
 
 /** Kinds of answers. */
 enum smtpf_answer_kind {
-  SMTPF_ANSWER_DNS = 1, SMTPF_ANSWER_DIRECTORY, SMTPF_ANSWER_STORE, SMTPF_ANSWER_TIMER,
+  SMTPF_ANSWER_DNS = 1,
+  SMTPF_ANSWER_DIRECTORY,
+  SMTPF_ANSWER_STORE,
+  SMTPF_ANSWER_TIMER,
   SMTPF_ANSWER_SCAN,
 };
 struct smtpf_scan_result;
@@ -303,31 +311,35 @@ typedef struct smtpf_answer {
 
 /** A check. Static, or living as long as every engine that uses it. */
 typedef struct smtpf_check {
-  size_t size;                 /**< sizeof(smtpf_check) */
-  const char *name;            /**< `dnslist`; letters, digits, hyphen, underscore */
-  uint32_t stages;             /**< smtpf_stage bits */
-  int tier;                    /**< 0 local, 1 directory and store, 2 network, 3 content; a dearer tier waits for the cheaper */
+  size_t size;      /**< sizeof(smtpf_check) */
+  const char *name; /**< `dnslist`; letters, digits, hyphen, underscore */
+  uint32_t stages;  /**< smtpf_stage bits */
+  int tier;         /**< 0 local, 1 directory and store, 2 network, 3 content; a dearer tier waits for the cheaper */
   const smtpf_option *options; /**< its rows */
   size_t n_options;            /**< how many */
-  int (*open)(void **self, const smtpf_section *policy, smtpf_error *err); /**< SMTPF_OK; with *self NULL the check is idle for this policy */
-  int (*run)(void *self, smtpf_task *t, const smtpf_event *ev);            /**< SMTPF_OK, SMTPF_PENDING or an error */
-  int (*resume)(void *self, smtpf_task *t, const smtpf_answer *a);         /**< the same; NULL when it never sleeps */
-  void (*close)(void *self);                                              /**< frees what open made */
-  unsigned failure;            /**< flags of the `unknown` the core reports when a task fails: 0; SMTPF_FINDING_DEFER
-                                    where mail must not be taken without this check (relay, recipient);
-                                    SMTPF_FINDING_ELECTIVE where it should come again as long as its budget lasts (a
-                                    scanner) */
-  int family;                  /**< smtpf_family */
-  /** BODY: takes bytes of the message, once and in order, while it comes; returns how many. Fewer than `n`: the task must
-   *  be waiting for something (a port, a timer), after whose answer the rest is offered again: the client is slowed down
-   *  meanwhile. A check that has it lists SMTPF_BODY; its `run` says SMTPF_PENDING when it wants the message, SMTPF_OK
-   *  when not. Never called after the task is done. NULL: it does not read the message. */
+  int (*open)(void **self, const smtpf_section *policy,
+              smtpf_error *err); /**< SMTPF_OK; with *self NULL the check is idle for this policy */
+  int (*run)(void *self, smtpf_task *t, const smtpf_event *ev);    /**< SMTPF_OK, SMTPF_PENDING or an error */
+  int (*resume)(void *self, smtpf_task *t, const smtpf_answer *a); /**< the same; NULL when it never sleeps */
+  void (*close)(void *self);                                       /**< frees what open made */
+  unsigned failure; /**< flags of the `unknown` the core reports when a task fails: 0; SMTPF_FINDING_DEFER
+                         where mail must not be taken without this check (relay, recipient);
+                         SMTPF_FINDING_ELECTIVE where it should come again as long as its budget lasts (a
+                         scanner); SMTPF_FINDING_QUARANTINE, SMTPF_FINDING_TAG. A check whose own findings carry
+                         the last two has them here too, or has scanners */
+  int family;       /**< smtpf_family */
+  /** BODY: takes bytes of the message, once and in order, while it comes; returns how many. Fewer than `n`: the task
+   * must be waiting for something (a port, a timer), after whose answer the rest is offered again: the client is slowed
+   * down meanwhile. A check that has it lists SMTPF_BODY; its `run` says SMTPF_PENDING when it wants the message,
+   * SMTPF_OK when not. Never called after the task is done. NULL: it does not read the message. */
   size_t (*feed)(void *self, smtpf_task *t, const char *bytes, size_t n);
-  /** BODY: the message is complete. SMTPF_OK, SMTPF_PENDING (with something asked) or an error; NULL for SMTPF_OK. A check
-   *  that calls the message clear has told smtpf_task_seen() that it saw all of it, or it is unknown (`partial`). */
+  /** BODY: the message is complete. SMTPF_OK, SMTPF_PENDING (with something asked) or an error; NULL for SMTPF_OK. A
+   * check that calls the message clear has told smtpf_task_seen() that it saw all of it, or it is unknown (`partial`).
+   */
   int (*finish)(void *self, smtpf_task *t);
-  /** BODY: takes what the message holds, piece by piece (ext/content.h), before `feed` gets the same bytes. It cannot make
-   *  the client wait. As with `feed`, `run` says SMTPF_PENDING when it wants the message. NULL: it does not. */
+  /** BODY: takes what the message holds, piece by piece (ext/content.h), once everybody's `feed` took the bytes. It
+   * cannot make the client wait. As with `feed`, `run` says SMTPF_PENDING when it wants the message. NULL: it does not.
+   */
   void (*content)(void *self, smtpf_task *t, const smtpf_piece *piece);
   /** Says what cannot be meant, or no longer holds, though it loads: for the log when the policy is loaded, and for
    *  smtpf_engine_lint(). `wall_s` is the time of loading, 0 when nobody knows it. Any thread; NULL: nothing to say. */

@@ -77,8 +77,8 @@ typedef struct smtpf_journal_stats {
 /** Receives what smtpf_journal_log_read() finds. A function that returns other than 0 ends it. NULL functions are not
  *  called. `open` may settle promises on the same log; nothing else may be done to the log meanwhile. */
 typedef struct smtpf_journal_visitor {
-  size_t size; /**< sizeof(smtpf_journal_visitor) */
-  void *user;  /**< passed back */
+  size_t size;                                                 /**< sizeof(smtpf_journal_visitor) */
+  void *user;                                                  /**< passed back */
   int (*damage)(void *user, uint64_t offset, uint64_t length); /**< bytes that are no record; all before any promise */
   int (*open)(void *user, const smtpf_promise *promise); /**< an open promise, in the order they were made. Its strings
                                                               are valid during the call */

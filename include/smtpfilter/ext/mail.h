@@ -30,7 +30,8 @@ typedef struct smtpf_prefix {
 /** Room for any address or prefix as text, with NUL. */
 #define SMTPF_IP_TEXT 56
 
-/** Parses `192.0.2.1`, `2001:db8::1`, `IPv6:...`, with or without `[ ]`. Strict: no leading zeros in IPv4. @return SMTPF_OK or SMTPF_EPARSE. Since 0.1. */
+/** Parses `192.0.2.1`, `2001:db8::1`, `IPv6:...`, with or without `[ ]`. Strict: no leading zeros in IPv4. @return
+ * SMTPF_OK or SMTPF_EPARSE. Since 0.1. */
 SMTPF_API int smtpf_ip_parse(smtpf_str text, smtpf_ip *out);
 /** Writes the canonical text (RFC 5952), NUL-terminated. @return its length. Since 0.1. */
 SMTPF_API size_t smtpf_ip_format(const smtpf_ip *ip, char out[SMTPF_IP_TEXT]);
@@ -56,7 +57,8 @@ typedef struct smtpf_trie smtpf_trie;
 SMTPF_API SMTPF_USE_RESULT int smtpf_trie_new(smtpf_trie **out, const smtpf_mem *mem);
 /** Frees. NULL is accepted. Since 0.1. */
 SMTPF_API void smtpf_trie_free(smtpf_trie *t);
-/** Adds a prefix, or replaces its value. @return SMTPF_OK, SMTPF_EINVAL (no such family or length) or SMTPF_ENOMEM. Since 0.1. */
+/** Adds a prefix, or replaces its value. @return SMTPF_OK, SMTPF_EINVAL (no such family or length) or SMTPF_ENOMEM.
+ * Since 0.1. */
 SMTPF_API SMTPF_USE_RESULT int smtpf_trie_add(smtpf_trie *t, const smtpf_prefix *p, uint32_t value);
 /**
  * The longest prefix that contains `ip`.
@@ -93,7 +95,8 @@ enum smtpf_domain_form {
   SMTPF_DOMAIN_BARE_ADDRESS = 5, /**< an address without brackets */
   SMTPF_DOMAIN_UTF8 = 6,         /**< as qualified, with U-labels (RFC 6531) */
 };
-/** Classifies a HELO argument or a domain. One trailing dot is allowed and ignored. At most 255 bytes, labels 63. Since 0.1. */
+/** Classifies a HELO argument or a domain. One trailing dot is allowed and ignored. At most 255 bytes, labels 63. Since
+ * 0.1. */
 SMTPF_API int smtpf_domain_form(smtpf_str text);
 /** 1 when equal without regard to ASCII case and a trailing dot. Since 0.1. */
 SMTPF_API int smtpf_domain_equal(smtpf_str a, smtpf_str b);
@@ -119,7 +122,8 @@ typedef struct smtpf_path {
   int literal;          /**< domain is an address literal */
   int utf8;             /**< contains bytes above 0x7f (well-formed UTF-8, RFC 6531) */
 } smtpf_path;
-/** Parses a reverse-path or forward-path with its brackets (RFC 5321 4.1.2, lengths 4.5.3.1; RFC 6531). @return SMTPF_OK or SMTPF_EPARSE. Since 0.1. */
+/** Parses a reverse-path or forward-path with its brackets (RFC 5321 4.1.2, lengths 4.5.3.1; RFC 6531). @return
+ * SMTPF_OK or SMTPF_EPARSE. Since 0.1. */
 SMTPF_API int smtpf_path_parse(smtpf_str text, smtpf_path *out);
 /** Parses a Mailbox without brackets (RFC 5321 4.1.2). @return SMTPF_OK or SMTPF_EPARSE. Since 0.1. */
 SMTPF_API int smtpf_mailbox_parse(smtpf_str text, smtpf_path *out);

@@ -28,33 +28,33 @@ typedef uint64_t smtpf_op;
 
 /** Where time comes from. Read once for each public call. */
 typedef struct smtpf_clock {
-  size_t size;                       /**< sizeof(smtpf_clock) */
-  void *user;                        /**< passed back */
-  uint64_t (*mono_ns)(void *user);   /**< monotonic nanoseconds, for deadlines */
-  int64_t (*wall_s)(void *user);     /**< seconds since 1970, for stored data */
+  size_t size;                     /**< sizeof(smtpf_clock) */
+  void *user;                      /**< passed back */
+  uint64_t (*mono_ns)(void *user); /**< monotonic nanoseconds, for deadlines */
+  int64_t (*wall_s)(void *user);   /**< seconds since 1970, for stored data */
 } smtpf_clock;
 
 /** Where unpredictable bytes come from (session ids, hash keys). */
 typedef struct smtpf_random {
-  size_t size;                                     /**< sizeof(smtpf_random) */
-  void *user;                                      /**< passed back */
-  int (*fill)(void *user, void *out, size_t n);    /**< SMTPF_OK or SMTPF_EIO */
+  size_t size;                                  /**< sizeof(smtpf_random) */
+  void *user;                                   /**< passed back */
+  int (*fill)(void *user, void *out, size_t n); /**< SMTPF_OK or SMTPF_EIO */
 } smtpf_random;
 
 /* ---- poller ------------------------------------------------------------------------------------- */
 
 /** How a driver waits (epoll, kqueue ...). All functions but `wake` are called on the driver's thread. */
 typedef struct smtpf_poller {
-  size_t size;                                                  /**< sizeof(smtpf_poller) */
-  const char *name;                                             /**< `epoll` */
-  int (*start)(void *shared, void **self);                      /**< SMTPF_OK or an error */
-  int (*set)(void *self, int fd, unsigned events);              /**< smtpf_fd_event bits; 0 removes the descriptor */
-  int (*arm)(void *self, int64_t in_ms);                        /**< make fd() readable after so long; -1 disarms */
+  size_t size;                                     /**< sizeof(smtpf_poller) */
+  const char *name;                                /**< `epoll` */
+  int (*start)(void *shared, void **self);         /**< SMTPF_OK or an error */
+  int (*set)(void *self, int fd, unsigned events); /**< smtpf_fd_event bits; 0 removes the descriptor */
+  int (*arm)(void *self, int64_t in_ms);           /**< make fd() readable after so long; -1 disarms */
   int (*wait)(void *self, int64_t timeout_ms, smtpf_pollfd *ready, size_t cap); /**< how many are ready */
-  int (*fd)(void *self);                                        /**< one descriptor for them all, or -1 */
-  int (*wake)(void *self);                                      /**< any thread: make fd() readable once */
-  int64_t (*pid)(void *self);                                   /**< this process */
-  void (*stop)(void *self);                                     /**< frees */
+  int (*fd)(void *self);      /**< one descriptor for them all, or -1 */
+  int (*wake)(void *self);    /**< any thread: make fd() readable once */
+  int64_t (*pid)(void *self); /**< this process */
+  void (*stop)(void *self);   /**< frees */
 } smtpf_poller;
 
 /** Called when a watched descriptor is ready (smtpf_fd_event bits). */
@@ -107,17 +107,22 @@ enum smtpf_dns_status {
 
 /** Record types, by their IANA numbers. */
 enum smtpf_dns_type {
-  SMTPF_DNS_A = 1, SMTPF_DNS_NS = 2, SMTPF_DNS_CNAME = 5, SMTPF_DNS_PTR = 12, SMTPF_DNS_MX = 15, SMTPF_DNS_TXT = 16,
+  SMTPF_DNS_A = 1,
+  SMTPF_DNS_NS = 2,
+  SMTPF_DNS_CNAME = 5,
+  SMTPF_DNS_PTR = 12,
+  SMTPF_DNS_MX = 15,
+  SMTPF_DNS_TXT = 16,
   SMTPF_DNS_AAAA = 28,
 };
 
 /** One record of the type asked for (aliases have been followed). */
 typedef struct smtpf_dns_record {
-  int type;             /**< smtpf_dns_type */
-  uint32_t ttl;         /**< seconds */
-  uint16_t preference;  /**< MX */
-  smtpf_ip ip;          /**< A, AAAA */
-  smtpf_str text;       /**< TXT: all strings joined; PTR, MX, NS, CNAME: the name without trailing dot */
+  int type;            /**< smtpf_dns_type */
+  uint32_t ttl;        /**< seconds */
+  uint16_t preference; /**< MX */
+  smtpf_ip ip;         /**< A, AAAA */
+  smtpf_str text;      /**< TXT: all strings joined; PTR, MX, NS, CNAME: the name without trailing dot */
 } smtpf_dns_record;
 
 /** A whole answer. */
@@ -131,12 +136,12 @@ typedef struct smtpf_dns_answer {
 
 /** Asks the DNS. Answers are cached and equal questions joined by the core, not by the port. */
 typedef struct smtpf_resolver {
-  size_t size;                                                        /**< sizeof(smtpf_resolver) */
-  const char *name;                                                   /**< `c-ares`, `zone` */
-  int (*start)(void *shared, smtpf_driver *driver, void **self);      /**< SMTPF_OK or an error */
-  int (*query)(void *self, smtpf_op op, int type, const char *name);  /**< SMTPF_OK: smtpf_op_dns() follows */
-  void (*cancel)(void *self, smtpf_op op);                            /**< no completion is wanted any more */
-  void (*stop)(void *self);                                           /**< frees; completes nothing */
+  size_t size;                                                       /**< sizeof(smtpf_resolver) */
+  const char *name;                                                  /**< `c-ares`, `zone` */
+  int (*start)(void *shared, smtpf_driver *driver, void **self);     /**< SMTPF_OK or an error */
+  int (*query)(void *self, smtpf_op op, int type, const char *name); /**< SMTPF_OK: smtpf_op_dns() follows */
+  void (*cancel)(void *self, smtpf_op op);                           /**< no completion is wanted any more */
+  void (*stop)(void *self);                                          /**< frees; completes nothing */
 } smtpf_resolver;
 
 /** Completes a DNS operation. The answer is copied. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
@@ -201,12 +206,12 @@ typedef struct smtpf_directory_answer {
 
 /** Says who a recipient is. The default reads the policy file's `recipients` and `local_domains`. */
 typedef struct smtpf_directory {
-  size_t size;                                                       /**< sizeof(smtpf_directory) */
-  const char *name;                                                  /**< for the log */
-  int (*start)(void *shared, smtpf_driver *driver, void **self);     /**< SMTPF_OK or an error */
-  int (*lookup)(void *self, smtpf_op op, smtpf_str address);         /**< SMTPF_OK: smtpf_op_directory() follows */
-  void (*cancel)(void *self, smtpf_op op);                           /**< no completion is wanted any more */
-  void (*stop)(void *self);                                          /**< frees; completes nothing */
+  size_t size;                                                   /**< sizeof(smtpf_directory) */
+  const char *name;                                              /**< for the log */
+  int (*start)(void *shared, smtpf_driver *driver, void **self); /**< SMTPF_OK or an error */
+  int (*lookup)(void *self, smtpf_op op, smtpf_str address);     /**< SMTPF_OK: smtpf_op_directory() follows */
+  void (*cancel)(void *self, smtpf_op op);                       /**< no completion is wanted any more */
+  void (*stop)(void *self);                                      /**< frees; completes nothing */
 } smtpf_directory;
 
 /** The default directory: the policy's `recipients` and `local_domains`. Answers inside the call; a host's own
@@ -224,8 +229,8 @@ enum smtpf_change_op {
   SMTPF_CHANGE_ADD,           /**< value is a signed 64-bit number, added to what is there (absent: 0) */
   SMTPF_CHANGE_SET_IF_ABSENT, /**< only when there is no record, or it has expired */
   SMTPF_CHANGE_DELETE,        /**< removes the record */
-  SMTPF_CHANGE_JOIN,          /**< value is a record that merges (ext/record.h): joined with what is there, and the later
-                                   of both `expires` holds. What is there and is no record of that kind is replaced */
+  SMTPF_CHANGE_JOIN, /**< value is a record that merges (ext/record.h): joined with what is there, and the later
+                          of both `expires` holds. What is there and is no record of that kind is replaced */
 };
 
 /** One change. */
@@ -256,13 +261,13 @@ typedef struct smtpf_stored {
 
 /** A key-value store. */
 typedef struct smtpf_store {
-  size_t size;                                                                  /**< sizeof(smtpf_store) */
-  const char *name;                                                             /**< `memory` */
-  int (*start)(void *shared, smtpf_driver *driver, void **self);                /**< SMTPF_OK or an error */
-  int (*get)(void *self, smtpf_op op, smtpf_str key);                           /**< SMTPF_OK: smtpf_op_store() follows */
+  size_t size;                                                   /**< sizeof(smtpf_store) */
+  const char *name;                                              /**< `memory` */
+  int (*start)(void *shared, smtpf_driver *driver, void **self); /**< SMTPF_OK or an error */
+  int (*get)(void *self, smtpf_op op, smtpf_str key);            /**< SMTPF_OK: smtpf_op_store() follows */
   int (*commit)(void *self, smtpf_op op, const smtpf_change *changes, size_t n); /**< all or none */
-  void (*cancel)(void *self, smtpf_op op);                                      /**< no completion is wanted any more */
-  void (*stop)(void *self);                                                     /**< frees; completes nothing */
+  void (*cancel)(void *self, smtpf_op op); /**< no completion is wanted any more */
+  void (*stop)(void *self);                /**< frees; completes nothing */
   /** For tools: at most `most` records behind a cursor; the empty one begins. A record that is there from the first
    *  call to the last is given once at least. SMTPF_OK: smtpf_op_scan() follows. NULL when the store cannot. */
   int (*scan)(void *self, smtpf_op op, smtpf_str cursor, size_t most);
@@ -310,9 +315,9 @@ SMTPF_API const smtpf_store *smtpf_store_memory(void);
 SMTPF_API const smtpf_store *smtpf_store_lmdb(void);
 
 /**
- * The store on Redis: one server, a master that Sentinels name, or a cluster, for several machines. Its settings are the
- * policy's `store.redis` group; `store_shared` is NULL. Each driver has a connection to each server it needs. NULL in a
- * build without hiredis, in which a policy with `store.type = "redis"` does not load. Since 0.1.
+ * The store on Redis: one server, a master that Sentinels name, or a cluster, for several machines. Its settings are
+ * the policy's `store.redis` group; `store_shared` is NULL. Each driver has a connection to each server it needs. NULL
+ * in a build without hiredis, in which a policy with `store.type = "redis"` does not load. Since 0.1.
  */
 SMTPF_API const smtpf_store *smtpf_store_redis(void);
 
@@ -345,21 +350,23 @@ typedef struct smtpf_promise {
   smtpf_str recipient; /**< canonical address */
   int disposition;     /**< smtpf_disposition */
   int64_t wall_s;      /**< seconds since 1970 */
-  smtpf_str memory;    /**< key in the store under which a retry of this copy is recognised (`lost_ack`); empty when that
-                            is off. A host that finds the promise after a crash puts it there again, with any value */
+  smtpf_str memory; /**< key in the store under which a retry of this copy is recognised (`lost_ack`); empty when that
+                         is off. A host that finds the promise after a crash puts it there again, with any value */
 } smtpf_promise;
 
 /** Where promises are written down before the client is told: a host that spools finds them after a crash. */
 typedef struct smtpf_journal {
-  size_t size;                                                                    /**< sizeof(smtpf_journal) */
-  const char *name;                                                               /**< for the log */
-  int (*start)(void *shared, smtpf_driver *driver, void **self);                  /**< SMTPF_OK or an error */
-  int (*promise)(void *self, smtpf_op op, const smtpf_promise *promises, size_t n); /**< all or none; SMTPF_OK: smtpf_op_journal() follows once they are on disk */
-  void (*cancel)(void *self, smtpf_op op);                                        /**< no completion is wanted any more */
-  void (*stop)(void *self);                                                       /**< frees; completes nothing */
+  size_t size;                                                   /**< sizeof(smtpf_journal) */
+  const char *name;                                              /**< for the log */
+  int (*start)(void *shared, smtpf_driver *driver, void **self); /**< SMTPF_OK or an error */
+  int (*promise)(void *self, smtpf_op op, const smtpf_promise *promises,
+                 size_t n); /**< all or none; SMTPF_OK: smtpf_op_journal() follows once they are on disk */
+  void (*cancel)(void *self, smtpf_op op); /**< no completion is wanted any more */
+  void (*stop)(void *self);                /**< frees; completes nothing */
 } smtpf_journal;
 
-/** Completes a journal operation: SMTPF_OK (on disk) or SMTPF_EIO (the client is answered 4xx). @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
+/** Completes a journal operation: SMTPF_OK (on disk) or SMTPF_EIO (the client is answered 4xx). @return SMTPF_OK or
+ * SMTPF_ENOTFOUND. Since 0.1. */
 SMTPF_API int smtpf_op_journal(smtpf_driver *driver, smtpf_op op, int result);
 
 /* ---- spool -------------------------------------------------------------------------------------- */
@@ -367,12 +374,13 @@ SMTPF_API int smtpf_op_journal(smtpf_driver *driver, smtpf_op op, int result);
 /** Where the library keeps what does not fit into memory of a message that scanners read (`spool` group). All functions
  *  return at once: a local file. */
 typedef struct smtpf_spool {
-  size_t size;                                                                      /**< sizeof(smtpf_spool) */
-  const char *name;                                                                 /**< for the log */
-  int (*open)(void *shared, smtpf_str folder, int *fd);                             /**< an empty file without a name: SMTPF_OK or SMTPF_EIO */
-  int (*write)(void *shared, int fd, uint64_t at, const void *bytes, size_t n);     /**< all of it: SMTPF_OK or SMTPF_EIO */
-  int (*read)(void *shared, int fd, uint64_t at, void *out, size_t n, size_t *got); /**< at most n: SMTPF_OK or SMTPF_EIO */
-  void (*close)(void *shared, int fd);                                              /**< and gone */
+  size_t size;                                          /**< sizeof(smtpf_spool) */
+  const char *name;                                     /**< for the log */
+  int (*open)(void *shared, smtpf_str folder, int *fd); /**< an empty file without a name: SMTPF_OK or SMTPF_EIO */
+  int (*write)(void *shared, int fd, uint64_t at, const void *bytes, size_t n); /**< all of it: SMTPF_OK or SMTPF_EIO */
+  int (*read)(void *shared, int fd, uint64_t at, void *out, size_t n,
+              size_t *got);            /**< at most n: SMTPF_OK or SMTPF_EIO */
+  void (*close)(void *shared, int fd); /**< and gone */
 } smtpf_spool;
 
 /** The default: unlinked files in `spool.path`. Since 0.1. */

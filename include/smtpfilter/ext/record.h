@@ -25,7 +25,8 @@ enum smtpf_join {
   SMTPF_JOIN_MIN = 1,   /**< the lesser number: when something was first seen */
   SMTPF_JOIN_MAX = 2,   /**< the greater number: when something was last seen */
   SMTPF_JOIN_NODES = 3, /**< numbers by node, the greater for each node, ordered by node: counts that only grow */
-  SMTPF_JOIN_TEXT = 4,  /**< bytes; the lesser, bytewise: what a key stands for, which is the same wherever it is written */
+  SMTPF_JOIN_TEXT =
+      4, /**< bytes; the lesser, bytewise: what a key stands for, which is the same wherever it is written */
 };
 
 /** Most bytes of a record. */

@@ -38,7 +38,7 @@ typedef struct smtpf_scan_edit {
   int op;          /**< smtpf_edit_op */
   smtpf_str name;  /**< field name */
   smtpf_str value; /**< for additions */
-  int occurrence;  /**< DELETE: from 1; 0 for all fields of that name */
+  int occurrence;  /**< DELETE: from 1; 0 for all fields of that name; -1 for the last */
 } smtpf_scan_edit;
 
 /** What a scanner says. */

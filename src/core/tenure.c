@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "tenure.h"
+
+#include "base/mem.h"
+
+static struct smtpf_tenure *of_engine(const smtpf_driver *d, const smtpf_engine *e)
+{
+  for (smtpf_link *l = d->tenures.next; l != &d->tenures; l = l->next) {
+    struct smtpf_tenure *t = SMTPF_OF(l, struct smtpf_tenure, in_driver);
+    if (t->engine == e)
+      return t;
+  }
+  return NULL;
+}
+
+static void end(smtpf_driver *d, struct smtpf_tenure *t)
+{
+  smtpf_engine *e = t->engine;
+  smtpf_list_remove(&t->in_driver);
+  for (size_t i = 0; i < e->n_checks; i++)
+    if (t->rooms[i].done && t->rooms[i].pointer)
+      t->rooms[i].done(t->rooms[i].pointer);
+  for (size_t i = 0; i < e->n_scanners; i++)
+    if (t->instances[i] && e->scanners[i].type.scanner->stop)
+      e->scanners[i].type.scanner->stop(t->instances[i]);
+  smtpf_mem_free(&d->mem, t->instances);
+  smtpf_mem_free(&d->mem, t);
+  smtpf_engine_unref(e);
+}
+
+static struct smtpf_tenure *begin(smtpf_driver *d)
+{
+  const smtpf_engine *e = d->engine;
+  struct smtpf_tenure *t = smtpf_mem_zalloc(&d->mem, sizeof *t + e->n_checks * sizeof *t->rooms);
+  if (t && e->n_scanners && !(t->instances = smtpf_mem_zalloc(&d->mem, e->n_scanners * sizeof *t->instances))) {
+    smtpf_mem_free(&d->mem, t);
+    return NULL;
+  }
+  if (t) {
+    t->engine = smtpf_engine_ref(d->engine);
+    smtpf_list_append(&d->tenures, &t->in_driver);
+  }
+  return t;
+}
+
+struct smtpf_tenure *smtpf_tenure_enter(smtpf_driver *d)
+{
+  struct smtpf_tenure *t = of_engine(d, d->engine);
+  if (!t)
+    t = begin(d);
+  if (t)
+    t->sessions++;
+  return t;
+}
+
+void smtpf_tenures_sweep(smtpf_driver *d)
+{
+  for (smtpf_link *l = d->tenures.next, *next; l != &d->tenures; l = next) {
+    struct smtpf_tenure *t = SMTPF_OF(l, struct smtpf_tenure, in_driver);
+    next = l->next;
+    if (!t->sessions && t->engine != d->engine)
+      end(d, t);
+  }
+}
+
+void smtpf_tenure_leave(smtpf_driver *d, struct smtpf_tenure *t)
+{
+  t->sessions--;
+  if (!t->sessions && t->engine != d->engine)
+    end(d, t);
+}
+
+void smtpf_tenures_free(smtpf_driver *d)
+{
+  while (!smtpf_list_empty(&d->tenures))
+    end(d, SMTPF_OF(d->tenures.next, struct smtpf_tenure, in_driver));
+}
+
+int smtpf_tenure_instance(smtpf_driver *d, struct smtpf_tenure *t, size_t scanner, void **out)
+{
+  const smtpf_scanner_entry *entry = &t->engine->scanners[scanner];
+  int r = SMTPF_OK;
+  if (!t->instances[scanner])
+    r = entry->type.scanner->start(entry->type.shared, d, entry->settings, &t->instances[scanner]);
+  *out = t->instances[scanner];
+  return r;
+}
