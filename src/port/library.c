@@ -18,21 +18,30 @@ const char *smtpf_version(void)
   return SMTPF_VERSION_STRING;
 }
 
+/* Types of scanners a policy may name. */
+static const smtpf_scanner *(*const scanners[])(void) = {
+    smtpf_scanner_clamd,
+    smtpf_scanner_command,
+};
+
 int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
 {
   smtpf_config *cfg;
   int r = smtpf_config_create(&cfg, mem);
-  for (size_t i = 0; r == SMTPF_OK && i < smtpf_checks_count; i++) {
+  if (r != SMTPF_OK)
+    return r;
+  for (size_t i = 0; r == SMTPF_OK && i < smtpf_checks_count; i++)
     r = smtpf_config_add_check(cfg, smtpf_checks[i]);
-    if (r != SMTPF_OK)
-      smtpf_config_free(cfg);
+  for (size_t i = 0; r == SMTPF_OK && i < sizeof scanners / sizeof *scanners; i++)
+    r = smtpf_config_add_scanner(cfg, scanners[i](), NULL);
+  if (r != SMTPF_OK) {
+    smtpf_config_free(cfg);
+    return r;
   }
-  if (r == SMTPF_OK) {
-    cfg->ports = smtpf_store_check_policy;
-    cfg->clock = smtpf_clock_system();
-    *out = cfg;
-  }
-  return r;
+  cfg->ports = smtpf_store_check_policy;
+  cfg->clock = smtpf_clock_system();
+  *out = cfg;
+  return SMTPF_OK;
 }
 
 int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine, const smtpf_ports *ports)

@@ -28,4 +28,8 @@ int smtpf_redis_policy(const smtpf_section *policy, smtpf_error *err);
 /* The scanner type `rspamd`. In a build without libcurl or jansson a policy that names it does not load. */
 const smtpf_scanner *smtpf_scanner_rspamd(void);
 
+/* `clamd`, and a program of the postmaster's own. */
+const smtpf_scanner *smtpf_scanner_clamd(void);
+const smtpf_scanner *smtpf_scanner_command(void);
+
 #endif

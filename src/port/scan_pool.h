@@ -30,8 +30,13 @@ enum {
   SMTPF_SCAN_BACKOFF_MAX = 60000, /* ms */
   SMTPF_SCAN_WAITING = 1000,      /* complete messages that may wait for a connection */
   SMTPF_SCAN_SAYS = 8192,         /* bytes of a protocol's own that may wait for the socket, and of an answer unread */
+  SMTPF_SCAN_AGAIN = 20,          /* ms until a unix socket is asked again whose server's queue was full */
   SMTPF_SCAN_PATIENCE = 5000,     /* ms a connection waits for a client that says nothing */
 };
+
+/* The message's file, opened once more: with an offset of its own, for reading alone, close-on-exec. The caller's; -1.
+ */
+int smtpf_scan_file_again(int fd);
 
 /* ---- servers ---------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +58,7 @@ typedef struct smtpf_scan_servers {
   smtpf_str scanner; /* name of the instance, for the log */
   smtpf_scan_server v[SMTPF_SCAN_SERVERS];
   size_t n, next; /* where the search begins */
+  size_t most;    /* scans under way with each; 0: no bound here. The pool's */
 } smtpf_scan_servers;
 
 /* `unix:/path`, `address`, `address:port`, `[address]:port`; literals alone. port 0: it must be there.
@@ -64,9 +70,11 @@ int smtpf_scan_servers_check(const smtpf_section *settings, unsigned port, smtpf
 int smtpf_scan_servers_init(smtpf_scan_servers *s, smtpf_driver *driver, const smtpf_section *settings, unsigned port);
 
 /* The server with the fewest scans under way, in turn where they are equal, that is not among `tried` (bit i: v[i]) and
- * not left alone; one whose time is over is tried by one scan at a time. It counts as busy until one of the three below
+ * not left alone, and has room; one whose time is over is tried by one scan at a time. It counts as busy until one of the three below
  * is called. NULL: none. */
 smtpf_scan_server *smtpf_scan_server_choose(smtpf_scan_servers *s, uint32_t tried);
+/* 1 when there are such, and none has room: it pays to wait. */
+int smtpf_scan_servers_full(const smtpf_scan_servers *s, uint32_t tried);
 /* It has answered. */
 void smtpf_scan_server_good(smtpf_scan_servers *s, smtpf_scan_server *server);
 /* It has failed: `cause` is a static word. After SMTPF_SCAN_FAILURES in a row it is left alone; the log is told. */
@@ -98,7 +106,8 @@ typedef struct smtpf_scan_protocol {
   int (*connected)(smtpf_scan_talk *talk, int fresh);
   /* Bytes of the message; returns how many were taken, by smtpf_scan_talk_pass(). */
   size_t (*feed)(smtpf_scan_talk *talk, const char *bytes, size_t n);
-  /* The message is complete: say what comes behind it. SMTPF_OK, or anything else as above. */
+  /* The message is complete: say what comes behind it. SMTPF_OK; SMTPF_PENDING: nothing was sent yet, and the message
+   * is wanted from its first byte again; anything else as above. */
   int (*finish)(smtpf_scan_talk *talk);
   /* All that has come and was not consumed, at most SMTPF_SCAN_SAYS; `ended`: nothing more will come. Returns how much
    * was consumed; nothing consumed and no room left is garbage, ended and neither done nor failed is closed. After
@@ -117,15 +126,16 @@ struct smtpf_scan_talk {
   int finished;      /* the library has called finish, at some time */
   int held;          /* smtpf_scan_talk_hold() */
   int blocked;       /* feed has said: not all */
+  int wanted;        /* it has asked for a connection, complete */
   int stale;         /* times a kept connection turned out to be dead */
   uint64_t taken;    /* bytes since the beginning */
   uint32_t tried;    /* servers */
   const char *cause; /* of the last failure */
   char detail[160];
-  int64_t left_ms;     /* time the servers may still take */
-  uint64_t since;      /* since when they take it; 0: it is not they we wait for */
-  uint64_t fed_at;     /* when the client said something last */
-  uint64_t connect_by; /* connecting: until when */
+  int ticking;                             /* it is the servers whom we wait for */
+  uint64_t since, left_ns;                 /* since when, and how long they may still take */
+  uint64_t fed_at;                         /* when the client said something last */
+  uint64_t bound_at, connect_by, again_at; /* since when it has the connection; connecting: until when, next try */
   smtpf_op timer;
   uint64_t timer_at;
 };
@@ -158,6 +168,8 @@ void smtpf_scan_talk_last(smtpf_scan_talk *talk);
 void smtpf_scan_talk_hold(smtpf_scan_talk *talk, int held);
 /* 1 when the message is complete and all of it has been sent: from here on an answer is about all of it. */
 int smtpf_scan_talk_sent(const smtpf_scan_talk *talk);
+/* How many scans this connection has served, this one too. */
+unsigned smtpf_scan_talk_uses(const smtpf_scan_talk *talk);
 /* The server this talk is with; NULL without one. */
 const smtpf_scan_server *smtpf_scan_talk_server(const smtpf_scan_talk *talk);
 

@@ -139,12 +139,28 @@ static int eligible(const smtpf_scan_servers *s, const smtpf_scan_server *server
   return !server->open || (!server->probing && smtpf_driver_now(s->driver) >= server->retry_at);
 }
 
+static int full(const smtpf_scan_servers *s, const smtpf_scan_server *server)
+{
+  return s->most && server->busy >= s->most;
+}
+
+int smtpf_scan_servers_full(const smtpf_scan_servers *s, uint32_t tried)
+{
+  int some = 0;
+  for (size_t i = 0; i < s->n; i++) {
+    if (eligible(s, &s->v[i], tried) && !full(s, &s->v[i]))
+      return 0;
+    some |= eligible(s, &s->v[i], tried);
+  }
+  return some;
+}
+
 smtpf_scan_server *smtpf_scan_server_choose(smtpf_scan_servers *s, uint32_t tried)
 {
   smtpf_scan_server *best = NULL;
   for (size_t i = 0; i < s->n; i++) {
     smtpf_scan_server *server = &s->v[(s->next + i) % s->n];
-    if (!eligible(s, server, tried))
+    if (!eligible(s, server, tried) || full(s, server))
       continue;
     /* One whose time is over is tried before any other: else it would never come back while the others have room. */
     if (server->open) {
