@@ -40,6 +40,13 @@ void store_close(store *s);
 typedef int (*store_fn)(void *user, const smtpf_stored *record);
 int store_walk(store *s, store_fn fn, void *user);
 
+/* So many more have been dealt with: says so now and then, where somebody looks on; store_quiet() wipes it out. */
+void store_progress(store *s, size_t n);
+void store_quiet(store *s);
+
+/* Waits so long, and lets the store go on meanwhile. */
+void store_pause(store *s, long seconds);
+
 /* SMTPF_STORE_FOUND, _ABSENT, _DONE or _FAILED. The value is copied into `room`. */
 int store_get(store *s, smtpf_str key, text *room);
 int store_change(store *s, const smtpf_change *changes, size_t n);

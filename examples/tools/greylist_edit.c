@@ -135,7 +135,9 @@ static int remove_all(removal *r, size_t *count)
     if (store_change(r->store, changes, k) != SMTPF_STORE_DONE)
       return store_complain("the store does not answer");
     *count += k;
+    store_progress(r->store, k);
   }
+  store_quiet(r->store);
   return 0;
 }
 
@@ -212,6 +214,7 @@ static int join_now(joining *j)
   if (j->n && store_change(j->into, j->changes, j->n) != SMTPF_STORE_DONE)
     return store_complain("the store does not answer");
   j->joined += j->n;
+  store_progress(j->into, j->n);
   j->n = 0;
   return 0;
 }
@@ -236,6 +239,7 @@ static int join_end(joining *j, int r)
 {
   if (!r)
     r = join_now(j);
+  store_quiet(j->into);
   for (size_t i = 0; i < BATCH; i++)
     text_free(&j->bytes[i]);
   return r ? r : (printf("joined %zu\n", j->joined), DONE);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "greylist.h"
 
@@ -178,7 +177,7 @@ int command_show(store *s, const request *q)
 typedef struct sums {
   store *store;
   uint64_t triplets[DENIED + 1], clients[DENIED + 1], bytes;
-  int64_t since;
+  int64_t since, before; /* what was written from then on, and before */
   const request *q;
   text out;
 } sums;
@@ -194,11 +193,25 @@ static int count_one(void *user, const smtpf_stored *record)
   return 0;
 }
 
+/* Of the store itself: what may run out. */
+static void add_gauge(void *user, const char *name, uint64_t value)
+{
+  static const char *const shown[] = {"store.map_used", "store.map_max", "store.readers_used", "store.readers_max"};
+  sums *c = user;
+  for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+    if (!strcmp(shown[i], name)) {
+      text_cstr(&c->out, c->q->json ? ",\"" : " ");
+      text_cstr(&c->out, name);
+      text_cstr(&c->out, c->q->json ? "\":" : "=");
+      text_int(&c->out, (int64_t)value);
+    }
+}
+
 int command_stats(store *s, const request *q)
 {
   static const int shown[] = {WAITING, RIPE, KNOWN, LATE};
-  sums c = {.store = s};
-  text t = {0};
+  sums c = {.store = s, .q = q};
+  text *t = &c.out;
   int r = store_walk(s, count_one, &c);
   const struct {
     const char *name;
@@ -213,23 +226,27 @@ int command_stats(store *s, const request *q)
               {"bytes", c.bytes},
               {"records", s->walked}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    text_cstr(&t, q->json ? (i ? ",\"" : "{\"") : i ? " " : "");
-    text_cstr(&t, rows[i].name);
-    text_cstr(&t, q->json ? "\":" : "=");
-    text_int(&t, (int64_t)rows[i].value);
+    text_cstr(t, q->json ? (i ? ",\"" : "{\"") : i ? " " : "");
+    text_cstr(t, rows[i].name);
+    text_cstr(t, q->json ? "\":" : "=");
+    text_int(t, (int64_t)rows[i].value);
   }
-  text_cstr(&t, q->json ? "}\n" : "\n");
-  r = r ? r : entry_flush(&t);
-  text_free(&t);
+  smtpf_driver_stats(s->driver, add_gauge, &c);
+  text_cstr(t, q->json ? "}\n" : "\n");
+  r = r ? r : entry_flush(t);
+  text_free(t);
   return r;
 }
+
+/* Records are told once: those of a second that may still go on wait for the next look. */
+enum { LAG = 2 };
 
 /* What was written since the last look: seen for the first time, or let through. */
 static int watch_one(void *user, const smtpf_stored *record)
 {
   sums *c = user;
   entry e;
-  if (!entry_read(&e, c->store, record) || e.last < c->since || !entry_fits(&e, &c->q->filter))
+  if (!entry_read(&e, c->store, record) || e.last < c->since || e.last >= c->before || !entry_fits(&e, &c->q->filter))
     return 0;
   entry_print(&c->out, &e, c->q->json);
   return entry_flush(&c->out);
@@ -243,11 +260,11 @@ int command_watch(store *s, const request *q)
   if (every < 1 || every > 3600)
     return store_complain("watch: expected 1 to 3600 seconds");
   while (!r && fflush(stdout) == 0) {
-    sleep((unsigned)every);
-    (void)smtpf_driver_process(s->driver); /* reads the clock */
-    const int64_t now = smtpf_driver_wall(s->driver);
+    store_pause(s, every);
+    c.before = smtpf_driver_wall(s->driver) - LAG + 1;
     r = store_walk(s, watch_one, &c);
-    c.since = now;
+    if (c.before > c.since)
+      c.since = c.before;
   }
   text_free(&c.out);
   return r;

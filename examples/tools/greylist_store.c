@@ -69,21 +69,30 @@ void store_close(store *s)
 
 /* ---- waiting ----------------------------------------------------------------------------------------- */
 
-/* Until *answered, or patience ends. 1 when answered. */
-static int wait_for(store *s, const int *answered)
+static int64_t now_ms(void)
 {
-  struct timespec begun, now;
-  clock_gettime(CLOCK_MONOTONIC, &begun);
-  while (!*answered) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Until *answered (1), or for so long. */
+static int wait_for(store *s, const int *answered, int64_t ms)
+{
+  const int64_t until = now_ms() + ms;
+  while (!*answered && now_ms() < until) {
     struct pollfd p = {.fd = smtpf_driver_fd(s->driver), .events = POLLIN};
-    (void)poll(&p, 1, 1000);
+    (void)poll(&p, 1, until - now_ms() < 1000 ? (int)(until - now_ms()) : 1000);
     if (smtpf_driver_process(s->driver) < 0)
       return 0;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if ((now.tv_sec - begun.tv_sec) * 1000 > PATIENCE_MS)
-      return 0;
   }
-  return 1;
+  return *answered;
+}
+
+void store_pause(store *s, long seconds)
+{
+  const int never = 0;
+  (void)wait_for(s, &never, seconds * 1000);
 }
 
 typedef struct answer {
@@ -105,7 +114,7 @@ int store_get(store *s, smtpf_str key, text *room)
   static answer a; /* outlives an answer that is too late */
   a = (answer){.room = room};
   text_clear(room);
-  if (smtpf_driver_get(s->driver, key, take, &a) != SMTPF_OK || !wait_for(s, &a.answered))
+  if (smtpf_driver_get(s->driver, key, take, &a) != SMTPF_OK || !wait_for(s, &a.answered, PATIENCE_MS))
     return SMTPF_STORE_FAILED;
   return a.status;
 }
@@ -114,7 +123,7 @@ int store_change(store *s, const smtpf_change *changes, size_t n)
 {
   static answer a;
   a = (answer){0};
-  if (smtpf_driver_commit(s->driver, changes, n, take, &a) != SMTPF_OK || !wait_for(s, &a.answered))
+  if (smtpf_driver_commit(s->driver, changes, n, take, &a) != SMTPF_OK || !wait_for(s, &a.answered, PATIENCE_MS))
     return SMTPF_STORE_FAILED;
   return a.status;
 }
@@ -130,10 +139,10 @@ typedef struct walk {
   size_t cursor_n;
 } walk;
 
-/* Long work says how far it is, where somebody looks on. */
-static void say(store *s)
+void store_progress(store *s, size_t n)
 {
   struct timespec now;
+  s->walked += n;
   if (!isatty(STDERR_FILENO))
     return;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -145,14 +154,21 @@ static void say(store *s)
   fprintf(stderr, "\r%llu records", (unsigned long long)s->walked);
 }
 
+void store_quiet(store *s)
+{
+  if (s->said_s && isatty(STDERR_FILENO))
+    fputs("\r                          \r", stderr);
+  s->said_s = 0;
+}
+
 static void take_records(void *user, int status, const smtpf_stored *records, size_t n, smtpf_str cursor)
 {
   walk *w = user;
   w->answered = 1;
   w->status = status;
+  store_progress(w->store, n);
   for (size_t i = 0; i < n && !w->result; i++) {
     const int kind = smtpf_record_kind(records[i].value);
-    w->store->walked++;
     if (kind == SMTPF_GREYLIST_TRIPLET || kind == SMTPF_GREYLIST_CLIENT)
       w->result = w->fn(w->user, &records[i]);
   }
@@ -171,12 +187,9 @@ int store_walk(store *s, store_fn fn, void *user)
     const int r = smtpf_driver_scan(s->driver, cursor, AT_A_TIME, take_records, &w);
     if (r == SMTPF_EUNSUPPORTED)
       return store_complain("this store cannot be listed");
-    if (r != SMTPF_OK || !wait_for(s, &w.answered) || w.status == SMTPF_STORE_FAILED)
+    if (r != SMTPF_OK || !wait_for(s, &w.answered, PATIENCE_MS) || w.status == SMTPF_STORE_FAILED)
       return store_complain("the store does not answer");
-    say(s);
   }
-  if (s->said_s && isatty(STDERR_FILENO))
-    fputs("\r                          \r", stderr);
-  s->said_s = 0;
+  store_quiet(s);
   return w.result;
 }
