@@ -85,15 +85,17 @@ def free_port():
 
 
 class Postfix:
-    """`mailboxes`: addresses; each has a maildir of its own. XCLIENT and XFORWARD are offered."""
+    """`mailboxes`: addresses; each has a maildir of its own. XCLIENT and XFORWARD are offered. `main`: more lines for
+    main.cf; `second`: parameters of another smtpd, on `second_port`."""
 
-    def __init__(self, root, mailboxes):
+    def __init__(self, root, mailboxes, main="", second=()):
         postfix = shutil.which("postfix", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if not postfix:
             raise Missing("no postfix here")
         if os.geteuid() != 0:
             raise Missing("postfix can be started by root alone")
         self.root, self.mailboxes, self.port = root, list(mailboxes), free_port()
+        self.second_port = free_port() if second else None
         prefix = os.path.dirname(os.path.dirname(os.path.dirname(postfix)))  # / or where it was unpacked
         self.daemons = os.path.join(prefix, "usr/lib/postfix/sbin")
         self.environment = dict(os.environ, MAIL_CONFIG=os.path.join(root, "conf"))
@@ -107,8 +109,9 @@ class Postfix:
         self.write("main.cf", MAIN.format(
             root=root, commands=os.path.join(prefix, "usr/sbin"), daemons=self.daemons, owner=owner.pw_name, group=group.gr_name,
             unprivileged=unprivileged.pw_name, uid=box.pw_uid, gid=box.pw_gid,
-            domains=" ".join(sorted({m.split("@")[1] for m in mailboxes}))))
-        self.write("master.cf", MASTER.format(port=self.port))
+            domains=" ".join(sorted({m.split("@")[1] for m in mailboxes}))) + main)
+        more = "127.0.0.1:%d inet n - n - - smtpd\n" % self.second_port if second else ""
+        self.write("master.cf", MASTER.format(port=self.port) + more + "".join("  -o %s\n" % p for p in second))
         self.write("mailboxes", "".join("%s %s/\n" % (m, m) for m in mailboxes))
         self.start()
 

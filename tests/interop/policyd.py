@@ -20,8 +20,8 @@ def free_port():
 
 
 class Server:
-    def __init__(self, tmp, *argv, policy=None):
-        self.port, self.path = free_port(), os.path.join(tmp, "policyd.sock")
+    def __init__(self, tmp, *argv, policy=None, port=None):
+        self.port, self.path = port or free_port(), os.path.join(tmp, "policyd.sock")
         if policy is not None:
             self.policy = os.path.join(tmp, "policy.conf")
             with open(self.policy, "w", encoding="ascii") as f:
