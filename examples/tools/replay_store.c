@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <smtpfilter/ext/record.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,12 @@ static int start(void *shared, smtpf_driver *driver, void **self)
 
 static int live(const struct replay_store *s, const struct record *r)
 {
-  return !r->expires || r->expires > smtpf_driver_wall(s->driver);
+  return !r->expires || r->expires >= smtpf_driver_wall(s->driver);
+}
+
+static smtpf_str value_of(const struct record *r)
+{
+  return (smtpf_str){r->value, r->value_n};
 }
 
 static int get(void *self, smtpf_op op, smtpf_str key)
@@ -79,47 +85,135 @@ static int get(void *self, smtpf_op op, smtpf_str key)
   int found;
   struct record *r = *find(s, key, &found);
   found = found && live(s, r);
-  smtpf_op_store(s->driver, op, found ? SMTPF_STORE_FOUND : SMTPF_STORE_ABSENT,
-                 found ? (smtpf_str){r->value, r->value_n} : (smtpf_str){0});
+  smtpf_op_store(s->driver, op, found ? SMTPF_STORE_FOUND : SMTPF_STORE_ABSENT, found ? value_of(r) : (smtpf_str){0});
   return SMTPF_OK;
 }
 
-static uint64_t load64(const char *p, size_t n)
+static uint64_t load64(const char *p)
 {
   uint64_t v = 0;
-  for (size_t i = 0; i < 8 && i < n; i++)
+  for (size_t i = 0; i < 8; i++)
     v |= (uint64_t)(unsigned char)p[i] << (8 * i);
   return v;
 }
 
-static void add(struct record **p, int found, const smtpf_change *c)
+/* 0, or -1 when a number is added to what is none. */
+static int add(struct record **p, int found, const smtpf_change *c)
 {
-  uint64_t sum = load64(c->value.p, c->value.n) + (found ? load64((*p)->value, (*p)->value_n) : 0);
   char bytes[8];
+  if (c->value.n != 8 || (found && (*p)->value_n != 8))
+    return -1;
+  const uint64_t sum = load64(c->value.p) + (found ? load64((*p)->value) : 0);
   for (size_t i = 0; i < 8; i++)
     bytes[i] = (char)(unsigned char)(sum >> (8 * i) & 0xff);
   put(p, found, c->key, (smtpf_str){bytes, 8}, c->expires);
+  return 0;
+}
+
+/* 0, or -1 when the two do not fit into one. */
+static int join(struct record **p, int found, const smtpf_change *c)
+{
+  char room[SMTPF_RECORD_MAX];
+  smtpf_str both = c->value;
+  int64_t expires = c->expires;
+  const int r = found ? smtpf_record_join(value_of(*p), c->value, room, sizeof room, &both) : SMTPF_EINVAL;
+  if (r == SMTPF_ELIMIT)
+    return -1;
+  if (r == SMTPF_OK)
+    expires = !expires || !(*p)->expires ? 0 : expires > (*p)->expires ? expires : (*p)->expires;
+  put(p, found, c->key, both, expires);
+  return 0;
+}
+
+static int change(struct replay_store *s, const smtpf_change *c)
+{
+  int found;
+  struct record **p = find(s, c->key, &found);
+  if (found && !live(s, *p)) {
+    drop(p);
+    found = 0;
+  }
+  switch (c->op) {
+  case SMTPF_CHANGE_ADD: return add(p, found, c);
+  case SMTPF_CHANGE_JOIN: return join(p, found, c);
+  case SMTPF_CHANGE_DELETE:
+    if (found)
+      drop(p);
+    return 0;
+  default:
+    if (!found || c->op == SMTPF_CHANGE_SET)
+      put(p, found, c->key, c->value, c->expires);
+    return 0;
+  }
+}
+
+/* What was there before, the last change first: a commit is made whole or not at all. */
+struct before {
+  struct before *next;
+  smtpf_str key;
+  int found;
+  char *value;
+  size_t value_n;
+  int64_t expires;
+};
+
+static struct before *note(struct replay_store *s, smtpf_str key, struct before *next)
+{
+  struct before *b = replay_alloc(sizeof *b);
+  struct record *r = *find(s, key, &b->found);
+  b->next = next;
+  b->key = key;
+  b->value_n = b->found ? r->value_n : 0;
+  b->value = replay_strdup(b->found ? r->value : "", b->value_n);
+  b->expires = b->found ? r->expires : 0;
+  return b;
+}
+
+static void end(struct replay_store *s, struct before *b, int undo)
+{
+  while (b) {
+    struct before *next = b->next;
+    int found;
+    struct record **p = find(s, b->key, &found);
+    if (undo && b->found)
+      put(p, found, b->key, (smtpf_str){b->value, b->value_n}, b->expires);
+    else if (undo && found)
+      drop(p);
+    free(b->value);
+    free(b);
+    b = next;
+  }
 }
 
 static int commit(void *self, smtpf_op op, const smtpf_change *changes, size_t n)
 {
   struct replay_store *s = self;
-  for (size_t i = 0; i < n; i++) {
-    const smtpf_change *c = &changes[i];
-    int found;
-    struct record **p = find(s, c->key, &found);
-    if (found && !live(s, *p)) {
-      drop(p);
-      found = 0;
-    }
-    if (c->op == SMTPF_CHANGE_DELETE && found)
-      drop(p);
-    else if (c->op == SMTPF_CHANGE_ADD)
-      add(p, found, c);
-    else if (c->op == SMTPF_CHANGE_SET || (c->op == SMTPF_CHANGE_SET_IF_ABSENT && !found))
-      put(p, found, c->key, c->value, c->expires);
+  struct before *before = NULL;
+  int bad = 0;
+  for (size_t i = 0; i < n && !bad; i++) {
+    before = note(s, changes[i].key, before);
+    bad = change(s, &changes[i]);
   }
-  smtpf_op_store(s->driver, op, SMTPF_STORE_DONE, (smtpf_str){0});
+  end(s, before, bad);
+  smtpf_op_store(s->driver, op, bad ? SMTPF_STORE_FAILED : SMTPF_STORE_DONE, (smtpf_str){0});
+  return SMTPF_OK;
+}
+
+enum { PAGE = 256 };
+
+static int scan(void *self, smtpf_op op, smtpf_str cursor, size_t most)
+{
+  struct replay_store *s = self;
+  smtpf_stored page[PAGE];
+  size_t n = 0;
+  const struct record *r = s->records;
+  while (r && cursor.n && compare(r, cursor) <= 0)
+    r = r->next;
+  for (; r && n < most && n < PAGE; r = r->next)
+    if (live(s, r))
+      page[n++] = (smtpf_stored){sizeof *page, {r->key, r->key_n}, value_of(r), r->expires};
+  smtpf_op_scan(s->driver, op, r ? SMTPF_STORE_MORE : SMTPF_STORE_DONE, page, n,
+                r && n ? page[n - 1].key : (smtpf_str){0});
   return SMTPF_OK;
 }
 
@@ -134,7 +228,7 @@ static void stop(void *self)
   (void)self;
 }
 
-const smtpf_store replay_store_file = {sizeof(smtpf_store), "text", start, get, commit, cancel, stop, NULL, NULL};
+const smtpf_store replay_store_file = {sizeof(smtpf_store), "text", start, get, commit, cancel, stop, scan, NULL};
 
 /* ---- the file ---- */
 

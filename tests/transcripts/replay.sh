@@ -124,9 +124,62 @@ check 'a broken policy starts nothing' 1 $replay -c "$dir/bad.conf" "$dir/script
 
 mkdir "$dir/store"
 check 'a store' 0 $replay -c "$dir/a.conf" --store "$dir/store" "$dir/script"
+cat >"$dir/greylist.conf" <<'E'
+local_domains = [ "example.net" ];
+check = { disable = [ "iprev", "helo", "early_talk" ]; };
+profiles = ( { name = "default"; greylist = true; } );
+E
+printf '%s\n' '@connect 192.0.2.25' 'EHLO mail.example.org' 'MAIL FROM:<a@example.org>' 'RCPT TO:<b@example.net>' DATA 'Subject: x' '' . >"$dir/mail"
+rm -f "$dir/store/records"
+known() { $replay -c "$dir/greylist.conf" --store "$dir/store" --now "$1" "$dir/mail" | sed -n 's/.*greylist:\([a-z]*\).*/\1/p'; }
+for when in 1700000000 1700000100 1700000400 1700086800 1703000000; do known "$when"; done >"$dir/seen"
+printf '%s\n' greylisted greylisted waited known known >"$dir/expected"
+check 'a store remembers from run to run' 0 cat "$dir/seen"
+: >"$dir/expected"
+check 'as smtpf-greylist exports it' 0 grep -q '^[0-9a-f]\{64\} [0-9]* 4a0101' "$dir/store/records"
 echo 'nonsense' >"$dir/store/records"
 check 'a broken store' 2 $replay -c "$dir/a.conf" --store "$dir/store" "$dir/script"
 has 'a broken store' "$dir/store/records:1:"
+
+cat >"$dir/small.conf" <<'E'
+local_domains = [ "example.net" ];
+resolver = { servers = [ "127.0.0.1" ]; timeout = "3s"; };
+store = { type = "lmdb"; path = "/var/lib/smtpfilter"; };
+
+dnslists = (
+  { zone = "zen.example";
+    codes = ( { match = "127.0.0.2";     score = 10.0; as = "known spammer"; },
+              { match = "127.0.0.4-7";   score = 8.0;  as = "compromised host"; },
+              { match = "127.0.0.10-11"; score = 6.0;  as = "residential range"; } ); } );
+
+scopes   = ( { name = "department"; networks = [ "192.0.2.0/24" ]; authenticated = true; } );
+profiles = ( { name = "default"; reject = 10.0; quarantine = 6.0; tag = 4.0; greylist = true; },
+             { name = "wants-discard"; inherit = "default"; discard = 15.0; } );
+recipients = ( { address = "staff@example.net"; only_from = [ "department" ]; },
+               { address = "me@example.net"; profile = "wants-discard"; forward = "me@elsewhere.example"; route = "forward-nonspam"; } );
+E
+cat >"$dir/small.zone" <<'E'
+25.2.0.192.zen.example NXDOMAIN
+9.100.51.198.zen.example A 127.0.0.2
+E
+cat >"$dir/small" <<'E'
+@connect 192.0.2.25
+EHLO mail.example.org
+MAIL FROM:<a@example.org>
+RCPT TO:<staff@example.net>
+RCPT TO:<me@example.net>
+@connect 198.51.100.9
+EHLO mail.example.org
+MAIL FROM:<a@example.org>
+RCPT TO:<staff@example.net>
+RCPT TO:<me@example.net>
+E
+check 'a policy of one screen' 0 $replay -c "$dir/small.conf" --dns "$dir/small.zone" "$dir/small"
+for text in 'RCPT <staff@example.net> -> 451 4.7.1 greylisted' 'RCPT <staff@example.net> -> 550 5.7.1 ' \
+  'RCPT <me@example.net> -> 451 4.7.1 greylisted' 'RCPT <me@example.net> -> 550 5.7.1 198.51.100.9 '; do
+  has 'a policy of one screen' "$text"
+done
+check 'and it holds what it says' 0 $replay --lint --host proxy "$dir/small.conf"
 
 check 'no script' 2 $replay
 check 'a script that is not there' 2 $replay "$dir/nowhere"
