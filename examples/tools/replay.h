@@ -11,6 +11,7 @@
 
 #include <smtpfilter/ext/check.h>
 #include <smtpfilter/ext/port.h>
+#include <smtpfilter/ext/scan.h>
 #include <smtpfilter/smtpfilter.h>
 #include <stdio.h>
 
@@ -46,6 +47,7 @@ enum replay_kind {
   REPLAY_MEMBER,    /* words: alias address; pairs: profile, route, forward */
   REPLAY_STORE,     /* number: 1 when it works, 2 when it fails */
   REPLAY_FINDING,   /* words: stage, or none; see replay_finding_read() */
+  REPLAY_SCANNER,   /* words: instance, or none, answer, name or cause; see replay_scanner_read() */
   REPLAY_LOCAL,     /* words: address, ours */
   REPLAY_CHUNK,     /* number: bytes fed at a time, 0 for all at once */
 };
@@ -233,6 +235,36 @@ void replay_checks_opening(struct replay_checks *c);
 void replay_checks_say(struct replay_checks *c, const struct replay_item *item); /* @finding */
 void replay_checks_clear(struct replay_checks *c);
 
+/* ---- replay_scanner.c: scanners that answer what a script says ------------------------------------------------- */
+
+/* What @scanner says of one instance. Strings are the script's. */
+struct replay_scanned {
+  struct replay_scanned *next;
+  const char *scanner, *what, *user, *detail, *add, *remove; /* user: only of scans for this one; NULL for any */
+  int answer, scored;
+  int32_t score;
+  int64_t seen, early, after, takes, again; /* bytes, bytes, ms, bytes, times; -1: not said */
+};
+
+enum { REPLAY_SCANNERS = 6, REPLAY_ROWS = 128 };
+
+struct replay_scanners {
+  smtpf_scanner types[REPLAY_SCANNERS];
+  smtpf_option rows[REPLAY_ROWS]; /* those of the types that were replaced */
+  size_t n_rows;
+  int later;                   /* answer after a sleep of no length */
+  struct replay_scanned *said; /* last first */
+};
+
+/* 0, or -1 with what is wrong in `error`. */
+int replay_scanner_read(struct replay_scanned *out, const struct replay_item *item, text *error);
+/* In the place of every type there is. They live as long as the engines made from `cfg`. */
+int replay_scanner_declare(struct replay_scanners *s, smtpf_config *cfg);
+void replay_scanner_say(struct replay_scanners *s, const struct replay_item *item); /* @scanner */
+void replay_scanner_clear(struct replay_scanners *s);
+/* Thousandths: `-2.5`; NULL is 0. 0, or -1 with what is wrong in `error`. */
+int replay_score(const char *s, int32_t *out, text *error);
+
 /* ---- replay_run.c: the runner ------------------------------------------------------------------------------ */
 
 /* How a pending verdict is waited for. */
@@ -273,6 +305,7 @@ struct replay {
   struct replay_poller poller;
   struct replay_defer resolver, directory, store;
   struct replay_checks checks;
+  struct replay_scanners scanners;
   smtpf_clock clock_port;
   smtpf_random random_port;
   const struct replay_script *script;
@@ -301,9 +334,9 @@ int replay_play(struct replay *r, const struct replay_script *script);
 /* Also after a failed replay_open(). */
 void replay_close(struct replay *r);
 
-/* Makes a configuration with the rows of all programs and the checks of the scripts (NULL for none), and loads the
- * policy. The caller frees *out. */
-int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, struct replay_checks *checks,
+/* Makes a configuration with the rows of all programs, and loads the policy. With scripts (NULL for none) it has their
+ * checks, and scanners that answer what they say. The caller frees *out. */
+int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, struct replay *r,
                   const struct replay_script *const *scripts, smtpf_error *err);
 
 /* file:line: what, from whichever of them is known. */

@@ -13,7 +13,8 @@ static const char *const stage_words[] = {"connect", "helo", "mail", "rcpt", "da
 static const int stages[] = {0, SMTPF_CONNECT, SMTPF_HELO, SMTPF_MAIL, SMTPF_RCPT, SMTPF_DATA, SMTPF_EOM};
 static const char *const family_words[] = {"client", "envelope", "list", "greylist", "content", NULL};
 static const char *const kind_words[] = {"clear", "hit", "unknown", NULL};
-static const char *const flag_words[] = {"refuse", "defer", "own_too", "connection", "elective", "open_relay", NULL};
+static const char *const flag_words[] = {"refuse",     "defer",      "own_too", "connection", "elective",
+                                         "open_relay", "quarantine", "tag",     NULL};
 
 /* ---- what a line says ---- */
 
@@ -26,7 +27,7 @@ static int read_choice(const struct replay_item *item, const char *name, const c
 }
 
 /* Thousandths: -2.5. */
-static int read_score(const char *s, int32_t *out, text *error)
+int replay_score(const char *s, int32_t *out, text *error)
 {
   const char *p = s && *s == '-' ? s + 1 : s;
   int64_t whole = 0, milli = 0;
@@ -96,7 +97,7 @@ int replay_finding_read(struct replay_said *out, const struct replay_item *item,
     return -1;
   }
   f->reply = (int)reply_code;
-  if (read_score(replay_value(item, "score"), &f->score, error) ||
+  if (replay_score(replay_value(item, "score"), &f->score, error) ||
       read_flags(replay_value(item, "flags"), &f->flags, error))
     return -1;
   if (kind == SMTPF_UNKNOWN && f->score) {

@@ -230,6 +230,7 @@ int replay_directive(struct replay *r, const struct replay_item *item)
   case REPLAY_MEMBER: replay_facts_add(&r->directory, item); return SMTPF_OK;
   case REPLAY_STORE: r->store.fails = item->number == 2; return SMTPF_OK;
   case REPLAY_FINDING: replay_checks_say(&r->checks, item); return SMTPF_OK;
+  case REPLAY_SCANNER: replay_scanner_say(&r->scanners, item); return SMTPF_OK;
   case REPLAY_LOCAL: r->local = item->words[0]; return SMTPF_OK;
   case REPLAY_CHUNK:
     if (!r->options.feed)

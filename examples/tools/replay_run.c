@@ -213,12 +213,13 @@ int replay_play(struct replay *r, const struct replay_script *script)
     result = play_item(r, &script->items[r->item]);
   replay_end(r);
   replay_checks_clear(&r->checks); /* what was said is the script's */
+  replay_scanner_clear(&r->scanners);
   return r->fault.n ? SMTPF_EINVAL : result;
 }
 
 /* ---- setting up ---- */
 
-int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, struct replay_checks *checks,
+int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, struct replay *r,
                   const struct replay_script *const *scripts, smtpf_error *err)
 {
   smtpf_config *cfg = NULL;
@@ -226,7 +227,9 @@ int replay_config(smtpf_config **out, const char *policy, const smtpf_mem *mem, 
   if (result == SMTPF_OK)
     result = host_options_add(cfg);
   if (result == SMTPF_OK && scripts)
-    result = replay_checks_declare(checks, cfg, scripts, err);
+    result = replay_checks_declare(&r->checks, cfg, scripts, err);
+  if (result == SMTPF_OK && r)
+    result = replay_scanner_declare(&r->scanners, cfg);
   if (result == SMTPF_OK && policy)
     result = smtpf_config_load(cfg, policy, err);
   if (result == SMTPF_OK)
@@ -255,7 +258,7 @@ static int start_driver(struct replay *r)
   r->clock = (struct replay_clock){1000000000u, r->options.now - 1};
   r->random.state = 1;
   r->poller = (struct replay_poller){&r->clock, -1, 0, 0};
-  r->resolver.later = r->directory.later = r->store.later = r->checks.later = later;
+  r->resolver.later = r->directory.later = r->store.later = r->checks.later = r->scanners.later = later;
   if (r->options.zone) {
     r->resolver.inner = smtpf_resolver_zone();
     r->resolver.inner_shared = (void *)(uintptr_t)r->options.zone; /* the port reads it only */
@@ -294,7 +297,7 @@ static int apply_settings(smtpf_config *cfg, const char *const *settings, smtpf_
 int replay_open(struct replay *r, const struct replay_options *options, smtpf_error *err)
 {
   *r = (struct replay){.options = *options, .over = 1};
-  int result = replay_config(&r->config, options->policy, options->mem, &r->checks, options->scripts, err);
+  int result = replay_config(&r->config, options->policy, options->mem, r, options->scripts, err);
   if (result == SMTPF_OK)
     result = apply_settings(r->config, options->settings, err);
   if (result == SMTPF_OK && options->single)
@@ -315,6 +318,7 @@ void replay_close(struct replay *r)
   smtpf_config_free(r->config);
   replay_facts_free(&r->directory);
   replay_checks_clear(&r->checks);
+  replay_scanner_clear(&r->scanners);
   text_free(&r->fault);
   text_free(&r->sender);
   *r = (struct replay){0};

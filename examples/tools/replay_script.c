@@ -332,6 +332,19 @@ static int finding_args(struct reader *r, struct replay_item *item)
   return bad;
 }
 
+static int scanner_args(struct reader *r, struct replay_item *item)
+{
+  struct replay_scanned said;
+  text what = {0};
+  if (strcmp(item->words[0], "none") == 0)
+    return 0;
+  int bad = replay_scanner_read(&said, item, &what);
+  if (bad)
+    fail(r, replay_cstr(&what), NULL);
+  text_free(&what);
+  return bad;
+}
+
 static const struct directive {
   const char *name;
   int kind, least, most; /* words */
@@ -358,6 +371,9 @@ static const struct directive {
     {"finding", REPLAY_FINDING, 1, 1, finding_args,
      (const char *const[]){"check", "family", "kind", "code", "score", "flags", "for", "reply", "enhanced", "detail",
                            "text", NULL}},
+    {"scanner", REPLAY_SCANNER, 1, 3, scanner_args,
+     (const char *const[]){"score", "seen", "early", "after", "takes", "again", "user", "detail", "add", "remove",
+                           NULL}},
     {"local", REPLAY_LOCAL, 1, 1, NULL, NULL},
     {"chunk", REPLAY_CHUNK, 1, 1, chunk_args, NULL},
 };

@@ -24,5 +24,7 @@ extern const smtpf_check smtpf_check_relay;
 extern const smtpf_check smtpf_check_recipient;
 extern const smtpf_check smtpf_check_delay;
 extern const smtpf_check smtpf_check_greylist;
+extern const smtpf_check smtpf_check_virus;
+extern const smtpf_check smtpf_check_scanner;
 
 #endif
