@@ -254,7 +254,12 @@ static int code_of(int r)
 static void envelope(const char *client, const char *const *recipients)
 {
   const smtpf_peer peer = {.size = sizeof peer, .address = smtpf_str_of(client)};
-  ck_assert_int_eq(smtpf_session_new(&session, driver, NULL), SMTPF_OK);
+  const smtpf_session_options o = {.size = sizeof o,
+                                   .protocol = SMTPF_SMTP,
+                                   .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT |
+                                                   SMTPF_CAN_DROP_RCPT | SMTPF_CAN_QUARANTINE_PER_RCPT |
+                                                   SMTPF_CAN_REPORT_COMMIT};
+  ck_assert_int_eq(smtpf_session_new(&session, driver, &o), SMTPF_OK);
   ck_assert_int_eq(code_of(smtpf_session_connect(session, &peer)), 220);
   ck_assert_int_eq(code_of(smtpf_session_helo(session, SMTPF_GREET_EHLO, SMTPF_LIT("mail.client.example"))), 250);
   ck_assert_int_eq(code_of(smtpf_session_mail(session, SMTPF_LIT("<a@client.example>"), SMTPF_LIT(""))), 250);
@@ -395,7 +400,7 @@ START_TEST(what_is_unknown)
   begin();
   TOLD({.scanner = "av", .status = SMTPF_SCAN_UNKNOWN, .cause = "down", .seen = -1});
   SITE(VIRUS, "scanners[\"av\"].on_unknown", acts[_i].act, "profiles[\"default\"].quarantine", "9",
-       "profiles[\"default\"].tag", "5", "quarantine.directory", "/var/spool/quarantine");
+       "profiles[\"default\"].tag", "5");
   ck_assert_int_eq(mail(), acts[_i].code);
   ck_assert_str_eq(found(), "virus:down+0 ");
   ck_assert_str_eq(fate(0), acts[_i].fate);
@@ -407,7 +412,7 @@ START_TEST(above_the_limit)
 {
   begin();
   SITE(VIRUS, SPAM, "scanners[\"av\"].limit", "20", "scanners[\"spam\"].limit", "1k",
-       "profiles[\"default\"].quarantine", "9", "quarantine.directory", "/var/spool/quarantine");
+       "profiles[\"default\"].quarantine", "9");
   ck_assert_int_eq(mail(), 250);
   ck_assert_str_eq(found(), "virus:too-large+0 scanner:clean+0 ");
   ck_assert_str_eq(fate(0), "quarantined"); /* another attempt would be as large */
