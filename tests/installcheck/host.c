@@ -5,10 +5,12 @@
  *     host EVIDENCE [path=value | path+=value]...
  *
  * CHECK is the check's symbol. A copy of it, whose `run` counts, takes the built-in one's place; an engine is made
- * with these options; one client connects, greets, and goes as far as RCPT. Succeeds when the copy was run
- * and EVIDENCE is among what it found.
+ * with these options; one client connects, greets, and goes as far as RCPT, or, for a check of the message, to its end.
+ * Succeeds when the copy was run and EVIDENCE is among what it found. There is a scanner of type `word`, which finds
+ * the word `malware`.
  */
 #include <smtpfilter/ext/check.h>
+#include <smtpfilter/ext/scan.h>
 #include <smtpfilter/smtpfilter.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +69,78 @@ static int found(smtpf_session *s, int r, const char *code)
   return 0;
 }
 
+/* ---- the scanner: a counter of what has matched is all it keeps --------------------- */
+
+struct scan {
+  smtpf_driver *driver;
+  smtpf_op op;
+  size_t matched;
+  uint64_t seen;
+};
+
+static const char word[] = "malware";
+
+static int word_start(void *shared, smtpf_driver *driver, const smtpf_section *settings, void **self)
+{
+  (void)shared;
+  (void)settings;
+  *self = driver;
+  return SMTPF_OK;
+}
+
+static int word_open(void *self, smtpf_op op, const smtpf_scan_request *request, void **scan)
+{
+  struct scan *c = calloc(1, sizeof *c);
+  (void)request;
+  if (!c)
+    return SMTPF_ENOMEM;
+  c->driver = self;
+  c->op = op;
+  *scan = c;
+  return SMTPF_OK;
+}
+
+static size_t word_feed(void *scan, const char *bytes, size_t n)
+{
+  struct scan *c = scan;
+  for (size_t i = 0; i < n && word[c->matched]; i++)
+    c->matched = bytes[i] == word[c->matched] ? c->matched + 1 : bytes[i] == *word;
+  c->seen += n;
+  return n;
+}
+
+static int word_finish(void *scan)
+{
+  struct scan *c = scan;
+  const smtpf_scan_result r = {.size = sizeof r,
+                               .status = word[c->matched] ? SMTPF_SCAN_CLEAN : SMTPF_SCAN_HIT,
+                               .name = SMTPF_LIT("a word"),
+                               .seen = c->seen};
+  (void)smtpf_op_scanned(c->driver, c->op, &r);
+  return SMTPF_OK;
+}
+
+static const smtpf_scanner scanner = {.size = sizeof scanner,
+                                      .name = "word",
+                                      .start = word_start,
+                                      .open = word_open,
+                                      .feed = word_feed,
+                                      .finish = word_finish,
+                                      .close = free};
+
+static const char message[] = "Subject: hello\r\n\r\nsome malware\r\n";
+
+/* A check of the message: on with it to its end. */
+static int send_message(smtpf_session *s, const char *code)
+{
+  size_t taken = 0;
+  int n = found(s, smtpf_session_data(s), code);
+  need(smtpf_session_body(s, message, sizeof message - 1, &taken) == SMTPF_OK && taken == sizeof message - 1,
+       "the message is not taken");
+  n += found(s, smtpf_session_eom(s), code);
+  return n;
+}
+
 static int converse(smtpf_session *s, const char *code)
 {
   const smtpf_peer peer = {.size = sizeof peer,
@@ -82,7 +156,7 @@ static int converse(smtpf_session *s, const char *code)
   n += found(s, smtpf_session_helo(s, SMTPF_GREET_EHLO, SMTPF_LIT("192.0.2.25")), code);
   n += found(s, smtpf_session_mail(s, SMTPF_LIT("<>"), SMTPF_LIT("")), code);
   n += found(s, smtpf_session_rcpt(s, SMTPF_LIT("<nobody@example.net>"), SMTPF_LIT("")), code);
-  return n;
+  return CHECK.stages & SMTPF_BODY ? n + send_message(s, code) : n;
 }
 
 int main(int argc, char **argv)
@@ -102,6 +176,7 @@ int main(int argc, char **argv)
   copy.run = counted_run;
   need(smtpf_config_new(&cfg, NULL) == SMTPF_OK, "no configuration");
   need(smtpf_config_add_check(cfg, &copy) == SMTPF_OK, "not taken");
+  need(smtpf_config_add_scanner(cfg, &scanner, NULL) == SMTPF_OK, "no scanner");
   for (int i = 2; i < argc; i++)
     set_option(cfg, argv[i]);
   need(smtpf_engine_new(&engine, cfg, &err) == SMTPF_OK, err.text);

@@ -30,7 +30,7 @@ for file in "$src"/src/check/*.c; do
   name=$(basename "$file" .c)
   case $name in # what it must find, and the options that let it
   checks) continue ;; # the table of built-in ones
-  greylist_*) continue ;; # parts of greylist
+  greylist_* | scanner_*) continue ;; # parts of greylist, of scanner
   early_talk) set -- early ;;
   addrlist) set -- listed 'addrlists["ours"].entries+=192.0.2.0/24' ;;
   dnslist) set -- listed 'dnslists["list.example"].codes["127.0.0.2"].score=3' ;;
@@ -40,6 +40,7 @@ for file in "$src"/src/check/*.c; do
   relay) set -- denied local_domains+=example.org ;;
   recipient) set -- absent local_domains+=example.net directory.complete=true ;;
   greylist) set -- exempt helo.bare_address=off 'profiles["default"].greylist=true' greylist.allow_clients+=192.0.2.0/24 local_domains+=example.net ;;
+  scanner) set -- found 'scanners["word"].type=word' local_domains+=example.net helo.bare_address=off ;;
   delay) set -- delayed delay.connect=1ms ;;
   *) fail "src/check/$name.c has no line in tests/installcheck/run.sh" ;;
   esac

@@ -4,170 +4,11 @@
  * scanned for whom, what is fed, what ends a scan, what becomes of the mail.
  */
 #include <check.h>
-#include <smtpfilter/ext/scan.h>
 #include <smtpfilter/smtpfilter.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- a scanner that does as it is told ------------------------------------------------------------------- */
-
-enum { AT_FINISH, NEVER, AT_OPEN, LATER, TWICE, CANNOT_OPEN, CANNOT_FINISH };
-
-typedef struct told {
-  const char *scanner, *user; /* user: NULL for any */
-  int when, status, scored;
-  int32_t score;
-  const char *name, *cause;
-  int64_t seen; /* -1: all it was fed */
-  size_t gulp;  /* bytes at a time; 0 for all */
-  int again;    /* from byte 0, so many times */
-} told;
-
-static struct fake {
-  const told *told;
-  size_t n;
-  int opened, finished, closed, answered, instances;
-  uint64_t fed;
-  char log[1024]; /* what was opened: `scanner(user)=recipients ` */
-} F;
-
-typedef struct fake_scan {
-  smtpf_driver *driver;
-  smtpf_op op, timer;
-  told does;
-  uint64_t fed, since;
-} fake_scan;
-
-static const told usual = {.status = SMTPF_SCAN_CLEAN, .seen = -1};
-
-static const told *told_for(const smtpf_scan_request *r)
-{
-  for (size_t i = 0; i < F.n; i++)
-    if (smtpf_str_equal_nocase(r->scanner, smtpf_str_of(F.told[i].scanner)) &&
-        (!F.told[i].user || smtpf_str_equal_nocase(r->user, smtpf_str_of(F.told[i].user))))
-      return &F.told[i];
-  return &usual;
-}
-
-static int fake_start(void *shared, smtpf_driver *driver, const smtpf_section *settings, void **self)
-{
-  ck_assert_ptr_eq(shared, &F);
-  ck_assert_uint_gt(smtpf_section_string(settings, "name").n, 0);
-  F.instances++;
-  *self = driver;
-  return SMTPF_OK;
-}
-
-static void fake_stop(void *self)
-{
-  (void)self;
-  F.instances--;
-}
-
-static void say(fake_scan *s)
-{
-  const smtpf_scan_result r = {.size = sizeof r,
-                               .status = s->does.status,
-                               .name = smtpf_str_of(s->does.name),
-                               .cause = s->does.cause,
-                               .scored = s->does.scored,
-                               .score = s->does.score,
-                               .seen = s->does.seen < 0 ? s->fed : (uint64_t)s->does.seen};
-  F.answered++;
-  ck_assert_int_eq(smtpf_op_scanned(s->driver, s->op, &r), SMTPF_OK);
-  if (s->does.when == TWICE)
-    ck_assert_int_eq(smtpf_op_scanned(s->driver, s->op, &r), SMTPF_ENOTFOUND);
-}
-
-static void on_timer(void *user)
-{
-  fake_scan *s = user;
-  s->timer = 0;
-  if (s->does.gulp && s->since) {
-    s->since = 0;
-    ck_assert_int_eq(smtpf_op_scan_room(s->driver, s->op), SMTPF_OK);
-  } else {
-    say(s);
-  }
-}
-
-static int fake_open(void *self, smtpf_op op, const smtpf_scan_request *r, void **scan)
-{
-  const told *t = told_for(r);
-  const size_t at = strlen(F.log);
-  int n = snprintf(F.log + at, sizeof F.log - at, "%.*s(%.*s)=", (int)r->scanner.n, r->scanner.p, (int)r->user.n,
-                   r->user.n ? r->user.p : "");
-  for (size_t i = 0; i < r->n_recipients; i++)
-    n += snprintf(F.log + at + (size_t)n, sizeof F.log - at - (size_t)n, "%s%.*s", i ? "," : "",
-                  (int)r->recipients[i].n, r->recipients[i].p);
-  snprintf(F.log + at + (size_t)n, sizeof F.log - at - (size_t)n, " ");
-  ck_assert_uint_gt(r->session.n, 0);
-  ck_assert_int_eq(r->event->stage, SMTPF_BODY);
-  if (t->when == CANNOT_OPEN)
-    return SMTPF_EIO;
-  fake_scan *s = calloc(1, sizeof *s);
-  ck_assert_ptr_nonnull(s);
-  *s = (fake_scan){.driver = self, .op = op, .does = *t};
-  *scan = s;
-  F.opened++;
-  if (t->when == AT_OPEN)
-    say(s);
-  return SMTPF_OK;
-}
-
-static size_t fake_feed(void *scan, const char *bytes, size_t n)
-{
-  fake_scan *s = scan;
-  ck_assert_ptr_nonnull(bytes);
-  if (s->does.gulp && n > s->does.gulp - s->since) {
-    n = s->does.gulp - s->since;
-    if (!s->timer)
-      ck_assert_int_eq(smtpf_driver_timer(s->driver, 0, on_timer, s, &s->timer), SMTPF_OK);
-  }
-  s->fed += n;
-  s->since += n;
-  F.fed += n;
-  return n;
-}
-
-static int fake_finish(void *scan)
-{
-  fake_scan *s = scan;
-  F.finished++;
-  if (s->does.again) {
-    s->does.again--;
-    s->fed = 0;
-    return smtpf_op_scan_again(s->driver, s->op);
-  }
-  ck_assert_uint_eq(s->fed, smtpf_op_scan_size(s->driver, s->op));
-  s->since = 0;
-  switch (s->does.when) {
-  case AT_FINISH:
-  case TWICE: say(s); return SMTPF_OK;
-  case LATER: return smtpf_driver_timer(s->driver, 5, on_timer, s, &s->timer);
-  case CANNOT_FINISH: return SMTPF_EIO;
-  default: return SMTPF_OK;
-  }
-}
-
-static void fake_close(void *scan)
-{
-  fake_scan *s = scan;
-  if (s->timer)
-    smtpf_driver_timer_cancel(s->driver, s->timer);
-  F.closed++;
-  free(s);
-}
-
-static const smtpf_scanner fake = {.size = sizeof(smtpf_scanner),
-                                   .name = "fake",
-                                   .start = fake_start,
-                                   .open = fake_open,
-                                   .feed = fake_feed,
-                                   .finish = fake_finish,
-                                   .close = fake_close,
-                                   .stop = fake_stop};
+#include "fake_scanner.h"
 
 /* ---- a site and one message --------------------------------------------------------------------------------- */
 
@@ -185,7 +26,7 @@ static const char *try_site(const char *const *options, smtpf_error *err)
   size_t line = 0;
   *err = (smtpf_error){.size = sizeof *err};
   ck_assert_int_eq(smtpf_config_new(&cfg, NULL), SMTPF_OK);
-  ck_assert_int_eq(smtpf_config_add_scanner(cfg, &fake, &F), SMTPF_OK);
+  ck_assert_int_eq(smtpf_config_add_scanner(cfg, &fake_scanner, &F), SMTPF_OK);
   int r = smtpf_config_append(cfg, "local_domains", "x.example", err);
   for (; *options && r == SMTPF_OK; options += 2) {
     char path[200];
