@@ -82,6 +82,8 @@ int smtpf_tenure_instance(smtpf_driver *d, struct smtpf_tenure *t, size_t scanne
   int r = SMTPF_OK;
   if (!t->instances[scanner])
     r = entry->type.scanner->start(entry->type.shared, d, entry->settings, &t->instances[scanner]);
+  if (r != SMTPF_OK)
+    t->instances[scanner] = NULL;
   *out = t->instances[scanner];
   return r;
 }

@@ -22,5 +22,6 @@ TCase *oom_cases(void);
 TCase *will_cases(void);
 TCase *commit_cases(void);
 TCase *scan_cases(void);
+TCase *scanning_cases(void);
 
 #endif

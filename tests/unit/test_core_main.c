@@ -20,5 +20,6 @@ int main(void)
   suite_add_tcase(s, will_cases());
   suite_add_tcase(s, commit_cases());
   suite_add_tcase(s, scan_cases());
+  suite_add_tcase(s, scanning_cases());
   return port_run(s);
 }
