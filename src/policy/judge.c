@@ -31,7 +31,7 @@ static void add_fact(smtpf_summary *s, const smtpf_will *will, const smtpf_evide
 /* What not knowing asks for. A greylist's deferral is for strangers, and for who asked for it. */
 static void add_elective(smtpf_summary *s, const smtpf_will *will, const smtpf_evidence *e)
 {
-  if (e->flags & SMTPF_FINDING_TAG)
+  if (!s->tag && (e->flags & SMTPF_FINDING_TAG))
     s->tag = e;
   if (!s->unsure && (e->flags & SMTPF_FINDING_QUARANTINE))
     s->unsure = e;

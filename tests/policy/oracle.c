@@ -24,6 +24,8 @@ typedef struct tally {
   int missing;      /* an answer that is needed */
   int elective;     /* a wish to see the mail again, that this recipient and origin know */
   int unknown_elective;
+  int keep;      /* not knowing asks for quarantine */
+  int mark;      /* or for a mark */
   int unscanned; /* a list or a scanner could not tell */
 } tally;
 
@@ -52,6 +54,8 @@ static void count_one(tally *t, const smtpf_will *w, const smtpf_evidence *e)
     t->elective = 1;
     t->unknown_elective |= e->kind == SMTPF_UNKNOWN;
   }
+  t->keep |= !silent && (e->flags & SMTPF_FINDING_QUARANTINE);
+  t->mark |= !silent && (e->flags & SMTPF_FINDING_TAG);
   if (e->kind == SMTPF_UNKNOWN && !silent && (e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT))
     t->unscanned = 1;
 }
@@ -121,6 +125,11 @@ const char *oracle_outcome(const smtpf_will *w, smtpf_view view, const smtpf_out
     return broken;
   if (taken_act(o->act) && t.unknown_elective && w->budget != SMTPF_BUDGET_LEFT && w->entry != SMTPF_ENTRY_ALLOW)
     LAW(o->act != SMTPF_ACT_ACCEPT && !o->forward, "L7: past the budget an unknown is read as clear");
+  if (taken_act(o->act) && w->origin != SMTPF_ORIGIN_OWN && w->entry != SMTPF_ENTRY_ALLOW) {
+    LAW(!(t.keep || t.mark) || (o->act != SMTPF_ACT_ACCEPT && !o->forward), "L4: what asks for doubt is read as clear");
+    LAW(!t.keep || o->act != SMTPF_ACT_TAG || w->profile->quarantine == SMTPF_SCORE_OFF,
+        "L4: tagged, and not knowing asks for quarantine");
+  }
   LAW(o->refusable == (w->origin == SMTPF_ORIGIN_STRANGER), "L5: who may be refused");
   LAW(!o->forward || w->profile->route != SMTPF_WISH_MAILBOX, "L6: forwarded though the profile does not");
   if (o->forward && w->profile->route == SMTPF_WISH_FORWARD_NONSPAM)

@@ -44,7 +44,7 @@ int table_may_refuse(int origin, int family, unsigned flags)
 
 typedef struct sums {
   int64_t score, refusable, most;
-  const smtpf_evidence *fact, *missing, *elective, *unsure, *heaviest; /* the first of each */
+  const smtpf_evidence *fact, *missing, *elective, *unsure, *doubt, *heaviest; /* the first of each */
   int unscanned, unknown;
 } sums;
 
@@ -77,6 +77,10 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
       continue;
     if (unknown)
       s.unscanned |= e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT;
+    if (e->flags & SMTPF_FINDING_QUARANTINE)
+      first(&s.unsure, e);
+    if (e->flags & SMTPF_FINDING_TAG)
+      first(&s.doubt, e);
     const int grey = e->family == SMTPF_FAMILY_GREYLIST;
     if ((e->flags & SMTPF_FINDING_ELECTIVE) &&
         (!grey || (w->profile->greylist && w->origin == SMTPF_ORIGIN_STRANGER))) {
@@ -113,6 +117,8 @@ static table_line kept(const smtpf_will *w, const sums *s, int unlawful_deny)
   if (p->quarantine != SMTPF_SCORE_OFF && s->score >= p->quarantine)
     return (table_line){
         .act = SMTPF_ACT_QUARANTINE, .rule = SMTPF_RULE_QUARANTINE, .threshold = p->quarantine, .cause = s->heaviest};
+  if (s->doubt)
+    return (table_line){.act = SMTPF_ACT_TAG, .rule = SMTPF_RULE_SPENT, .cause = s->doubt};
   if (p->tag != SMTPF_SCORE_OFF && s->score >= p->tag)
     return (table_line){.act = SMTPF_ACT_TAG, .rule = SMTPF_RULE_TAG, .threshold = p->tag, .cause = s->heaviest};
   return (table_line){.act = SMTPF_ACT_ACCEPT, .rule = SMTPF_RULE_ACCEPT};
