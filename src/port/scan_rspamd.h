@@ -21,10 +21,11 @@
 enum {
   SMTPF_RSPAMD_ROWS = 3,
   SMTPF_RSPAMD_PORT = 11333,
-  SMTPF_RSPAMD_EDITS = 64,   /* header edits of one answer */
-  SMTPF_RSPAMD_VALUE = 8192, /* bytes of a value; a longer field is left out */
-  SMTPF_RSPAMD_DETAIL = 600, /* bytes of result.detail */
-  SMTPF_RSPAMD_NAMES = 96,   /* different field names that are counted */
+  SMTPF_RSPAMD_EDITS = 64,          /* header edits of one answer */
+  SMTPF_RSPAMD_VALUE = 8192,        /* bytes of a value; a longer field is left out */
+  SMTPF_RSPAMD_VALUES = 128 * 1024, /* bytes of all of them */
+  SMTPF_RSPAMD_DETAIL = 600,        /* bytes of result.detail */
+  SMTPF_RSPAMD_NAMES = 96,          /* different field names that are counted */
 };
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */

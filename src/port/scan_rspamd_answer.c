@@ -17,6 +17,7 @@ typedef struct reader {
   const smtpf_rspamd_names *names;
   smtpf_scan_result *out;
   smtpf_scan_edit *edits;
+  size_t used; /* bytes of all values */
 } reader;
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
@@ -108,9 +109,10 @@ static void edit(reader *r, int op, const char *name, smtpf_str value, int occur
 {
   smtpf_str copy;
   if (r->out->n_edits == SMTPF_RSPAMD_EDITS || !is_field_name(smtpf_str_of(name)) || value.n > SMTPF_RSPAMD_VALUE ||
-      smtpf_arena_copy(r->a, smtpf_str_of(name), &copy) != SMTPF_OK)
+      value.n > SMTPF_RSPAMD_VALUES - r->used || smtpf_arena_copy(r->a, smtpf_str_of(name), &copy) != SMTPF_OK)
     return;
   value = op == SMTPF_EDIT_DELETE ? SMTPF_LIT("") : one_line(r->a, value);
+  r->used += value.n;
   if (value.p)
     r->edits[r->out->n_edits++] = (smtpf_scan_edit){sizeof(smtpf_scan_edit), op, copy, value, occurrence};
 }
@@ -126,6 +128,8 @@ static void remove_field(reader *r, const char *name, const json_t *which)
     edit(r, SMTPF_EDIT_DELETE, name, SMTPF_LIT(""), (int)n);
   else if (n < 0 && -n <= there)
     edit(r, SMTPF_EDIT_DELETE, name, SMTPF_LIT(""), (int)(there + 1 + n));
+  else if (n == -1 && !there) /* perhaps not counted */
+    edit(r, SMTPF_EDIT_DELETE, name, SMTPF_LIT(""), -1);
 }
 
 /* `order` from 0 is a place near the top, negative near the end; without one at the end. */
@@ -297,7 +301,7 @@ void smtpf_rspamd_answer_read(smtpf_arena *a, char *bytes, size_t n, long status
                               smtpf_scan_result *out)
 {
   const uint64_t seen = out->seen;
-  reader r = {a, names, out, smtpf_arena_alloc(a, SMTPF_RSPAMD_EDITS * sizeof(smtpf_scan_edit))};
+  reader r = {a, names, out, smtpf_arena_alloc(a, SMTPF_RSPAMD_EDITS * sizeof(smtpf_scan_edit)), 0};
   memset(out, 0, sizeof *out);
   out->size = sizeof *out;
   out->seen = seen;

@@ -168,7 +168,8 @@ static void ended(smtpf_rspamd_transfer *t, CURLcode code)
     cause = "garbage";
     text = t->early ? "an answer before the message was complete" : "an answer that is too long";
   }
-  const int stale = cause && !fresh && !status && strcmp(cause, "closed") == 0;
+  /* CURLE_SEND_FAIL_REWIND: libcurl has noticed it, and would begin again on another connection. */
+  const int stale = code == CURLE_SEND_FAIL_REWIND || (cause && !fresh && !status && strcmp(cause, "closed") == 0);
   smtpf_rspamd_transfer_close(t);
   http->calls->done(user, cause, text, status, cause && code != CURLE_OUT_OF_MEMORY && !stale, stale);
 }

@@ -20,9 +20,36 @@ static int start(void *shared, smtpf_driver *driver, const smtpf_section *settin
   return SMTPF_EUNSUPPORTED;
 }
 
+static int open_scan(void *self, smtpf_op op, const smtpf_scan_request *request, void **scan)
+{
+  (void)self;
+  (void)op;
+  (void)request;
+  (void)scan;
+  return SMTPF_EUNSUPPORTED;
+}
+
+static size_t feed(void *scan, const char *bytes, size_t n)
+{
+  (void)scan;
+  (void)bytes;
+  return n;
+}
+
+static int finish(void *scan)
+{
+  (void)scan;
+  return SMTPF_EUNSUPPORTED;
+}
+
+static void end(void *any)
+{
+  (void)any;
+}
+
 const smtpf_scanner *smtpf_scanner_rspamd(void)
 {
   static const smtpf_scanner type = {
-      sizeof type, "rspamd", smtpf_rspamd_rows, SMTPF_RSPAMD_ROWS, check, start, NULL, NULL, NULL, NULL, NULL};
+      sizeof type, "rspamd", smtpf_rspamd_rows, SMTPF_RSPAMD_ROWS, check, start, open_scan, feed, finish, end, end};
   return &type;
 }

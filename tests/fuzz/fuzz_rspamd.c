@@ -29,7 +29,7 @@ static void check_edit(const smtpf_scan_edit *e)
 {
   must(e->size == sizeof *e && e->name.n > 0);
   must(memchr(e->name.p, ':', e->name.n) == NULL && memchr(e->name.p, ' ', e->name.n) == NULL);
-  must(e->op == SMTPF_EDIT_DELETE ? e->value.n == 0 && e->occurrence >= 0
+  must(e->op == SMTPF_EDIT_DELETE ? e->value.n == 0 && e->occurrence >= -1
                                   : e->occurrence == 0 && e->value.n <= SMTPF_RSPAMD_VALUE);
   is_line(e->name);
   is_line(e->value);

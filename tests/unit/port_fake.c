@@ -256,20 +256,20 @@ int smtpf_op_journal(smtpf_driver *d, smtpf_op op, int result)
 
 /* ---- a loop ------------------------------------------------------------------------------------------- */
 
+/* A timer may set another. */
 static int64_t fire(smtpf_driver *d)
 {
-  uint64_t now = smtpf_driver_now(d), next = now + 100000000u;
-  for (size_t i = 0; i < FAKE_TIMERS; i++) {
-    if (!d->timers[i].token)
-      continue;
-    if (d->timers[i].at <= now) {
+  const uint64_t now = smtpf_driver_now(d);
+  uint64_t next = now + 100000000u;
+  for (size_t i = 0; i < FAKE_TIMERS; i++)
+    if (d->timers[i].token && d->timers[i].at <= now) {
       d->timers[i].token = 0;
       d->timers[i].fn(d->timers[i].user);
-    } else if (d->timers[i].at < next) {
-      next = d->timers[i].at;
     }
-  }
-  return (int64_t)((next - now + 999999u) / 1000000u);
+  for (size_t i = 0; i < FAKE_TIMERS; i++)
+    if (d->timers[i].token && d->timers[i].at < next)
+      next = d->timers[i].at;
+  return next > now ? (int64_t)((next - now + 999999u) / 1000000u) : 0;
 }
 
 int fake_run(smtpf_driver *d, size_t completed, int64_t ms)

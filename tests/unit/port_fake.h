@@ -8,7 +8,7 @@
 
 #include <smtpfilter/ext/port.h>
 
-enum { FAKE_OPS = 4096, FAKE_RECORDS = 32, FAKE_TEXT = 600, FAKE_WATCHES = 64, FAKE_TIMERS = 16, FAKE_STORED = 32 };
+enum { FAKE_OPS = 4096, FAKE_RECORDS = 32, FAKE_TEXT = 600, FAKE_WATCHES = 64, FAKE_TIMERS = 128, FAKE_STORED = 32 };
 
 /* What became of one operation; its token is its index + 1. */
 typedef struct fake_result {
