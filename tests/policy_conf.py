@@ -100,7 +100,7 @@ def main():
             with open(whole, "w", encoding="ascii") as f:
                 f.write(everything)
             good, said = loads(whole, [])
-            absent = re.search(r"no such type of scanner here: (\w+)", said)
+            absent = re.search(r"(?:no such type of scanner here: |this build has no )(\w+)", said)
             if not absent:
                 break
             print("SKIP this build has no scanner of type " + absent.group(1))

@@ -22,6 +22,7 @@ const char *smtpf_version(void)
 static const smtpf_scanner *(*const scanners[])(void) = {
     smtpf_scanner_clamd,
     smtpf_scanner_command,
+    smtpf_scanner_rspamd,
 };
 
 int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)

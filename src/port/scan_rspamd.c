@@ -39,12 +39,11 @@ typedef struct instance {
   const smtpf_section *settings;
   smtpf_scan_servers servers;
   smtpf_rspamd_http *http;
-  smtpf_link waiting; /* complete messages without a connection, the oldest first */
-  smtpf_link telling; /* scans with something to tell the library */
-  size_t n_waiting, n_running, connections;
+  smtpf_link waiting;                       /* complete messages without a connection, the oldest first */
+  smtpf_link telling;                       /* scans with something to tell the library */
+  size_t n_waiting, n_running, connections; /* connections: to each server */
   smtpf_op work;
   size_t answer_max;
-  int edits;
 } instance;
 
 typedef struct scan {
@@ -217,7 +216,8 @@ static void try_again(scan *s, const char *cause, const char *text, int blame, i
     let_pass(s);
 }
 
-/* size -1: the message is still coming. SMTPF_OK, SMTPF_ENOTFOUND (no server) or SMTPF_ENOMEM. */
+/* size -1: the message is still coming. SMTPF_OK, SMTPF_EBUSY (all servers have as much as they may), SMTPF_ENOTFOUND
+ * (there is none) or SMTPF_ENOMEM. */
 static int begin(scan *s, int64_t size)
 {
   instance *in = s->in;
@@ -226,6 +226,10 @@ static int begin(scan *s, int64_t size)
   smtpf_scan_server *server = smtpf_scan_server_choose(&in->servers, s->tried);
   if (!server)
     return SMTPF_ENOTFOUND;
+  if (server->busy > in->connections) {
+    smtpf_scan_server_leave(&in->servers, server);
+    return SMTPF_EBUSY;
+  }
   smtpf_out_init(&o, url, sizeof url - 1);
   smtpf_out_cstr(&o, "http://");
   smtpf_out_cstr(&o, server->local ? "localhost" : server->text);
@@ -253,17 +257,20 @@ static int begin(scan *s, int64_t size)
   return SMTPF_OK;
 }
 
-/* It is this scan's turn: from the buffer, or from byte 0. */
-static void take_turn(scan *s)
+/* It is this scan's turn: from the buffer, or from byte 0. 0: it still has to wait. */
+static int take_turn(scan *s)
 {
   const int64_t size = s->whole ? (int64_t)s->n : (int64_t)smtpf_op_scan_size(s->in->driver, s->op);
   const int r = begin(s, size);
+  if (r == SMTPF_EBUSY)
+    return 0;
+  unlist(s);
   if (r != SMTPF_OK) {
     give_up(s, r == SMTPF_ENOMEM ? "no-memory" : "down");
-    return;
+    return 1;
   }
   if (s->whole)
-    return;
+    return 1;
   s->complete = s->blocked = 0;
   s->fed = 0;
   if (smtpf_op_scan_again(s->in->driver, s->op) == SMTPF_EIO && s->transfer) {
@@ -272,6 +279,7 @@ static void take_turn(scan *s)
     s->cause = "spool";
     give_up(s, s->cause);
   }
+  return 1;
 }
 
 /* ---- telling the library ---------------------------------------------------------------------------------------- */
@@ -296,18 +304,14 @@ static void tell(scan *s)
 
 static void pump(instance *in)
 {
-  for (;;) {
-    scan *s;
-    if (!smtpf_list_empty(&in->telling)) {
-      s = SMTPF_OF(in->telling.next, scan, link);
+  int room = 1;
+  while (!smtpf_list_empty(&in->telling) || (room && !smtpf_list_empty(&in->waiting))) {
+    if (smtpf_list_empty(&in->telling)) {
+      room = take_turn(SMTPF_OF(in->waiting.next, scan, link));
+    } else {
+      scan *s = SMTPF_OF(in->telling.next, scan, link);
       unlist(s);
       tell(s);
-    } else if (!smtpf_list_empty(&in->waiting) && in->n_running < in->connections) {
-      s = SMTPF_OF(in->waiting.next, scan, link);
-      unlist(s);
-      take_turn(s);
-    } else {
-      return;
     }
   }
 }
@@ -409,7 +413,6 @@ static void on_done(void *user, const char *cause, const char *text, long status
     try_again(s, r.cause, words, status < 400 || status >= 500, 0);
   } else {
     name_server(s, &r);
-    r.n_edits = in->edits ? r.n_edits : 0;
     smtpf_scan_server_good(&in->servers, s->server);
     release(s);
     s->state = OVER;
@@ -466,7 +469,7 @@ static size_t make_room(scan *s, size_t n)
 static void overflow(scan *s)
 {
   instance *in = s->in;
-  if ((in->n_running + 1) * 2 <= in->connections && begin(s, -1) == SMTPF_OK)
+  if ((in->n_running + 1) * 2 <= in->connections * in->servers.n && begin(s, -1) == SMTPF_OK)
     return;
   s->state = PASS;
   s->n = 0;
@@ -568,10 +571,9 @@ static int start(void *shared, smtpf_driver *driver, const smtpf_section *settin
   smtpf_list_init(&in->telling);
   in->connections = (size_t)smtpf_section_number(settings, "connections");
   in->answer_max = (size_t)smtpf_section_number(settings, "answer_limit");
-  in->edits = smtpf_section_number(settings, "edits") != 0;
   int r = smtpf_scan_servers_init(&in->servers, driver, settings, SMTPF_RSPAMD_PORT);
   if (r == SMTPF_OK)
-    r = smtpf_rspamd_http_start(&in->http, driver, &calls, in, in->connections);
+    r = smtpf_rspamd_http_start(&in->http, driver, &calls, in, in->connections * in->servers.n);
   if (r != SMTPF_OK) {
     smtpf_mem_free(smtpf_driver_mem(driver), in);
     return r;

@@ -19,7 +19,7 @@
 #include "base/arena.h"
 
 enum {
-  SMTPF_RSPAMD_ROWS = 3,
+  SMTPF_RSPAMD_ROWS = 2,
   SMTPF_RSPAMD_PORT = 11333,
   SMTPF_RSPAMD_EDITS = 64,          /* header edits of one answer */
   SMTPF_RSPAMD_VALUE = 8192,        /* bytes of a value; a longer field is left out */

@@ -4,9 +4,6 @@
 const smtpf_option smtpf_rspamd_rows[SMTPF_RSPAMD_ROWS] = {
     {"scanners[name].answer_limit", SMTPF_OPTION_SIZE, "1m", 4096, 64 * 1024 * 1024, NULL,
      "rspamd: an answer of more bytes is garbage, and the message unknown."},
-    {"scanners[name].edits", SMTPF_OPTION_BOOL, "true", 0, 1, NULL,
-     "rspamd: the header fields it adds and removes (`milter`, `dkim-signature`, `rewrite subject`) are added and "
-     "removed."},
     {"scanners[name].settings_id", SMTPF_OPTION_STRING, NULL, 0, 0, NULL,
      "rspamd: the name of the settings it uses, its `Settings-ID`."},
 };

@@ -281,6 +281,9 @@ int fake_run(smtpf_driver *d, size_t completed, int64_t ms)
     int64_t wait = fire(d);
     if (d->completed >= completed)
       break;
+    const uint64_t now = smtpf_driver_now(d);
+    const int64_t left = now < end ? (int64_t)((end - now + 999999u) / 1000000u) : 0;
+    wait = wait < left ? wait : left;
     for (size_t i = 0; i < FAKE_WATCHES; i++)
       if (d->watches[i].fd >= 0)
         set[n++] = (struct pollfd){d->watches[i].fd,
