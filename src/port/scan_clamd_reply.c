@@ -73,8 +73,10 @@ static int kind_of(smtpf_str s, smtpf_clamd_reply *out)
   }
   if (!take_subject(&s))
     return SMTPF_CLAMD_GARBAGE;
-  if (smtpf_str_equal(s, SMTPF_LIT("OK")))
+  if (smtpf_str_equal(s, SMTPF_LIT("OK"))) {
+    out->text = (smtpf_str){"", 0};
     return SMTPF_CLAMD_CLEAN;
+  }
   if (!ends(&s, SMTPF_LIT(" FOUND")) || !s.n)
     return SMTPF_CLAMD_GARBAGE;
   out->text = s;

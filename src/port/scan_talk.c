@@ -190,19 +190,18 @@ void smtpf_scan_talk_begin(smtpf_scan_talk *t)
     resume(t);
 }
 
-/* A connection, or the hope for one. */
-static void ask(smtpf_scan_talk *t)
+/* A connection, or the hope for one. `again`: it has had one, and does not wait behind the others. */
+static void ask(smtpf_scan_talk *t, int again)
 {
   smtpf_scan_pool *p = t->pool;
-  const int others = !smtpf_list_empty(&p->waiting);
-  if (!smtpf_scan_servers_full(&p->servers, t->tried) && (t->cause || !others)) {
+  if (!smtpf_scan_servers_full(&p->servers, t->tried) && (again || smtpf_list_empty(&p->waiting))) {
     if (smtpf_scan_pool_take(t))
       smtpf_scan_talk_begin(t);
     else
       smtpf_scan_talk_unknown(t);
   } else if (p->n_waiting < SMTPF_SCAN_WAITING) {
     t->state = SMTPF_SCAN_WAITING_FOR_ONE;
-    if (!t->cause)
+    if (!again)
       smtpf_scan_talk_note(t, "timeout", NULL, SMTPF_LIT("no connection was free"));
     smtpf_list_append(&p->waiting, &t->in);
     p->n_waiting++;
@@ -222,18 +221,17 @@ static void retry(smtpf_scan_talk *t)
       room(t);
     return;
   }
-  ask(t);
+  ask(t, 1);
 }
 
 /* The message is complete and nobody has it. */
 static void want(smtpf_scan_talk *t)
 {
-  if (!t->wanted) { /* those that failed while the message came may be back; later each has one try */
-    t->tried = 0;
-    t->cause = NULL;
-  }
+  const int again = t->wanted;
+  if (!again)
+    t->tried = 0; /* those that failed while the message came may be back; later each has one try */
   t->wanted = 1;
-  ask(t);
+  ask(t, again);
 }
 
 /* ---- what the library calls ------------------------------------------------------------------------------------- */

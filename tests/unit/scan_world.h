@@ -16,17 +16,17 @@ enum { WORLD_SERVERS = 3, WORLD_CONNS = 600, WORLD_SCANS = 600 };
 
 /* What a server does. */
 enum fake_way {
-  FAKE_CLAMD = 0,  /* what clamd does: `EVIL` in a stream is found */
-  FAKE_SILENT,     /* accepts, reads nothing, says nothing */
-  FAKE_DEAF,       /* reads all, says nothing */
-  FAKE_DIES,       /* reads `after` bytes, then closes */
-  FAKE_DIES_ONCE,  /* the same on its first connection; then it is a clamd */
-  FAKE_HALF_LINE,  /* half an answer, then closes */
-  FAKE_GARBAGE,    /* `words` for an answer */
-  FAKE_EARLY,      /* says OK at once, reads nothing */
-  FAKE_LIMIT,      /* a stream longer than `after` is too large, said as clamd says it */
-  FAKE_LATE,       /* an answer only when `gate` is open */
-  FAKE_ONE_EACH,   /* closes after each answer, as clamd does without a session */
+  FAKE_CLAMD = 0, /* what clamd does: `EVIL` in a stream is found */
+  FAKE_SILENT,    /* accepts, reads nothing, says nothing */
+  FAKE_DEAF,      /* reads all, says nothing */
+  FAKE_DIES,      /* reads `after` bytes, then closes */
+  FAKE_DIES_ONCE, /* the same on its first connection; then it is a clamd */
+  FAKE_HALF_LINE, /* half an answer, then closes */
+  FAKE_GARBAGE,   /* `words` for an answer */
+  FAKE_EARLY,     /* says OK at once, reads nothing */
+  FAKE_LIMIT,     /* a stream longer than `after` is too large, said as clamd says it */
+  FAKE_LATE,      /* an answer only when `gate` is open */
+  FAKE_ONE_EACH,  /* closes after each answer, as clamd does without a session */
 };
 
 typedef struct fake_conn {
@@ -89,7 +89,8 @@ void scan_world_body(scan_world *w, smtpf_session *s, const char *bytes, size_t 
 void scan_world_finish(smtpf_session *s);
 /* All of it at once, until there is an outcome. */
 const outcome *scan_world_scan(scan_world *w, const char *bytes, size_t n);
-void scan_world_turn(scan_world *w, int ms);                  /* driver and servers, once */
+void scan_world_turn(scan_world *w, int ms); /* driver and servers, once */
+void fake_server_turn(fake_server *s);
 int scan_world_until(scan_world *w, size_t outcomes, int ms); /* 0: it took longer */
 void scan_world_advance(scan_world *w, int64_t ms);           /* the clock */
 int scan_world_logged(const scan_world *w, const char *text); /* how often */
