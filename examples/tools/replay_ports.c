@@ -90,6 +90,8 @@ static int wait_for(void *self, int64_t timeout_ms, smtpf_pollfd *ready, size_t 
     fputs("smtpf-replay: the library waits for something that cannot happen\n", stderr);
     abort();
   }
+  if (p->armed_at_ns <= (int64_t)p->clock->mono_ns)
+    p->armed_at_ns = -1; /* it rings once */
   return 0;
 }
 

@@ -174,13 +174,18 @@ static void write_reply(text *out, const struct replay_reply *r)
   }
 }
 
-/* What was found at this stage; the rest stands with the events before. */
+/* What was found at this stage, at the end of a message while it came too; the rest stands with the events before. */
+static int is_of(const struct replay_record *r, const struct replay_finding *f)
+{
+  return f->stage == r->stage || (r->stage == SMTPF_EOM && f->stage == SMTPF_BODY);
+}
+
 static void write_findings(text *out, const struct replay_record *r)
 {
   int any = 0;
   for (size_t i = 0; i < r->n_findings; i++) {
     const struct replay_finding *f = &r->findings[i];
-    if (f->stage != r->stage)
+    if (!is_of(r, f))
       continue;
     replay_format(out, "%s%s:", any++ ? " " : "    [", f->check);
     cstr(out, f->code);

@@ -132,7 +132,9 @@ static void answer(struct scan *c)
                          .cause = says->what,
                          .scored = says->scored,
                          .score = says->score,
-                         .seen = says->seen < 0 ? c->fed : (uint64_t)says->seen,
+                         .seen = says->seen >= 0    ? (uint64_t)says->seen
+                                 : says->early >= 0 ? (uint64_t)says->early
+                                                    : c->fed,
                          .detail = smtpf_str_of(says->detail ? says->detail : ""),
                          .edits = edits};
   if (says->remove)
@@ -191,7 +193,6 @@ static size_t scan_feed(void *scan, const char *bytes, size_t n)
   }
   c->fed += n;
   if (c->says.early > 0 && c->fed >= (uint64_t)c->says.early && c->says.answer != SILENT) {
-    c->says.early = -1;
     (void)answer_in_time(c);
   }
   return n;
