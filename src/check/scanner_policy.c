@@ -8,6 +8,7 @@
 #define SECOND 1000
 #define HOUR (3600 * (int64_t)SECOND)
 #define MIB ((int64_t)1 << 20)
+#define VIRUS_SCORE 100000
 #define SLACK SECOND /* a scanner's own deadline comes first: the finding then says which one it was */
 
 const smtpf_option scanner_rows[] = {
@@ -31,7 +32,8 @@ const smtpf_option scanner_rows[] = {
      "recipient lasts; then quarantine, or a tag where the recipient has none. `tag`, `quarantine`: a copy that would "
      "be taken is. `accept`: the log says that it was not judged, nothing else."},
     {"scanners[name].score", SMTPF_OPTION_SCORE, "10", -100000, 100000, NULL,
-     "What a hit is worth where the scanner gives no score of its own."},
+     "What a hit is worth where the scanner gives no score of its own. Without the option 100 for kind `virus`: more "
+     "than any threshold, for mail that may not be refused, of a forwarder or a list, which is then quarantined."},
     {"scanners[name].use_score", SMTPF_OPTION_SCORE, "1", -1000, SMTPF_SCORE_OFF, NULL,
      "By what the scanner's own score is multiplied, hit or not: 2 for one whose limit is 5 where `reject` is 10. "
      "`off`: it is ignored, a hit is worth `score`, and what is clean nothing."},
@@ -89,7 +91,7 @@ static int open_one(scanner_rules *r, const smtpf_section *s, smtpf_error *err)
   r->per = (enum scanner_per)smtpf_section_number(s, "per");
   r->user = (enum scanner_user)smtpf_section_number(s, "user");
   r->limit = (uint64_t)smtpf_section_number(s, "limit");
-  r->score = (int32_t)smtpf_section_number(s, "score");
+  r->score = smtpf_section_has(s, "score") || !r->virus ? (int32_t)smtpf_section_number(s, "score") : VIRUS_SCORE;
   r->use_score = (int32_t)smtpf_section_number(s, "use_score");
   r->timeout_ms = smtpf_section_number(s, "timeout");
   r->classes = smtpf_section_number(s, "classes");

@@ -176,7 +176,7 @@ START_TEST(a_virus_is_a_fact_and_spam_is_not_asked)
   TOLD({.scanner = "av", .status = SMTPF_SCAN_HIT, .name = "Eicar\r\nX", .seen = 10});
   SITE(VIRUS, SPAM);
   ck_assert_int_eq(mail(), 550);
-  ck_assert_str_eq(found(), "virus:found+10000 ");
+  ck_assert_str_eq(found(), "virus:found+100000 ");
   ck_assert_int_eq(F.opened, 2);
   ck_assert_int_eq(F.finished, 1);
   const smtpf_str why = smtpf_verdict_text(smtpf_session_verdict(session));
@@ -201,7 +201,7 @@ static const struct {
     {AT_FINISH, SMTPF_SCAN_UNKNOWN, 0, 0, -1, "garbage", "virus:garbage+0 ", 451},
     {AT_FINISH, SMTPF_SCAN_UNKNOWN, 0, 0, -1, NULL, "virus:unknown+0 ", 451},
     {AT_FINISH, 0, 0, 0, -1, NULL, "virus:error+0 ", 451},
-    {AT_OPEN, SMTPF_SCAN_HIT, 0, 0, 0, NULL, "virus:found+10000 ", 550},
+    {AT_OPEN, SMTPF_SCAN_HIT, 0, 0, 0, NULL, "virus:found+100000 ", 550},
     {LATER, SMTPF_SCAN_HIT, 1, 20000, -1, NULL, "virus:found+20000 ", 550},
     {NEVER, 0, 0, 0, -1, NULL, "virus:timeout+0 ", 451},
     {CANNOT_OPEN, 0, 0, 0, -1, NULL, "virus:refused+0 ", 451},
@@ -381,7 +381,7 @@ START_TEST(own_clients)
   TOLD({.scanner = "av", .status = SMTPF_SCAN_HIT, .name = "Eicar", .seen = -1});
   SITE(VIRUS, SPAM, "own_networks+", "192.0.2.0/24", "scanners[\"av\"].own_too", _i ? "true" : "false");
   ck_assert_int_eq(mail(), _i ? 550 : 250);
-  ck_assert_str_eq(found(), _i ? "virus:found+10000 " : "");
+  ck_assert_str_eq(found(), _i ? "virus:found+100000 " : "");
   ck_assert_int_eq(F.opened, _i);
   end();
 }
