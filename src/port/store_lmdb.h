@@ -127,7 +127,7 @@ typedef struct smtpf_lmdb {
 
   /* of whoever holds work */
   int map_level, reader_level; /* 0, 80 or 90 per cent: what was told */
-  int file_level;              /* the same of the file, with what is free in it */
+  size_t measured_pages;       /* of the file, when its free ones were last counted */
   unsigned reopenings;         /* without peace between them */
   uint64_t reopened_ns, reopen_at_ns;
   int cushioned; /* the map is larger than `store.map_max`, so that something can be deleted */

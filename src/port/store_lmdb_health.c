@@ -58,10 +58,9 @@ void smtpf_lmdb_measure_map(smtpf_lmdb *env, int closely)
   size_t used = info.me_last_pgno + 1;
   const size_t most = env->options.map_max / stat.ms_psize;
   const int level = level_of(used, most);
-  const int rises = level > env->file_level;
-  env->file_level = level;
-  if (!rises && !closely) /* the pages that are free again are not counted after each commit */
-    return;
+  if (!closely && (level == 0 || used <= env->measured_pages + most / 100))
+    return; /* the pages that are free again are not counted after each commit */
+  env->measured_pages = used;
   if (level > 0 && mdb_txn_begin(env->mdb, NULL, MDB_RDONLY, &txn) == 0) {
     const size_t unused = free_pages(txn);
     used -= unused < used ? unused : used;
