@@ -22,13 +22,24 @@ int smtpf_rcpt_is_taken(const smtpf_rcpt *rcpt)
          smtpf_ledger_reply(&rcpt->entry) == SMTPF_ACT_ACCEPT;
 }
 
-static void put_verdict(smtpf_out *o, const smtpf_rcpt *rcpt)
+static int scores_alone(const smtpf_rcpt *rcpt)
+{
+  const smtpf_evidence *e = rcpt->evidence.first;
+  while (e && !e->score)
+    e = e->next;
+  return e != NULL;
+}
+
+/* A mark that others read too says nothing that was found about this recipient alone. */
+static void put_verdict(smtpf_out *o, const smtpf_rcpt *rcpt, int shared)
 {
   const smtpf_outcome *outcome = &rcpt->entry.outcome;
   smtpf_out_cstr(o, smtpf_disposition_name(rcpt->entry.disposition));
-  smtpf_out_cstr(o, "; score=");
-  smtpf_out_milli(o, outcome->score);
-  if (outcome->cause) {
+  if (!shared || !scores_alone(rcpt)) {
+    smtpf_out_cstr(o, "; score=");
+    smtpf_out_milli(o, outcome->score);
+  }
+  if (outcome->cause && !(shared && smtpf_evidence_of_recipient(outcome->cause))) {
     smtpf_out_cstr(o, "; ");
     smtpf_out_cstr(o, outcome->cause->check);
     smtpf_out_char(o, '=');
@@ -70,7 +81,7 @@ static void mark_each(smtpf_session *s)
     if (!smtpf_rcpt_is_taken(rcpt) || (rcpt->entry.disposition != SMTPF_TAGGED && !rcpt->entry.overridden))
       continue;
     smtpf_out_init(&o, room, sizeof room);
-    put_verdict(&o, rcpt);
+    put_verdict(&o, rcpt, 0);
     if (rcpt->entry.overridden) {
       smtpf_out_cstr(&o, "; wish=");
       smtpf_out_cstr(&o, smtpf_disposition_name(rcpt->entry.wish));
@@ -107,7 +118,7 @@ static void mark_all(smtpf_session *s)
   if (!rcpt)
     return;
   smtpf_out_init(&o, room, sizeof room);
-  put_verdict(&o, rcpt);
+  put_verdict(&o, rcpt, s->n_rcpts > 1);
   put_places(&o, s);
   add(s, &o, SIZE_MAX);
 }

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "driver.h"
+#include "mail/reply.h"
 #include "scan.h"
 #include "session.h"
 
@@ -63,7 +64,7 @@ int smtpf_session_command(smtpf_session *s, smtpf_str verb)
 
 int smtpf_session_violation(smtpf_session *s, int code, smtpf_str enhanced, smtpf_str text)
 {
-  if (code < 500 || code > 599)
+  if (code < 500 || code > 599 || (enhanced.n && !smtpf_enhanced_valid(enhanced, code)))
     return SMTPF_EINVAL;
   int r = smtpf_session_begin(s, SMTPF_EV_VIOLATION);
   if (r != SMTPF_GO)
@@ -160,7 +161,7 @@ int smtpf_session_hop_reply(smtpf_session *s, size_t recipient, int code, smtpf_
   char room[512];
   smtpf_out o;
   smtpf_reply copy = {code, {"", 0}, {"", 0}};
-  if (code < 200 || code > 599 || code / 100 == 3 || enhanced.n > 11)
+  if (code < 200 || code > 599 || code / 100 == 3 || (enhanced.n && !smtpf_enhanced_valid(enhanced, code)))
     return SMTPF_EINVAL;
   if (s->pending || s->driver->entered)
     return SMTPF_EBUSY;

@@ -135,12 +135,6 @@ int smtpf_text_situation(const smtpf_outcome *o)
   }
 }
 
-/* Found about one recipient alone. */
-static int is_of_recipient(const smtpf_evidence *e)
-{
-  return e->stage == SMTPF_RCPT && !(e->flags & SMTPF_FINDING_CONNECTION);
-}
-
 /* The one recipient a reply is about; NULL: it serves several. */
 static const smtpf_rcpt *only_one(const smtpf_session *s, const smtpf_rcpt *to)
 {
@@ -157,7 +151,7 @@ static const smtpf_evidence *may_tell(const smtpf_outcome *o, const smtpf_rcpt *
     return e;
   if (wish)
     *situation = *situation == SMTPF_TEXT_SPLIT ? SMTPF_TEXT_MISSING : SMTPF_TEXT_REFUSED;
-  return e && !is_of_recipient(e) ? e : NULL;
+  return e && !smtpf_evidence_of_recipient(e) ? e : NULL;
 }
 
 /* The language of the one, or of all when they have the same; else the site's. */

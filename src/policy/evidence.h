@@ -33,6 +33,12 @@ typedef struct smtpf_evidence {
   uint8_t family;     /* smtpf_family */
 } smtpf_evidence;
 
+/* Found about one recipient alone: others must not be told. */
+static inline int smtpf_evidence_of_recipient(const smtpf_evidence *e)
+{
+  return e->recipient || (e->stage == SMTPF_RCPT && !(e->flags & SMTPF_FINDING_CONNECTION));
+}
+
 /* The evidence in view of one decision, ordered by (stage, declaration). */
 typedef struct smtpf_view {
   const smtpf_evidence *const *v;
