@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "match/factor.h"
 
+#include <string.h>
+
 void smtpf_bytes_range(smtpf_bytes *s, unsigned char first, unsigned char last)
 {
   for (unsigned c = first; c <= last; c++)
@@ -59,39 +61,111 @@ static unsigned folded_of(const smtpf_bytes *s)
   return n;
 }
 
-void smtpf_pool_set_init(smtpf_pool_set *out, const smtpf_bytes *s)
+/* Kinds that patterns tell apart. 0 is every byte that is not named. */
+const uint8_t smtpf_byte_kind[256] = {
+    ['\t'] = 1, ['\n'] = 1, ['\v'] = 1, ['\f'] = 1, ['\r'] = 1, [' '] = 1,  ['0'] = 2,  ['1'] = 2,  ['2'] = 2,
+    ['3'] = 2,  ['4'] = 2,  ['5'] = 2,  ['6'] = 2,  ['7'] = 2,  ['8'] = 2,  ['9'] = 2,  ['a'] = 3,  ['b'] = 3,
+    ['c'] = 3,  ['d'] = 3,  ['e'] = 3,  ['f'] = 3,  ['A'] = 3,  ['B'] = 3,  ['C'] = 3,  ['D'] = 3,  ['E'] = 3,
+    ['F'] = 3,  ['g'] = 4,  ['h'] = 4,  ['i'] = 4,  ['j'] = 4,  ['k'] = 4,  ['l'] = 4,  ['m'] = 4,  ['n'] = 4,
+    ['o'] = 4,  ['p'] = 4,  ['q'] = 4,  ['r'] = 4,  ['s'] = 4,  ['t'] = 4,  ['u'] = 4,  ['v'] = 4,  ['w'] = 4,
+    ['x'] = 4,  ['y'] = 4,  ['z'] = 4,  ['G'] = 4,  ['H'] = 4,  ['I'] = 4,  ['J'] = 4,  ['K'] = 4,  ['L'] = 4,
+    ['M'] = 4,  ['N'] = 4,  ['O'] = 4,  ['P'] = 4,  ['Q'] = 4,  ['R'] = 4,  ['S'] = 4,  ['T'] = 4,  ['U'] = 4,
+    ['V'] = 4,  ['W'] = 4,  ['X'] = 4,  ['Y'] = 4,  ['Z'] = 4,  ['_'] = 5,  ['.'] = 6,  [','] = 7,  [';'] = 7,
+    [':'] = 7,  ['-'] = 8,  ['~'] = 8,  ['/'] = 9,  ['\\'] = 9, ['|'] = 9,  ['<'] = 10, ['>'] = 10, ['('] = 11,
+    [')'] = 11, ['['] = 11, [']'] = 11, ['{'] = 11, ['}'] = 11, ['$'] = 12, ['%'] = 12, ['#'] = 12, ['&'] = 12,
+    ['!'] = 13, ['?'] = 13, ['*'] = 13, ['^'] = 13, ['='] = 14, ['+'] = 14, ['@'] = 15, ['"'] = 5,  ['\''] = 5,
+    ['`'] = 5,
+};
+
+static void count_kinds(smtpf_pool_set *set)
 {
-  *out = (smtpf_pool_set){*s, chance_of(s), folded_of(s)};
+  smtpf_bytes kinds = {{0}}, kin = {{0}};
+  for (unsigned c = 0; c < 256; c++)
+    if (smtpf_bytes_has(&set->bytes, (unsigned char)c) && !smtpf_bytes_has(&kinds, smtpf_byte_kind[c])) {
+      smtpf_bytes_add(&kinds, smtpf_byte_kind[c]);
+      set->kinds++;
+    }
+  for (unsigned c = 0; c < 256; c++)
+    if (smtpf_bytes_has(&kinds, smtpf_byte_kind[c]))
+      smtpf_bytes_add(&kin, (unsigned char)c);
+  set->kin = chance_of(&kin);
 }
 
-int smtpf_factor_plan(const smtpf_factor *f, const smtpf_pool_set *pool, smtpf_gram_plan *out)
+void smtpf_pool_set_init(smtpf_pool_set *out, const smtpf_bytes *s)
 {
-  if (f->n < 3)
-    return 0;
-  smtpf_gram_plan best = {0};
-  best.complete = 1;
-  for (unsigned i = 0; i < f->n; i++)
-    best.complete *= pool[f->set[i]].chance;
-  for (unsigned n = f->n < SMTPF_GRAM ? f->n : SMTPF_GRAM; n >= 3; n--) {
-    for (unsigned at = 0; at + n <= f->n; at++) {
-      uint64_t grams = n == 3 ? 128 : 1;
-      double here = 1;
-      for (unsigned i = at; i < at + n; i++) {
-        grams *= pool[f->set[i]].folded;
-        here *= pool[f->set[i]].chance;
-      }
-      if (grams > SMTPF_GRAMS_MAX / 2 || (best.n && here >= best.chance))
-        continue;
-      best.at = (uint8_t)at;
-      best.n = (uint8_t)n;
-      best.grams = (uint32_t)grams;
-      best.chance = here;
+  *out = (smtpf_pool_set){.bytes = *s, .chance = chance_of(s), .folded = folded_of(s)};
+  count_kinds(out);
+}
+
+/* The rarest grams of `n` sets of a factor, if there are some that are few. */
+static int rarest(const smtpf_factor *f, const smtpf_pool_set *pool, uint64_t most, int shape, smtpf_factor_plan *out)
+{
+  const unsigned whole = shape ? SMTPF_SHAPE : SMTPF_WORD, n = f->n < whole ? f->n : whole, missing = whole - n;
+  for (unsigned at = 0; at + n <= f->n; at++) {
+    uint64_t grams = 1;
+    double chance = 1;
+    for (unsigned i = 0; i < missing; i++)
+      grams *= shape ? 1u << SMTPF_KIND_BITS : 128;
+    for (unsigned i = at; i < at + n; i++) {
+      grams *= shape ? pool[f->set[i]].kinds : pool[f->set[i]].folded;
+      chance *= shape ? pool[f->set[i]].kin : pool[f->set[i]].chance;
     }
-    if (best.n)
-      break;
+    if (!grams || grams > most || (out->n && chance >= out->chance))
+      continue;
+    *out = (smtpf_factor_plan){(uint8_t)at, (uint8_t)n, (uint8_t)shape, chance, out->complete};
   }
-  if (!best.n || !best.grams)
+  return out->n != 0;
+}
+
+/* What stands in most mail, whatever its letters' chances say. */
+static int usual(const smtpf_factor *f, const smtpf_pool_set *pool)
+{
+  static const char *const phrases[] = {
+      "<a href=\"https://www.",
+      "<a href=\"http://www.",
+      "<p class=\"",
+      "<div style=\"font-size: ",
+      "<td width=\"",
+      "<span>",
+      "<table ",
+      "<img src=\"",
+      "name=\"",
+      "filename=\"",
+      " your ",
+      " this is ",
+      "From: ",
+      "To: ",
+      "Received: from ",
+      "Subject: Re: ",
+  };
+  for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++) {
+    size_t n = strlen(phrases[i]);
+    for (size_t at = 0; at + f->n <= n; at++) {
+      unsigned k = 0;
+      while (k < f->n && smtpf_bytes_has(&pool[f->set[k]].bytes, (unsigned char)phrases[i][at + k]))
+        k++;
+      if (k == f->n)
+        return 1;
+    }
+  }
+  return 0;
+}
+
+int smtpf_factor_look(const smtpf_factor *f, const smtpf_pool_set *pool, smtpf_factor_plan *out)
+{
+  smtpf_factor_plan plan = {.complete = 1};
+  for (unsigned i = 0; i < f->n; i++)
+    plan.complete *= pool[f->set[i]].chance;
+  if (usual(f, pool) && plan.complete < 2e-3)
+    plan.complete = 2e-3;
+  smtpf_factor_plan shape = plan, many = plan;
+  if (f->n < 2)
     return 0;
-  *out = best;
-  return 1;
+  int word = f->n > 2 && rarest(f, pool, SMTPF_WORDS_MAX, 0, &plan);
+  if (!word && rarest(f, pool, SMTPF_SHAPES_MAX, 1, &shape))
+    plan = shape;
+  if (!word && f->n > 2 && rarest(f, pool, SMTPF_WORDS_MANY, 0, &many) && (!shape.n || many.chance * 8 < shape.chance))
+    plan = many;
+  *out = plan;
+  return plan.n != 0;
 }

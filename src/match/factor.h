@@ -11,8 +11,12 @@
 enum {
   SMTPF_FACTOR_MAX = 16,   /* sets of one factor */
   SMTPF_FACTORS_MAX = 256, /* factors of one pattern: one of them occurs */
-  SMTPF_GRAM = 4,          /* bytes the first pass looks at together */
-  SMTPF_GRAMS_MAX = 8192,  /* grams of one pattern */
+  SMTPF_WORD = 4,          /* bytes of a gram that is a word */
+  SMTPF_SHAPE = 5,         /* and of one that is a shape */
+  SMTPF_KIND_BITS = 4,     /* a byte is of one of 16 kinds there */
+  SMTPF_WORDS_MAX = 256,   /* words of one factor */
+  SMTPF_WORDS_MANY = 4096, /* the same where its shapes are much more common */
+  SMTPF_SHAPES_MAX = 8192, /* shapes of one factor */
 };
 
 #define SMTPF_ENDLESS UINT64_MAX
@@ -44,21 +48,25 @@ typedef struct smtpf_pool_set {
   smtpf_bytes bytes;
   double chance;   /* how often a byte of mail is in it: 0 to 1, as a model of English text, HTML and headers has it */
   unsigned folded; /* how many values its bytes have once bit 5 is set in each */
+  unsigned kinds;  /* of how many kinds they are */
+  double kin;      /* chance of a byte of these kinds */
 } smtpf_pool_set;
 
 void smtpf_pool_set_init(smtpf_pool_set *out, const smtpf_bytes *s);
 
-/* The SMTPF_GRAM sets of a factor that the first pass shall look for: the rarest whose grams are few enough. A factor
- * of three sets is looked for with any byte behind it. */
-typedef struct smtpf_gram_plan {
-  uint8_t at;      /* first of them */
-  uint8_t n;       /* 3 or 4 */
-  uint32_t grams;  /* how many there are, case folded */
-  double chance;   /* that a place of a text has one */
+/* How the first pass shall look for a factor: by the rarest word in it, where there is one that is few; else by the
+ * rarest shape. A short factor is looked for with any bytes behind it. */
+typedef struct smtpf_factor_plan {
+  uint8_t at;      /* first of the sets it is looked for by */
+  uint8_t n;       /* how many they are */
+  uint8_t shape;   /* 1: a shape */
+  double chance;   /* that a place of a text has one of these grams */
   double complete; /* that a place of a text has the whole factor */
-} smtpf_gram_plan;
+} smtpf_factor_plan;
+
+extern const uint8_t smtpf_byte_kind[256];
 
 /* 1 and the plan, or 0: the factor is of no use. */
-int smtpf_factor_plan(const smtpf_factor *f, const smtpf_pool_set *pool, smtpf_gram_plan *out);
+int smtpf_factor_look(const smtpf_factor *f, const smtpf_pool_set *pool, smtpf_factor_plan *out);
 
 #endif

@@ -119,7 +119,7 @@ static int learn(smtpf_patterns *set, smtpf_pattern *p, const smtpf_syntax *s)
   p->most = s->most > FACTOR_FAR ? SMTPF_ENDLESS : s->most;
   for (size_t i = 0; i < s->n_factors; i++)
     if (smtpf_gram_add(&set->grams, &s->factors[i], s->pool, (uint32_t)set->n) != SMTPF_OK) {
-      smtpf_gram_cut(&set->grams, was.n_factors, was.n_sets, was.n_links);
+      smtpf_gram_cut(&set->grams, &was);
       return SMTPF_ENOMEM;
     }
   return SMTPF_OK;

@@ -261,8 +261,7 @@ static int sequence(smtpf_reader *r, smtpf_node *out)
     if (!item(r, &c, &x) || !quantifier(r, &least, &most) || !smtpf_chain_repeat(r, &c, &x, least, most))
       return smtpf_reader_lose(r);
   }
-  smtpf_chain_end(r, &c, out);
-  return 1;
+  return smtpf_chain_end(r, &c, out);
 }
 
 static int alternatives(smtpf_reader *r, smtpf_node *out)
@@ -287,12 +286,11 @@ static int literal(smtpf_reader *r, smtpf_node *out)
   while (r->i < r->n)
     if (!smtpf_read_literal(r, &x) || !smtpf_chain_add(r, &c, &x))
       return 0;
-  smtpf_chain_end(r, &c, out);
-  return 1;
+  return smtpf_chain_end(r, &c, out);
 }
 
 /* Costlier than a pass of its own for the pattern, in the same measure as smtpf_candidate.cost. */
-static const double worth = 0.25;
+static const double worth = 1.0;
 
 int smtpf_syntax_read(smtpf_syntax *out, smtpf_str pattern, uint32_t flags, smtpf_arena *arena)
 {

@@ -53,8 +53,7 @@ int smtpf_read_literal(smtpf_reader *r, smtpf_node *out)
     if (!smtpf_read_byte(r, r->p[k], &byte) || !smtpf_chain_add(r, &chain, &byte))
       return 0;
   }
-  smtpf_chain_end(r, &chain, out);
-  return 1;
+  return smtpf_chain_end(r, &chain, out);
 }
 
 /* The set of `\d` and its like. 1, or 0: no such letter. *high: it has characters beyond ASCII. */

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-enum { PRODUCT_MAX = 64 }; /* sequences of a run */
+enum {
+  PRODUCT_MAX = 64, /* sequences of a run */
+  SOME_MORE = 3,    /* of one set, that need not be there, are spelt out */
+};
 
 int smtpf_reader_lose(smtpf_reader *r)
 {
@@ -70,34 +73,70 @@ static double at_least(double chance, double least)
 }
 
 /* Grams cost a look each, factors an attempt each, one that begins at every place a match may begin. Where that is
- * anywhere, one factor in a text makes an attempt over all of it. */
+ * anywhere, one factor in a text makes an attempt over all of it. Most of this was measured, the rest follows from it.
+ */
 static double cost_of(const smtpf_reader *r, const smtpf_candidate *c)
 {
   double looks = 0, attempts = 0;
-  uint64_t grams = 0;
   for (size_t i = 0; i < c->n; i++) {
-    smtpf_gram_plan plan;
-    if (!smtpf_factor_plan(&c->v[i], r->pool, &plan))
+    smtpf_factor_plan plan;
+    if (!smtpf_factor_look(&c->v[i], r->pool, &plan))
       return 1e9;
-    grams += plan.grams;
-    looks += at_least(plan.chance, 2e-5);
+    looks += 15 * at_least(plan.chance, 2e-5);
     attempts += at_least(plan.complete, c->v[i].n > 4 ? 5e-6 : 2e-5);
   }
-  if (grams > SMTPF_GRAMS_MAX)
-    return 1e9;
   double width = c->most == SMTPF_ENDLESS ? 1e9 : (double)(c->most - c->least);
   double each = attempts * (80 + 2 * width);
-  double all = (attempts * 20000 < 1 ? attempts * 20000 : 1) * 0.3;
-  return looks * 15 + (c->most == SMTPF_ENDLESS || each > all ? all : each);
+  double all = (attempts * 20000 < 1 ? attempts * 20000 : 1) * 0.5;
+  return looks + (c->most == SMTPF_ENDLESS || each > all ? all : each);
 }
 
-static void offer(const smtpf_reader *r, smtpf_candidate *best, smtpf_candidate c)
+/* Where `part` is in f, counted from 1; 0: nowhere. */
+static unsigned within(const smtpf_factor *f, const smtpf_factor *part)
+{
+  for (unsigned at = 0; at + part->n <= f->n; at++)
+    if (memcmp(f->set + at, part->set, part->n * sizeof *f->set) == 0)
+      return at + 1;
+  return 0;
+}
+
+/* A factor that holds another one need not be looked for: `1.5` is in `11.5`, a byte later. */
+static int reduce(smtpf_reader *r, smtpf_candidate *c)
+{
+  if (c->n < 2 || c->n > PRODUCT_MAX)
+    return 1;
+  smtpf_factor *v = factors(r, c->n);
+  if (!v)
+    return 0;
+  size_t n = 0;
+  unsigned later = 0;
+  for (size_t i = 0; i < c->n; i++) {
+    unsigned found = 0;
+    for (size_t j = 0; j < c->n && !found; j++)
+      if (c->v[j].n > 1 && (c->v[j].n < c->v[i].n || (j < i && c->v[j].n == c->v[i].n)))
+        found = within(&c->v[i], &c->v[j]);
+    if (!found)
+      v[n++] = c->v[i];
+    else if (found - 1 > later)
+      later = found - 1;
+  }
+  /* The one that is held may be held by what was dropped itself: as often as it gets shorter. */
+  c->most = smtpf_sum(c->most, later ? SMTPF_FACTOR_MAX : 0);
+  c->v = v;
+  c->n = n;
+  return 1;
+}
+
+static int offer(smtpf_reader *r, smtpf_candidate *best, smtpf_candidate c)
 {
   if (!c.n)
-    return;
+    return 1;
+  if (!reduce(r, &c))
+    return 0;
   c.cost = cost_of(r, &c);
   if (c.cost < 1e8 && (!best->n || c.cost < best->cost))
     *best = c;
+  return 1;
 }
 
 /* ---- parts one behind the other ------------------------------------------------------------------------ */
@@ -113,9 +152,9 @@ int smtpf_chain_begin(smtpf_reader *r, smtpf_chain *c)
   return 1;
 }
 
-static void flush(const smtpf_reader *r, smtpf_chain *c)
+static int flush(smtpf_reader *r, smtpf_chain *c)
 {
-  offer(r, &c->node.best, (smtpf_candidate){c->run, c->n_run, c->run_least, c->run_most, 0});
+  return offer(r, &c->node.best, (smtpf_candidate){c->run, c->n_run, c->run_least, c->run_most, 0});
 }
 
 static int fits(const smtpf_factor *a, size_t na, const smtpf_factor *b, size_t nb)
@@ -149,7 +188,8 @@ int smtpf_chain_add(smtpf_reader *r, smtpf_chain *c, const smtpf_node *x)
     smtpf_candidate moved = x->best;
     moved.least = smtpf_sum(moved.least, node->min);
     moved.most = smtpf_sum(moved.most, node->max);
-    offer(r, &node->best, moved);
+    if (!offer(r, &node->best, moved))
+      return 0;
   }
   if (x->n_exact && fits(c->run, c->n_run, x->exact, x->n_exact)) {
     c->run = product(r, c->run, c->n_run, x->exact, x->n_exact);
@@ -158,7 +198,8 @@ int smtpf_chain_add(smtpf_reader *r, smtpf_chain *c, const smtpf_node *x)
     node->max = smtpf_sum(node->max, x->max);
     return c->run != NULL;
   }
-  flush(r, c);
+  if (!flush(r, c))
+    return 0;
   c->whole = 0;
   if (x->n_exact) {
     c->run = x->exact;
@@ -177,17 +218,38 @@ int smtpf_chain_add(smtpf_reader *r, smtpf_chain *c, const smtpf_node *x)
   return c->run != NULL;
 }
 
-void smtpf_chain_end(smtpf_reader *r, smtpf_chain *c, smtpf_node *out)
+int smtpf_chain_end(smtpf_reader *r, smtpf_chain *c, smtpf_node *out)
 {
-  flush(r, c);
+  if (!flush(r, c))
+    return 0;
   *out = c->node;
   out->exact = c->whole ? c->run : NULL;
   out->n_exact = c->whole ? c->n_run : 0;
+  return 1;
 }
 
 static uint64_t times(uint64_t a, uint64_t b)
 {
   return a && b > (SMTPF_ENDLESS - 1) / a ? SMTPF_ENDLESS : a * b;
+}
+
+/* None, one, or more of them, up to `most`. */
+static int up_to(smtpf_reader *r, const smtpf_node *x, uint64_t most, smtpf_node *out)
+{
+  if (!smtpf_node_empty(r, out))
+    return 0;
+  for (uint64_t n = 1; n <= most; n++) {
+    smtpf_chain c;
+    smtpf_node these;
+    if (!smtpf_chain_begin(r, &c))
+      return 0;
+    for (uint64_t i = 0; i < n; i++)
+      if (!smtpf_chain_add(r, &c, x))
+        return 0;
+    if (!smtpf_chain_end(r, &c, &these) || !smtpf_node_either(r, out, &these))
+      return 0;
+  }
+  return 1;
 }
 
 int smtpf_chain_repeat(smtpf_reader *r, smtpf_chain *c, const smtpf_node *x, uint64_t least, uint64_t most)
@@ -199,11 +261,8 @@ int smtpf_chain_repeat(smtpf_reader *r, smtpf_chain *c, const smtpf_node *x, uin
   if (most == done)
     return 1;
   smtpf_node rest;
-  if (least == done && most == done + 1) { /* one more, or none */
-    rest = *x;
-    smtpf_node none;
-    return smtpf_node_empty(r, &none) && smtpf_node_either(r, &rest, &none) && smtpf_chain_add(r, c, &rest);
-  }
+  if (least == done && most - done <= (x->n_exact == 1 ? SOME_MORE : 1))
+    return up_to(r, x, most - done, &rest) && smtpf_chain_add(r, c, &rest);
   uint64_t more = most == SMTPF_ENDLESS ? (x->max ? SMTPF_ENDLESS : 0) : times(x->max, most - done);
   smtpf_node_any(times(x->min, least - done), more, &rest);
   return smtpf_chain_add(r, c, &rest);
@@ -228,9 +287,8 @@ int smtpf_node_either(smtpf_reader *r, smtpf_node *a, const smtpf_node *b)
     smtpf_candidate c = {both(r, a->best.v, a->best.n, b->best.v, b->best.n), a->best.n + b->best.n,
                          a->best.least < b->best.least ? a->best.least : b->best.least,
                          a->best.most > b->best.most ? a->best.most : b->best.most, 0};
-    if (!c.v)
+    if (!c.v || !offer(r, &best, c))
       return 0;
-    offer(r, &best, c);
   }
   a->best = best;
   if (a->n_exact && b->n_exact && a->n_exact + b->n_exact <= SMTPF_FACTORS_MAX) {

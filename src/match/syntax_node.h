@@ -63,7 +63,7 @@ void smtpf_node_any(uint64_t min, uint64_t max, smtpf_node *out);           /* n
 int smtpf_chain_begin(smtpf_reader *r, smtpf_chain *c);
 int smtpf_chain_add(smtpf_reader *r, smtpf_chain *c, const smtpf_node *x);
 int smtpf_chain_repeat(smtpf_reader *r, smtpf_chain *c, const smtpf_node *x, uint64_t least, uint64_t most);
-void smtpf_chain_end(smtpf_reader *r, smtpf_chain *c, smtpf_node *out);
+int smtpf_chain_end(smtpf_reader *r, smtpf_chain *c, smtpf_node *out);
 int smtpf_node_either(smtpf_reader *r, smtpf_node *a, const smtpf_node *b); /* a := a or b */
 
 /* syntax_class.c: behind a backslash, and behind `[`. */

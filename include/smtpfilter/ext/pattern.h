@@ -129,8 +129,9 @@ SMTPF_API void smtpf_pattern_room_free(smtpf_pattern_room *room);
 /* ---- a whole text --------------------------------------------------------------------------------- */
 
 /**
- * Finds which patterns match in a text. Patterns are reported in ascending order, each at most once, with its leftmost
- * match; `^` and `\A` are the text's start, `$` and `\z` its end. A pattern that exceeds a limit is not tried again.
+ * Finds which patterns match in a text. Patterns are reported in ascending order, each at most once, with one of
+ * its matches; `^` and `\A` are the text's start, `$` and `\z` its end; lines end with LF. A pattern that exceeds a
+ * limit is not tried again.
  * @param set   sealed
  * @param room  of this thread
  * @param text  any bytes
@@ -154,8 +155,7 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_patterns_scan(const smtpf_patterns *set, sm
  *  - a longer one is found when it lies within one window, else it may be missed (smtpf_patterns_reach() tells which
  *    patterns have such matches);
  *  - what is reported is a match of the whole text: the end of a window is not the end of the text, nor is its start
- *    the start, for `\b`, look-ahead, look-behind, `^`, `$`, `\A`, `\z` too. `from` and `to` may be those of a match
- *    that is not the leftmost one;
+ *    the start, for `\b`, look-ahead, look-behind, `^`, `$`, `\A`, `\z` too.
  *  - patterns with backtracking verbs such as `(*COMMIT)` or with `\G` begin anew in each window.
  * @param set     sealed; outlives the stream
  * @param mask    copied; NULL for all patterns
