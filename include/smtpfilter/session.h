@@ -74,7 +74,8 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_session_new(smtpf_session **out, smtpf_driv
                                                  const smtpf_session_options *options);
 
 /** Frees a session, at any moment, also in the ready callback. Open operations are cancelled; what was promised and
- *  not committed is logged as `unclosed`. NULL is accepted. Since 0.1. */
+ *  not committed is logged as `unclosed`. While the last commit is pending it is better to wait first, as for
+ *  smtpf_session_abort(). NULL is accepted. Since 0.1. */
 SMTPF_API void smtpf_session_free(smtpf_session *s);
 
 /** The `user` of the options. Since 0.1. */
@@ -128,8 +129,9 @@ SMTPF_API int smtpf_session_mail(smtpf_session *s, smtpf_str path, smtpf_str par
 SMTPF_API int smtpf_session_rcpt(smtpf_session *s, smtpf_str path, smtpf_str params);
 
 /**
- * The message that the next smtpf_session_data() begins will stand in this file of the host's, from byte 0 on: each piece
- * is there before smtpf_session_body() gets it. Scanners read it from there, and the library keeps no copy. No event.
+ * The message that the next smtpf_session_data() begins will stand in this file of the host's, from byte 0 on: each
+ * piece is there before smtpf_session_body() gets it. Scanners read it from there, and the library keeps no copy. No
+ * event.
  * @param s   the session
  * @param fd  readable with pread(2); stays the host's, and open until the message's last answer
  * @return SMTPF_OK, SMTPF_ESTATE (no recipient, or the message has begun) or SMTPF_EINVAL (negative). Since 0.1.
@@ -207,6 +209,12 @@ SMTPF_API int smtpf_session_quit(smtpf_session *s);
 /**
  * The connection is gone, at any moment; a pending event is cancelled. No verdict. What was promised
  * and not committed is logged as `unclosed`. Only smtpf_session_free() is legal afterwards.
+ *
+ * A host whose client goes away while smtpf_session_commit() is pending does better to wait for its verdict and abort
+ * then: the copies are taken, and what is under way is writing that down (the journal's promise; debts paid, the
+ * message remembered). Cut off, it may or may not have been written: a copy may be missing from the journal though the
+ * host keeps it, and the client, which saw no reply, sends again what is then not recognised. The deadlines of journal
+ * and store bound the wait.
  * @return SMTPF_OK, also when repeated. Since 0.1.
  */
 SMTPF_API int smtpf_session_abort(smtpf_session *s);

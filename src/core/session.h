@@ -174,6 +174,7 @@ struct smtpf_session {
   char queue_id[64];         /* the host's; empty */
   smtpf_rcpt **rcpts, *rcpt; /* accepted ones; the one being judged */
   size_t n_rcpts, cap_rcpts;
+  size_t cap_before_rcpt;       /* room in `rcpts` */
   size_t failed_rcpts;          /* of this transaction, whatever the reason */
   size_t refused_rcpts;         /* of this session, for good */
   smtpf_arena_mark before_rcpt; /* where to go back when it is refused */

@@ -161,6 +161,7 @@ int smtpf_session_rcpt(smtpf_session *s, smtpf_str path, smtpf_str params)
     return r;
   s->before_rcpt = smtpf_arena_here(&s->transaction);
   s->facts_before_rcpt = s->transaction_facts;
+  s->cap_before_rcpt = s->cap_rcpts;
   s->rcpt = smtpf_arena_alloc(&s->transaction, sizeof *s->rcpt);
   r = s->rcpt ? take_path(&s->transaction, path, &s->rcpt->written, &s->rcpt->path) : SMTPF_ENOMEM;
   if (rcpt_is_wrong(s, r, params)) {

@@ -130,6 +130,7 @@ static void go_back(smtpf_session *s, int stage, int code)
     s->refused_rcpts += code >= 500;
     if (--s->n_rcpts == 0)
       s->state = SMTPF_STATE_MAIL;
+    s->rcpt_refused = s->cap_rcpts == s->cap_before_rcpt; /* what is behind it in the arena may be the list itself */
     break;
   case SMTPF_DATA: s->state = SMTPF_STATE_RCPT; break;
   default:

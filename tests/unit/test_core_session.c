@@ -468,6 +468,34 @@ START_TEST(the_log_is_escaped_and_says_the_code_whatever_the_client_sends)
 }
 END_TEST
 
+/* A host that refuses recipients by itself must not run out of the transaction's memory for it. */
+START_TEST(overruled_recipients_take_no_memory)
+{
+  char path[64];
+  world_init(&W);
+  world_set(&W, "limits.transaction_memory", "64k");
+  world_start(&W);
+  smtpf_session *s = world_greeted(&W, 0);
+  ck_assert_int_eq(world_mail(s, "<from@client.example>"), SMTPF_OK);
+  for (int i = 0; i < 3000; i++) {
+    snprintf(path, sizeof path, "<user%d@x.example>", i);
+    ck_assert_int_eq(world_rcpt(s, path), SMTPF_OK);
+    EXPECT_CODE(s, 250);
+    if (i % 500 != 0)
+      ck_assert_int_eq(smtpf_session_overrule(s, SMTPF_RCPT, 451), SMTPF_OK);
+  }
+  ck_assert_uint_eq(smtpf_verdict_recipient_count(smtpf_session_verdict(s)), 6);
+  for (size_t i = 0; i < 6; i++) {
+    smtpf_recipient_info info = {.size = sizeof info};
+    ck_assert_int_eq(smtpf_verdict_recipient(smtpf_session_verdict(s), i, &info), SMTPF_OK);
+    snprintf(path, sizeof path, "user%zu@x.example", i * 500);
+    ck_assert(smtpf_str_equal(info.address, smtpf_str_of(path)));
+  }
+  smtpf_session_free(s);
+  world_end(&W);
+}
+END_TEST
+
 TCase *session_cases(void)
 {
   TCase *c = tcase_create("session");
@@ -483,5 +511,6 @@ TCase *session_cases(void)
   tcase_add_test(c, delays_are_bounded_in_length_and_number);
   tcase_add_test(c, a_delay_counts_from_the_beginning_of_the_stage);
   tcase_add_test(c, the_log_is_escaped_and_says_the_code_whatever_the_client_sends);
+  tcase_add_test(c, overruled_recipients_take_no_memory);
   return c;
 }
