@@ -2,9 +2,11 @@
  *
  * bench_greylist: what the greylist adds to a RCPT when its triplet is known, beside what its two reads cost in raw
  * mdb_get with a read transaction that is renewed for each: the same number of records, keys of 32 bytes, values of the
- * same length, in the same folder. Rounds alternate. Prints one JSON object of figures.
+ * same length, in the same folder. Rounds alternate. Up to two million, records are put in as mail comes, in no order
+ * of their keys; beyond, by their keys, which takes minutes and not hours. Prints one JSON object of figures.
  *
- *     bench_greylist [RECORDS...]      10000 and 1000000
+ *     bench_greylist [RECORDS...]            10000 and 1000000
+ *     bench_greylist fill FOLDER RECORDS     a store that knows the triplets of policy_load, and nothing more
  */
 #define _GNU_SOURCE
 #include <lmdb.h>
@@ -18,7 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 7, RCPTS = 20000, BATCH = 500 };
+#include "triplet.h"
+
+enum { ROUNDS = 7, RCPTS = 20000, BATCH = 500, BATCH_RAW = 100000 };
 
 static char folder[] = "/tmp/bench-greylist.XXXXXX";
 
@@ -58,19 +62,50 @@ static uint64_t next_of(uint64_t records)
   return (picked >> 33) % records;
 }
 
-struct triplet {
-  char client[24], identity[24], sender[64], recipient[64];
-};
+/* ---- in which order they are put in ---- */
 
-static void triplet_of(uint64_t n, struct triplet *t)
+typedef struct place {
+  unsigned char key[SMTPF_DIGEST_BYTES];
+  uint32_t n;
+} place;
+
+enum { BY_KEY_FROM = 2000000 };
+
+static place *places; /* NULL: as they are numbered */
+
+static void key_of(const triplet *t, unsigned char key[SMTPF_DIGEST_BYTES])
 {
-  snprintf(t->client, sizeof t->client, "10.%u.%u.1", (unsigned)(n >> 8) & 255, (unsigned)n & 255);
-  snprintf(t->identity, sizeof t->identity, "10.%u.%u.0/24", (unsigned)(n >> 8) & 255, (unsigned)n & 255);
-  snprintf(t->sender, sizeof t->sender, "user%c@sender%u.example", 'a' + (int)(n % 26), (unsigned)n);
-  snprintf(t->recipient, sizeof t->recipient, "rcpt%c%c@example.net", 'a' + (int)(n % 26), 'a' + (int)(n / 26 % 26));
+  smtpf_greylist_triplet_key(smtpf_str_of(t->identity), smtpf_str_of(t->sender), smtpf_str_of(t->recipient), key);
 }
 
-static smtpf_str record_of(const struct triplet *t, int64_t now, char room[1024])
+static int by_key(const void *a, const void *b)
+{
+  return memcmp(((const place *)a)->key, ((const place *)b)->key, SMTPF_DIGEST_BYTES);
+}
+
+static void order(uint64_t records)
+{
+  free(places);
+  places = NULL;
+  if (records < BY_KEY_FROM)
+    return;
+  places = malloc(records * sizeof *places);
+  must(places && records < UINT32_MAX, "memory");
+  for (uint64_t i = 0; i < records; i++) {
+    triplet t;
+    triplet_of(i, &t);
+    key_of(&t, places[i].key);
+    places[i].n = (uint32_t)i;
+  }
+  qsort(places, records, sizeof *places, by_key);
+}
+
+static void triplet_in_order(uint64_t i, triplet *t)
+{
+  triplet_of(places ? places[i].n : i, t);
+}
+
+static smtpf_str record_of(const triplet *t, int64_t now, char room[1024])
 {
   smtpf_record r;
   smtpf_str out = {"", 0};
@@ -83,11 +118,6 @@ static smtpf_str record_of(const struct triplet *t, int64_t now, char room[1024]
   smtpf_record_text(&r, SMTPF_GREYLIST_RECIPIENT, smtpf_str_of(t->recipient));
   must(smtpf_record_end(&r, &out) == SMTPF_OK, "record");
   return out;
-}
-
-static void key_of(const struct triplet *t, unsigned char key[SMTPF_DIGEST_BYTES])
-{
-  smtpf_greylist_triplet_key(smtpf_str_of(t->identity), smtpf_str_of(t->sender), smtpf_str_of(t->recipient), key);
 }
 
 /* ---- ours ---------------------------------------------------------------------------------------------- */
@@ -107,6 +137,7 @@ static smtpf_driver *driver_for(const char *path, int greylist)
        err.text);
   must(smtpf_config_set(cfg, "store.type", greylist ? "lmdb" : "memory", &err) == SMTPF_OK, err.text);
   must(smtpf_config_set(cfg, "store.path", path, &err) == SMTPF_OK, err.text);
+  must(smtpf_config_set(cfg, "store.map_size", "32g", &err) == SMTPF_OK, err.text);
   must(smtpf_engine_new(&engine, cfg, &err) == SMTPF_OK, err.text);
   must(smtpf_driver_new(&d, engine, NULL) == SMTPF_OK, "driver");
   smtpf_config_free(cfg);
@@ -124,14 +155,14 @@ static void fill(smtpf_driver *d, uint64_t records)
 {
   static char rooms[BATCH][1024];
   static unsigned char keys[BATCH][SMTPF_DIGEST_BYTES];
-  smtpf_change changes[BATCH];
-  const int64_t now = smtpf_driver_wall(d) ? smtpf_driver_wall(d) : (int64_t)time(NULL);
+  static smtpf_change changes[BATCH];
+  const int64_t now = (int64_t)time(NULL);
   for (uint64_t i = 0; i < records;) {
     size_t n = 0;
     int status = 0;
     for (; n < BATCH && i < records; n++, i++) {
-      struct triplet t;
-      triplet_of(i, &t);
+      triplet t;
+      triplet_in_order(i, &t);
       key_of(&t, keys[n]);
       changes[n] = (smtpf_change){.size = sizeof *changes,
                                   .op = SMTPF_CHANGE_SET,
@@ -158,7 +189,7 @@ static double rcpts(smtpf_driver *d, uint64_t records)
 {
   double spent = 0;
   for (int i = 0; i < RCPTS; i++) {
-    struct triplet t;
+    triplet t;
     char from[80], to[80];
     smtpf_session *s;
     triplet_of(next_of(records), &t);
@@ -189,17 +220,19 @@ static void raw_open(raw *r, const char *path, uint64_t records)
 {
   char room[1024];
   must(!mkdir(path, 0700) && !mdb_env_create(&r->env), "mdb_env_create");
-  must(!mdb_env_set_mapsize(r->env, (size_t)16 << 30), "mdb_env_set_mapsize");
+  must(!mdb_env_set_mapsize(r->env, (size_t)32 << 30), "mdb_env_set_mapsize");
   must(!mdb_env_open(r->env, path, MDB_NOSYNC | MDB_NOTLS, 0600), "mdb_env_open");
   must(!mdb_txn_begin(r->env, NULL, 0, &r->txn) && !mdb_dbi_open(r->txn, NULL, 0, &r->dbi), "mdb_dbi_open");
   for (uint64_t i = 0; i < records; i++) {
-    struct triplet t;
+    triplet t;
     unsigned char key[SMTPF_DIGEST_BYTES];
-    triplet_of(i, &t);
+    triplet_in_order(i, &t);
     key_of(&t, key);
     const smtpf_str value = record_of(&t, 1000000, room);
     MDB_val k = {sizeof key, key}, v = {value.n, (void *)(uintptr_t)value.p};
     must(!mdb_put(r->txn, r->dbi, &k, &v, 0), "mdb_put");
+    if (i % BATCH_RAW == BATCH_RAW - 1)
+      must(!mdb_txn_commit(r->txn) && !mdb_txn_begin(r->env, NULL, 0, &r->txn), "mdb_txn_commit");
   }
   must(!mdb_txn_commit(r->txn) && !mdb_txn_begin(r->env, NULL, MDB_RDONLY, &r->txn), "mdb_txn_begin");
   mdb_txn_reset(r->txn);
@@ -210,7 +243,7 @@ static double gets(raw *r, uint64_t records)
 {
   static unsigned char keys[RCPTS][2][SMTPF_DIGEST_BYTES];
   for (size_t i = 0; i < RCPTS; i++) {
-    struct triplet t;
+    triplet t;
     triplet_of(next_of(records), &t);
     key_of(&t, keys[i][0]);
     smtpf_greylist_client_key(smtpf_str_of(t.identity), keys[i][1]);
@@ -229,6 +262,43 @@ static double gets(raw *r, uint64_t records)
 
 /* ---- a size -------------------------------------------------------------------------------------------- */
 
+static double file_bytes(const char *where, const char *name)
+{
+  char path[200];
+  struct stat st;
+  snprintf(path, sizeof path, "%s/%s", where, name);
+  must(!stat(path, &st), path);
+  return (double)st.st_size;
+}
+
+/* Memory of this process's own: pages of the files are the kernel's cache. */
+static double anonymous_bytes(void)
+{
+  char line[200];
+  long kib = 0;
+  FILE *f = fopen("/proc/self/smaps_rollup", "r");
+  while (f && fgets(line, sizeof line, f))
+    if (strncmp(line, "Anonymous:", 10) == 0)
+      kib = strtol(line + 10, NULL, 10);
+  if (f)
+    fclose(f);
+  return (double)kib * 1024;
+}
+
+static unsigned depth_of(const raw *r)
+{
+  MDB_stat st;
+  must(!mdb_env_stat(r->env, &st), "mdb_env_stat");
+  return st.ms_depth;
+}
+
+static void figure(const char *name, uint64_t records, double value)
+{
+  static int any;
+  printf("%s\"%s_%llu\":%.3f", any ? "," : "", name, (unsigned long long)records, value);
+  any = 1;
+}
+
 static void measure(uint64_t records)
 {
   char ours[80], theirs[80], command[200];
@@ -236,10 +306,13 @@ static void measure(uint64_t records)
   raw r;
   snprintf(ours, sizeof ours, "%s/ours", folder);
   snprintf(theirs, sizeof theirs, "%s/theirs", folder);
+  order(records);
+  const double before = anonymous_bytes();
   smtpf_driver *d = driver_for(ours, 1), *plain = driver_for(ours, 0);
   fill(d, records);
-  raw_open(&r, theirs, records);
   (void)rcpts(d, records); /* for warmth */
+  const double held = anonymous_bytes() - before;
+  raw_open(&r, theirs, records);
   for (int i = 0; i < ROUNDS; i++) {
     without[i] = rcpts(plain, records);
     with[i] = rcpts(d, records);
@@ -247,10 +320,14 @@ static void measure(uint64_t records)
     check[i] = with[i] - without[i];
     ratio[i] = check[i] / (get[i] + 1e-6);
   }
-  printf("\"check_known_us_%llu\":%.3f,\"gets_us_%llu\":%.3f,\"rcpt_without_us_%llu\":%.3f,"
-         "\"check_known_vs_gets_and_1us_%llu\":%.3f",
-         (unsigned long long)records, median(check) * 1e6, (unsigned long long)records, median(get) * 1e6,
-         (unsigned long long)records, median(without) * 1e6, (unsigned long long)records, median(ratio));
+  figure("check_known_vs_gets_and_1us", records, median(ratio));
+  figure("check_known_us", records, median(check) * 1e6);
+  figure("gets_us", records, median(get) * 1e6);
+  figure("rcpt_without_us", records, median(without) * 1e6);
+  figure("tree_depth", records, depth_of(&r));
+  figure("file_bytes_per_record", records, file_bytes(ours, "store.mdb") / (double)records);
+  figure("mdb_file_bytes_per_record", records, file_bytes(theirs, "data.mdb") / (double)records);
+  figure("memory_kib", records, held / 1024);
   mdb_txn_abort(r.txn);
   mdb_env_close(r.env);
   smtpf_driver_free(d);
@@ -259,15 +336,26 @@ static void measure(uint64_t records)
   must(system(command) == 0, "rm");
 }
 
+static int fill_folder(const char *path, uint64_t records)
+{
+  smtpf_driver *d = driver_for(path, 1);
+  order(records);
+  fill(d, records);
+  smtpf_driver_free(d);
+  printf("{\"file_bytes_per_record\":%.3f}\n", file_bytes(path, "store.mdb") / (double)records);
+  return 0;
+}
+
 int main(int argc, char **argv)
 {
   static const uint64_t usual[] = {10000, 1000000};
+  if (argc == 4 && !strcmp(argv[1], "fill"))
+    return fill_folder(argv[2], strtoull(argv[3], NULL, 10));
   must(mkdtemp(folder) != NULL, "mkdtemp");
   printf("{");
-  for (int i = 0; i < (argc > 1 ? argc - 1 : 2); i++) {
-    printf("%s", i ? "," : "");
+  for (int i = 0; i < (argc > 1 ? argc - 1 : 2); i++)
     measure(argc > 1 ? strtoull(argv[i + 1], NULL, 10) : usual[i]);
-  }
   printf("}\n");
+  free(places);
   return rmdir(folder) != 0;
 }

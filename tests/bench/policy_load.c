@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "net.h"
+#include "triplet.h"
 
 enum { EVENTS = 64, ROOM = 1024 };
 
@@ -42,32 +43,23 @@ static int dial(const char *where)
   return fd;
 }
 
-static unsigned long long mix(unsigned long long x)
-{
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
-
 static void ask(struct client *c)
 {
   char room[2048];
-  const unsigned long long id = first + (span ? sent % span : sent), h = mix(id);
+  triplet t;
+  triplet_of(first + (span ? sent % span : sent), &t);
+  const unsigned long long h = t.hash;
   sent++;
   const int n = snprintf(
       room, sizeof room,
       "request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\nhelo_name=mx%u.sender%u.example\nqueue_"
       "id=\n"
-      "sender=user%c%llu@sender%u.example\nrecipient=rcpt%u@example.net\nrecipient_count=0\nclient_address=10.%u.%u.%"
-      "u\n"
+      "sender=%s\nrecipient=%s\nrecipient_count=0\nclient_address=%s\n"
       "client_name=unknown\nreverse_client_name=unknown\ninstance=%llx.%llx.0\nsasl_method=\nsasl_username=\n"
       "sasl_sender=\nsize=12345\nccert_subject=\nccert_issuer=\nccert_fingerprint=\nencryption_protocol=\n"
       "encryption_cipher=\nencryption_keysize=0\netrn_domain=\nstress=\nccert_pubkey_fingerprint=\nclient_port=25%u\n"
       "policy_context=\nserver_address=127.0.0.1\nserver_port=25\n\n",
-      (unsigned)(h % 4), (unsigned)(h % 5000), 'a' + (int)(h % 26), id, (unsigned)(h % 5000),
-      (unsigned)(h >> 16) % 2000, (unsigned)(h >> 8) & 255, (unsigned)(h >> 24) & 255, (unsigned)(h >> 32) & 255, h,
-      sent, (unsigned)(h % 100));
+      (unsigned)(h % 4), (unsigned)(h % 5000), t.sender, t.recipient, t.client, h, sent, (unsigned)(h % 100));
   if (send(c->fd, room, (size_t)n, MSG_NOSIGNAL) != n)
     net_fail("send");
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """bench NAME: ratios against peers and limits, measured interleaved (A B A B) in one run; medians; one line of JSON last.
 
-    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|store|greylist
+    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|store|greylist|greylist-large
 
 Every ratio is named OURS_vs_PEER_SIZE_SESSIONS and is the median over the rounds of (ours / peer in the same round).
 Throughput: higher is better. Processor time (`..._cpu_vs_...`): lower is better. Plain figures carry their unit.
@@ -98,10 +98,10 @@ def source(port, size, sessions, count):
     argv = ["smtp-source", "-s", str(sessions), "-l", str(size), "-m", str(count), "-f", "a@client.example", "-t", "b@example.net",
             "-M", "client.example", "127.0.0.1:%d" % port]
     begun = time.monotonic()
-    run = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
     took = time.monotonic() - begun
-    if run.returncode or run.stderr.strip():
-        sys.exit("smtp-source failed: " + (run.stderr or run.stdout)[-1000:])
+    if done.returncode or done.stderr.strip():
+        sys.exit("smtp-source failed: " + (done.stderr or done.stdout)[-1000:])
     return count / took
 
 
@@ -174,10 +174,12 @@ local_domains = [ "example.net" ];
 check = {{ disable = [ "iprev", "helo", "early_talk", "null_sender" ]; }};
 profiles = ( {{ name = "default"; greylist = true; }} );
 greylist = {{ wait = "1s"; identity = "prefix"; auto_allow = 0; }};
-store = {{ type = "lmdb"; path = "{store}"; }};
+store = {{ type = "lmdb"; path = "{store}"; map_size = "32g"; }};
 """
-TRIPLETS = 2000  # postgrey needs a second for as many
+TRIPLETS = 2000  # of postgrey's, which needs a second for as many
 ASKED = {"postgrey": {1: 1000, 16: 2000}, "policyd": {1: 20000, 16: 60000}, "echo": {1: 20000, 16: 60000}}
+CONNECTIONS = (1, 16)
+RECORDS = {"greylist": (10 ** 4, 10 ** 6), "greylist-large": (10 ** 4, 10 ** 6, 10 ** 7)}
 
 
 def postgrey(tmp, port):
@@ -197,67 +199,102 @@ def postgrey(tmp, port):
 def ask(build, port, connections, requests, first, last=None):
     """Requests per second of one policy_load run, and how many were let through."""
     argv = [os.path.join(build, "tests/bench/policy_load"), str(port), str(connections), str(requests), str(first)]
-    run = subprocess.run(argv + ([str(last)] if last else []), capture_output=True, text=True, timeout=300, check=False)
-    if run.returncode:
-        sys.exit("policy_load failed: " + run.stderr[-1000:])
-    result = json.loads(run.stdout)
+    result = json.loads(run(argv + ([str(last)] if last else []), 300))
     return result["requests_per_second"], result["let_through"]
 
 
-def bench_policyd(build, rounds, program):
-    """The policy server, over TCP, beside postgrey and beside a server that only answers: known triplets."""
-    rate = {}
-    with tempfile.TemporaryDirectory() as tmp:
-        policy = os.path.join(tmp, "policy.conf")
-        with open(policy, "w", encoding="ascii") as f:
-            f.write(GREYLIST.format(store=os.path.join(tmp, "store")))
-        servers = []
-        try:
-            port = free_port()
-            servers.append(Server("echo", [os.path.join(build, "tests/bench/policy_echo"), str(port)], port, tmp))
-            port = free_port()
-            servers.append(Server("policyd", [os.path.join(build, "smtpf-policyd"), "-c", policy, "--inet", str(port)], port, tmp))
-            port = free_port()
-            argv = postgrey(tmp, port)
-            if argv:
-                servers.append(Server("postgrey", argv, port, tmp))
-            for server in servers:
-                ask(build, server.port, 1, TRIPLETS, 0)
-            time.sleep(2)
-            for server in servers:
-                through = ask(build, server.port, 1, TRIPLETS, 0)[1]
-                if through != TRIPLETS:
-                    sys.exit("%s let %d of %d through" % (server.name, through, TRIPLETS))
-            for _ in range(rounds):
-                for connections in (1, 16):
-                    for server in servers:
-                        got = ask(build, server.port, connections, ASKED[server.name][connections], 0, TRIPLETS)[0]
-                        rate.setdefault((server.name, connections), []).append(got)
-        finally:
-            for server in reversed(servers):
-                server.stop()
-    result = bench_program(build, max(1, rounds // 3), program)
-    for connections in (1, 16):
-        for peer in [s.name for s in servers if s.name != "policyd"]:
-            result["ratios"]["policyd_vs_%s_%d" % (peer, connections)] = median(
-                a / b for a, b in zip(rate["policyd", connections], rate[peer, connections]))
-        for server in servers:
-            result["%s_requests_per_second_%d" % (server.name, connections)] = round(statistics.median(rate[server.name, connections]))
+def known_to_policyd(build, tmp, records):
+    """smtpf-policyd on a store that knows so many triplets already."""
+    store = os.path.join(tmp, "store%d" % records)
+    run([os.path.join(build, "tests/bench/bench_greylist"), "fill", store, str(records)], 3600)
+    policy = os.path.join(tmp, "policy%d.conf" % records)
+    with open(policy, "w", encoding="ascii") as f:
+        f.write(GREYLIST.format(store=store))
+    port = free_port()
+    return Server("policyd", [os.path.join(build, "smtpf-policyd"), "-c", policy, "--inet", str(port)], port, tmp)
+
+
+def known_to_postgrey(build, tmp):
+    port = free_port()
+    argv = postgrey(tmp, port)
+    if not argv:
+        return []
+    server = Server("postgrey", argv, port, tmp)
+    ask(build, port, 1, TRIPLETS, 0)
+    time.sleep(2)
+    return [server]
+
+
+def all_through(build, server, count):
+    through = ask(build, server.port, 1, count, 0)[1]
+    if through != count:
+        sys.exit("%s let %d of %d through" % (server.name, through, count))
+
+
+def measure_policyd(build, rounds, tmp, records, with_postgrey):
+    """Requests and processor seconds per second of each, interleaved: {(server, connections): [(rate, cpu us), ...]}."""
+    servers, got = [], {}
+    try:
+        port = free_port()
+        servers.append(Server("echo", [os.path.join(build, "tests/bench/policy_echo"), str(port)], port, tmp))
+        servers.append(known_to_policyd(build, tmp, records))
+        servers += known_to_postgrey(build, tmp) if with_postgrey else []
+        for server in servers[1:]:
+            all_through(build, server, TRIPLETS)
+        for _ in range(rounds):
+            for connections in CONNECTIONS:
+                for server in servers:
+                    count = ASKED[server.name][connections]
+                    last = TRIPLETS if server.name == "postgrey" else records
+                    before = server.cpu()
+                    rate = ask(build, server.port, connections, count, 0, last)[0]
+                    got.setdefault((server.name, connections), []).append((rate, (server.cpu() - before) / count * 1e6))
+    finally:
+        for server in reversed(servers):
+            server.stop()
+    return got
+
+
+def figures_policyd(result, got, records):
+    """Adds the ratios and figures of one size: against a server that only answers, and where it is there, postgrey."""
+    for connections in CONNECTIONS:
+        ours, tail = got["policyd", connections], "%d_%d" % (connections, records)
+        for peer in [name for name, n in got if n == connections and name != "policyd"]:
+            result["ratios"]["policyd_vs_%s_%s" % (peer, tail)] = median(a[0] / b[0] for a, b in zip(ours, got[peer, connections]))
+        for name in [name for name, n in got if n == connections]:
+            rates, times = zip(*got[name, connections])
+            result["%s_requests_per_second_%s" % (name, tail)] = round(statistics.median(rates))
+            result["%s_cpu_us_%s" % (name, tail)] = median(times)
+
+
+def bench_policyd(build, rounds, name):
+    """The policy server, over TCP, beside postgrey and beside a server that only answers: known triplets. And the check alone."""
+    sizes = RECORDS[name]
+    result = bench_program(build, max(1, rounds // 3), "greylist", [str(n) for n in sizes])
+    result["name"] = name
+    for i, records in enumerate(sizes):
+        with tempfile.TemporaryDirectory() as tmp:
+            figures_policyd(result, measure_policyd(build, rounds, tmp, records, i == 0), records)
     return {**result, "runs": rounds}
 
 
-SLOW = {"store": 2}  # many rounds inside; seldom enough as a whole
+SLOW = {"store": 2, "greylist": 1}  # many rounds inside; seldom enough as a whole
 
 
-def bench_program(build, rounds, name):
+def run(argv, timeout):
+    """What a program printed; ends the bench when it fails."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        sys.exit("%s failed: %s" % (os.path.basename(argv[0]), done.stderr[-2000:]))
+    return done.stdout
+
+
+def bench_program(build, rounds, name, arguments=()):
     """A C program that prints one JSON object of figures a run; those named X_vs_Y are ratios."""
     runs, rounds = [], min(rounds, SLOW.get(name, rounds))
     for _ in range(rounds):
-        run = subprocess.run([os.path.join(build, "tests/bench/bench_" + name)], capture_output=True, text=True, timeout=600,
-                             check=False)
-        if run.returncode:
-            sys.exit("bench_%s failed: %s" % (name, run.stderr[-2000:]))
-        runs.append(json.loads(run.stdout.strip().splitlines()[-1]))
+        printed = run([os.path.join(build, "tests/bench/bench_" + name), *arguments], 3600)
+        runs.append(json.loads(printed.strip().splitlines()[-1]))
     figures = fold(runs)
     ratios = {key: value for key, value in figures.items() if "_vs_" in key}
     figures = {key: value for key, value in figures.items() if key not in ratios and key != "name"}
@@ -275,11 +312,11 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "store", "greylist"])
+    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "store", "greylist", "greylist-large"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
     result = (bench_proxy(build, args.rounds) if args.name == "proxy" else
-              bench_policyd(build, args.rounds, "greylist") if args.name == "greylist" else
+              bench_policyd(build, args.rounds, args.name) if args.name in RECORDS else
               bench_program(build, args.rounds, args.name))
     print(json.dumps(result))
 
