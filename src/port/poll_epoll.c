@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "port.h"
+#include "process.h"
 
 enum { BATCH = 64 }; /* events taken from the kernel at once */
 
@@ -23,6 +24,7 @@ typedef struct poller {
   int set;
   int timer;
   int event;
+  smtpf_process process;
   int armed; /* saves the system call that would disarm a timer that is not armed */
 } poller;
 
@@ -37,6 +39,7 @@ static void stop(void *self)
     close(p->timer);
   if (p->event >= 0)
     close(p->event);
+  smtpf_process_end(&p->process);
   smtpf_mem_free(&smtpf_mem_default, p);
 }
 
@@ -66,6 +69,7 @@ static int start(void *shared, void **self)
   p->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   p->armed = 0;
+  smtpf_process_begin(&p->process);
   if (p->set < 0 || p->timer < 0 || p->event < 0 || set(p, p->timer, SMTPF_FD_READ) != SMTPF_OK ||
       set(p, p->event, SMTPF_FD_READ) != SMTPF_OK) {
     stop(p);
@@ -157,8 +161,7 @@ static int wake(void *self)
 
 static int64_t pid(void *self)
 {
-  (void)self;
-  return (int64_t)getpid();
+  return smtpf_process_id(&((poller *)self)->process);
 }
 
 const smtpf_poller *smtpf_poller_epoll(void)

@@ -31,6 +31,7 @@
 #include <smtpfilter/ext/port.h>
 
 #include "base/list.h"
+#include "process.h"
 #include "store_change.h"
 
 enum {
@@ -97,10 +98,9 @@ typedef struct smtpf_lmdb_notice {
 typedef struct smtpf_lmdb {
   struct smtpf_lmdb *next; /* registry */
   size_t refs;             /* registry */
-  pid_t pid;
   dev_t dev;
   ino_t ino;
-  int *alive; /* a page the kernel wipes in a child: 0 there; NULL when it cannot */
+  smtpf_process process;
   smtpf_lmdb_options options;
 
   MDB_env *mdb; /* work and gate; NULL when it could not be opened anew */

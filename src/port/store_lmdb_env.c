@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,24 +21,9 @@ static smtpf_lmdb *environments; /* registry */
 /* Longer than any record's key. */
 static const char format_key[] = "smtpfilter store: the format of what is here, little-endian, 4 bytes";
 
-/* ---- fork ----------------------------------------------------------------------------------------- */
-
-static int *alive_page(void)
-{
-  void *p = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED)
-    return NULL;
-  if (madvise(p, sizeof(int), MADV_WIPEONFORK) != 0) {
-    munmap(p, sizeof(int));
-    return NULL;
-  }
-  *(int *)p = 1;
-  return p;
-}
-
 int smtpf_lmdb_same_process(const smtpf_lmdb *env)
 {
-  return env->alive ? *env->alive : env->pid == getpid();
+  return smtpf_process_same(&env->process);
 }
 
 /* ---- opening -------------------------------------------------------------------------------------- */
@@ -134,8 +118,7 @@ static void release(smtpf_lmdb *env)
 {
   if (env->mdb)
     mdb_env_close(env->mdb);
-  if (env->alive)
-    munmap(env->alive, sizeof(int));
+  smtpf_process_end(&env->process);
   pthread_mutex_destroy(&env->work);
   pthread_mutex_destroy(&env->lock);
   pthread_cond_destroy(&env->wake);
@@ -151,11 +134,10 @@ static int create(smtpf_lmdb **out, const smtpf_lmdb_options *options, const str
   if (!env)
     return ENOMEM;
   env->refs = 1;
-  env->pid = getpid();
   env->dev = folder->st_dev;
   env->ino = folder->st_ino;
   env->options = *options;
-  env->alive = alive_page();
+  smtpf_process_begin(&env->process);
   smtpf_list_init(&env->drivers);
   smtpf_lmdb_queue_init(&env->queue);
   pthread_mutex_init(&env->work, NULL);

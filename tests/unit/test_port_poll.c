@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "port/port.h"
@@ -201,6 +202,13 @@ END_TEST
 
 START_TEST(the_process_is_told)
 {
+  int status = -1;
+  ck_assert_int_eq(port->pid(self), (int64_t)getpid());
+  const pid_t child = fork();
+  if (child == 0) /* what its parent knew does not count */
+    _exit(port->pid(self) == (int64_t)getpid() ? 0 : 1);
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert_int_eq(status, 0);
   ck_assert_int_eq(port->pid(self), (int64_t)getpid());
 }
 END_TEST
