@@ -95,6 +95,7 @@ def main():
             f.write("192.0.2.1\n")
         whole = os.path.join(tmp, "whole.conf")
         everything = uncommented(text).replace("/etc/smtpfilter/blocked.txt", listed)
+        everything = everything.replace("/usr/share/smtpfilter/rules", os.path.abspath(os.path.join(SRC, "examples/rules")))
         everything = everything.replace("/var/spool/smtpfilter/quarantine", os.path.join(tmp, "quarantine"))
         for _ in range(8):
             with open(whole, "w", encoding="ascii") as f:

@@ -30,7 +30,7 @@ for file in "$src"/src/check/*.c; do
   name=$(basename "$file" .c)
   case $name in # what it must find, and the options that let it
   checks) continue ;; # the table of built-in ones
-  greylist_* | scanner_*) continue ;; # parts of greylist, of scanner
+  greylist_* | rules_* | scanner_*) continue ;; # parts of those
   early_talk) set -- early ;;
   addrlist) set -- listed 'addrlists["ours"].entries+=192.0.2.0/24' ;;
   dnslist) set -- listed 'dnslists["list.example"].codes["127.0.0.2"].score=3' ;;
@@ -41,6 +41,10 @@ for file in "$src"/src/check/*.c; do
   recipient) set -- absent local_domains+=example.net directory.complete=true ;;
   greylist) set -- exempt helo.bare_address=off 'profiles["default"].greylist=true' greylist.allow_clients+=192.0.2.0/24 local_domains+=example.net ;;
   scanner) set -- found 'scanners["word"].type=word' local_domains+=example.net helo.bare_address=off ;;
+  rules)
+    printf 'rule NAME\n  match text "malware"\n  score 1\n' >"$work/own.rules"
+    set -- NAME helo.bare_address=off local_domains+=example.net "rules.files+=$work/own.rules"
+    ;;
   delay) set -- delayed delay.connect=1ms ;;
   *) fail "src/check/$name.c has no line in tests/installcheck/run.sh" ;;
   esac

@@ -22,7 +22,7 @@ LIBC = {  # headers of the C library that a pure room may use; none of them reac
     "limits.h", "stdalign.h", "stdatomic.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "cpuid.h", "emmintrin.h", "immintrin.h",
 }
 LIBRARIES = {"match": {"pcre2.h"}}  # what a room is there to use
-ALSO = {"src/check/addrlist.c": {"stdio.h"}, "src/check/greylist_exempt.c": {"stdio.h"}}  # `open` reads the files the policy names
+ALSO = {"src/check/%s.c" % name: {"stdio.h"} for name in ("addrlist", "greylist_exempt", "rules_file")}  # `open` reads the files the policy names
 PURE = {"base", "mail", "match", "policy", "core", "wire", "check"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* memmem */
 #include "transcript.h"
 
 #include <dirent.h>
@@ -32,11 +32,9 @@ static int starts(const char *p, size_t n, const char *word)
 static int cut_blocks(struct transcript *t, text *error)
 {
   int scripts = 0;
-  struct block blocks[] = {{"policy", &t->policy, NULL},
-                           {"dns", &t->dns, NULL},
-                           {"script", &t->script, &scripts},
-                           {"log", &t->log, &t->has_log},
-                           {"json", &t->json, &t->has_json}};
+  struct block blocks[] = {{"policy", &t->policy, NULL},  {"rules", &t->rules, NULL},
+                           {"dns", &t->dns, NULL},        {"script", &t->script, &scripts},
+                           {"log", &t->log, &t->has_log}, {"json", &t->json, &t->has_json}};
   const struct block *in = NULL;
   for (size_t at = 0; at < t->page.n;) {
     const char *p = t->page.p + at;
@@ -54,7 +52,7 @@ static int cut_blocks(struct transcript *t, text *error)
         if (starts(p + 3, n - 3, blocks[i].name))
           in = &blocks[i];
       if (!in)
-        return fail(error, t, "a block that is none of policy, dns, script, log, json");
+        return fail(error, t, "a block that is none of policy, rules, dns, script, log, json");
       if (in->into->n)
         return fail(error, t, "a block twice");
       if (in->has)
@@ -93,15 +91,34 @@ static int read_words(struct transcript *t, text *error)
   return bad;
 }
 
-static int write_policy(struct transcript *t, text *error)
+static int write_temporary(const struct transcript *t, char name[64], const char *ending, const text *what, text *error)
 {
   static unsigned number;
-  snprintf(t->policy_file, sizeof t->policy_file, "transcript-%ld-%u.conf", (long)getpid(), number++);
-  FILE *f = fopen(t->policy_file, "wb");
+  snprintf(name, 64, "transcript-%ld-%u.%s", (long)getpid(), number++, ending);
+  FILE *f = fopen(name, "wb");
   if (!f)
     return fail(error, t, strerror(errno));
-  size_t n = fwrite(t->policy.p, 1, t->policy.n, f);
-  return fclose(f) || n != t->policy.n ? fail(error, t, "cannot write the policy") : 0;
+  size_t n = fwrite(what->p, 1, what->n, f);
+  return fclose(f) || n != what->n ? fail(error, t, "cannot write a file") : 0;
+}
+
+/* The policy, which names the rules' file where it says "@rules@". */
+static int write_policy(struct transcript *t, text *error)
+{
+  static const char word[] = "@rules@";
+  if (t->rules.n && write_temporary(t, t->rules_file, "rules", &t->rules, error))
+    return -1;
+  const char *at = memmem(t->policy.p, t->policy.n, word, sizeof word - 1);
+  if (at && t->rules.n) {
+    const size_t before = (size_t)(at - t->policy.p), behind = before + sizeof word - 1;
+    text named = {0};
+    text_add(&named, (smtpf_str){t->policy.p, before});
+    text_cstr(&named, t->rules_file);
+    text_add(&named, (smtpf_str){t->policy.p + behind, t->policy.n - behind});
+    text_free(&t->policy);
+    t->policy = named;
+  }
+  return write_temporary(t, t->policy_file, "conf", &t->policy, error);
 }
 
 int transcript_read(struct transcript *t, const char *path, text *error)
@@ -126,7 +143,9 @@ void transcript_free(struct transcript *t)
 {
   if (*t->policy_file)
     unlink(t->policy_file);
-  text *all[] = {&t->page, &t->policy, &t->dns, &t->script, &t->log, &t->json, &t->words};
+  if (*t->rules_file)
+    unlink(t->rules_file);
+  text *all[] = {&t->page, &t->policy, &t->rules, &t->dns, &t->script, &t->log, &t->json, &t->words};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     text_free(all[i]);
   smtpf_zone_free(t->zone);

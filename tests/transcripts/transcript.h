@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * transcript: a conversation as a page for people that is also a test. Prose, and fenced blocks: `policy` (libconfig),
- * `dns` (zone text), `script` (what the client does; smtpf-replay(1)), `log` (what must come of it), `json` (the same
+ * `rules` (a rule file, "@rules@" in the policy), `dns` (zone text), `script` (what the client does; smtpf-replay(1)), `log` (what must come of it), `json` (the same
  * as JSON lines; optional). Words behind `script` set the run: `host=lmtp`, `now=1767225600`.
  */
 #ifndef TESTS_TRANSCRIPT_H
@@ -11,12 +11,13 @@
 
 struct transcript {
   char *path, *folder;
-  text page, policy, dns, script, log, json, words;
+  text page, policy, rules, dns, script, log, json, words;
   size_t log_at, log_end; /* the place of the log, or of the JSON lines, in the page */
   int has_log, has_json;
   struct replay_host host;
   int64_t now;
   char policy_file[64]; /* a temporary one; empty: no policy */
+  char rules_file[64];  /* the same */
   smtpf_zone *zone;
   struct replay_script items;
   const struct replay_script *scripts[2]; /* that one, NULL */

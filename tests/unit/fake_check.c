@@ -122,6 +122,10 @@ int fake_number(const smtpf_option *row, const char *text, int64_t *out)
   }
   if (row->type == SMTPF_OPTION_SCORE)
     factor = 1000;
+  if (row->type == SMTPF_OPTION_SIZE && *end) {
+    factor = !strcmp(end, "k") ? 1024 : !strcmp(end, "m") ? 1048576 : 0;
+    end = "";
+  }
   if (row->type == SMTPF_OPTION_TIME) {
     factor = !strcmp(end, "ms")  ? 1
              : !strcmp(end, "s") ? 1000
@@ -264,7 +268,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
 {
   fake_finding *to = &t->findings[t->n];
 
-  ck_assert_uint_lt(t->n++, FAKE_MAX);
+  ck_assert_uint_lt(t->n++, FAKE_FINDINGS);
   ck_assert_uint_eq(f->size, sizeof *f);
   ck_assert(f->kind == SMTPF_CLEAR || f->kind == SMTPF_HIT || f->kind == SMTPF_UNKNOWN);
   ck_assert(f->code && *f->code);
@@ -279,7 +283,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
     ck_assert_msg(!f->reply && !f->enhanced, "%s: a reply code and yet no reply", f->code);
   if ((f->score > 0 || (f->flags & (SMTPF_FINDING_REFUSE | SMTPF_FINDING_DEFER))) && !fake_fail_at)
     ck_assert_msg(f->text.n > 0, "%s: a client that pays is told why", f->code);
-  *to = (fake_finding){f->kind, f->code, f->enhanced, f->score, f->flags, f->reply, "", ""};
+  *to = (fake_finding){f->kind, f->code, f->enhanced, f->score, f->flags, f->reply, f->recipient, "", ""};
   if (f->flags & SMTPF_FINDING_ELECTIVE)
     ck_assert(f->text.n > 0);
   if (f->flags & (SMTPF_FINDING_REFUSE | SMTPF_FINDING_DEFER)) { /* the defaults the core fills in */
@@ -323,7 +327,7 @@ int32_t smtpf_task_score(const smtpf_task *t)
 void *smtpf_task_alloc(smtpf_task *t, size_t n)
 {
   void *p = fake_alloc(NULL, n);
-  ck_assert_uint_lt(t->n_memory, FAKE_MAX);
+  ck_assert_uint_lt(t->n_memory, FAKE_MEMORY);
   if (p)
     t->memory[t->n_memory++] = memset(p, 0, n);
   return p;
@@ -457,11 +461,15 @@ static void forget(smtpf_task *t)
   t->n = t->asked = t->n_changes = 0;
   t->delay_ms = 0;
   t->slot = NULL;
+  t->seen = 0;
 }
 
 void fake_close(smtpf_task *t)
 {
   forget(t);
+  if (t->room)
+    t->room_done(t->room);
+  t->room = NULL;
   t->check->close(t->self);
   t->self = NULL;
 }

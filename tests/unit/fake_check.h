@@ -14,6 +14,8 @@
 #include "check/checks.h"
 
 #define FAKE_MAX 64
+#define FAKE_FINDINGS 128
+#define FAKE_MEMORY 1024
 
 typedef struct fake_finding {
   int kind;
@@ -21,6 +23,7 @@ typedef struct fake_finding {
   int32_t score;
   unsigned flags;
   int reply;
+  size_t recipient;
   char detail[512], text[512];
 } fake_finding;
 
@@ -40,7 +43,7 @@ struct smtpf_task {
   smtpf_path sender, recipient;
   char client_text[SMTPF_IP_TEXT];
   int status; /* of the last run or resume */
-  fake_finding findings[FAKE_MAX];
+  fake_finding findings[FAKE_FINDINGS];
   size_t n;
   fake_question questions[2 * FAKE_MAX];
   size_t asked, asked_max; /* asked_max: then SMTPF_ELIMIT */
@@ -58,7 +61,12 @@ struct smtpf_task {
   size_t n_changes;
   int settled[8];
   void *slot;
-  void *memory[FAKE_MAX];
+  const char *recipients[8]; /* accepted ones, as smtpf_task_recipient() tells them */
+  int certain;               /* what smtpf_task_certain() says */
+  uint64_t seen;             /* told to smtpf_task_seen() */
+  void *room;                /* the driver's: stays until fake_close() */
+  void (*room_done)(void *);
+  void *memory[FAKE_MEMORY];
   size_t n_memory;
 };
 
@@ -90,6 +98,9 @@ int fake_dns_fails(smtpf_task *t, int type, const char *name, int status);
 int fake_directory(smtpf_task *t, const char *address, int status, const char *cause);
 int fake_store(smtpf_task *t, uint32_t tag, int status, smtpf_str value); /* the open store question of this tag */
 int fake_timer(smtpf_task *t, int64_t ms);                                /* the first open timer of this length */
+size_t fake_feed(smtpf_task *t, const char *bytes, size_t n);             /* after a run at BODY */
+void fake_piece(smtpf_task *t, const smtpf_piece *piece);
+int fake_finish(smtpf_task *t);
 int fake_asked(const smtpf_task *t, int type, const char *name);
 
 /* ---- assertions ---------------------------------------------------------------------------------- */
@@ -115,5 +126,6 @@ Suite *dnslist_suite(void);
 Suite *iprev_suite(void);
 Suite *addrlist_suite(void);
 Suite *greylist_suite(void);
+Suite *ruleset_suite(void);
 
 #endif

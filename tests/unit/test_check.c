@@ -3,15 +3,17 @@
  * Every check alone, against ext/ and nothing else (fake_check.h). This file holds what is true of all of
  * them: their tables, and that memory which is refused is answered with an error, never with a leak or a finding.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "fake_check.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 START_TEST(tables_are_sound)
 {
-  const char *order[] = {"early_talk",  "addrlist", "dnslist",   "iprev", "helo",
-                         "null_sender", "relay",    "recipient", "delay", "greylist"};
+  const char *order[] = {"early_talk", "addrlist",  "dnslist", "iprev",    "helo", "null_sender",
+                         "relay",      "recipient", "delay",   "greylist", "rules"};
 
   ck_assert_uint_eq(smtpf_checks_count, sizeof order / sizeof order[0]);
   for (size_t i = 0; i < smtpf_checks_count; i++) {
@@ -34,10 +36,15 @@ START_TEST(tables_are_sound)
 }
 END_TEST
 
+static const char rules_text[] = "rule A\n match text /x/\n match header * /y/\n match body /z/\n score 1\n"
+                                 "rule B\n match recipient /./\nrule C\n all A B\n score 1\n";
+static char rules_file[] = "/tmp/test_check.XXXXXX";
+
 /* Something for each check to do at each allocation it makes. */
 static void policy(void)
 {
   fake_reset();
+  fake_set("rules.files", rules_file);
   fake_set("profiles[default].greylist", "true");
   fake_set("hostnames", "mx.example.net");
   fake_set("local_domains", "example.net");
@@ -63,6 +70,24 @@ static void event(smtpf_task *t)
   t->score = 9000;
   t->greylists = 1;
   smtpf_task_fact_set(t, "relay.class", SMTPF_LIT("local"), 0);
+  t->recipients[0] = "user@example.net";
+}
+
+static void message(smtpf_task *t)
+{
+  static const smtpf_part part = {.size = sizeof part};
+  static const smtpf_piece pieces[] = {
+      {.size = sizeof *pieces, .kind = SMTPF_PIECE_FIELD, .name = {"Y", 1}, .bytes = {"y", 1}, .raw = {"y", 1}},
+      {.size = sizeof *pieces, .kind = SMTPF_PIECE_BEGIN, .part = &part},
+      {.size = sizeof *pieces, .kind = SMTPF_PIECE_TEXT, .part = &part, .bytes = {"x", 1}},
+      {.size = sizeof *pieces, .kind = SMTPF_PIECE_END}};
+  if (t->status != SMTPF_PENDING || !(t->check->stages & SMTPF_BODY))
+    return;
+  for (size_t i = 0; t->check->content && i < sizeof pieces / sizeof *pieces; i++)
+    fake_piece(t, &pieces[i]);
+  if (t->check->feed)
+    ck_assert_uint_eq(fake_feed(t, "Y: y\r\n\r\nz", 10), 10);
+  fake_finish(t);
 }
 
 /* Answers whatever is open, in order, until the check is done. */
@@ -96,6 +121,7 @@ START_TEST(refused_memory)
   event(&t);
   fake_run(&t, stage);
   answer_all(&t);
+  message(&t);
   ck_assert_int_eq(t.status, SMTPF_OK);
   n = fake_count;
   fake_close(&t);
@@ -108,6 +134,7 @@ START_TEST(refused_memory)
       event(&t);
       fake_run(&t, stage);
       answer_all(&t);
+      message(&t);
       refused += t.status < 0;
       ck_assert_int_ne(t.status, SMTPF_PENDING);
       fake_close(&t);
@@ -141,7 +168,10 @@ int main(void)
   TCase *c = tcase_create("all");
   SRunner *r;
   int failed;
+  const int fd = mkstemp(rules_file);
 
+  if (fd < 0 || write(fd, rules_text, sizeof rules_text - 1) != (long)sizeof rules_text - 1 || close(fd) != 0)
+    return EXIT_FAILURE;
   tcase_add_test(c, tables_are_sound);
   tcase_add_loop_test(c, refused_memory, 0, (int)smtpf_checks_count);
   tcase_add_loop_test(c, closing, 0, (int)smtpf_checks_count);
@@ -153,8 +183,10 @@ int main(void)
   srunner_add_suite(r, iprev_suite());
   srunner_add_suite(r, addrlist_suite());
   srunner_add_suite(r, greylist_suite());
+  srunner_add_suite(r, ruleset_suite());
   srunner_run_all(r, CK_NORMAL);
   failed = srunner_ntests_failed(r);
   srunner_free(r);
+  unlink(rules_file);
   return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -156,7 +156,8 @@ enum smtpf_family {
 typedef struct smtpf_finding {
   size_t size;          /**< sizeof(smtpf_finding) */
   int kind;             /**< smtpf_evidence_kind */
-  const char *code;     /**< short word: `listed`, `pass`; static. Authentication checks use RFC 8601 words */
+  const char *code;     /**< short word: `listed`, `pass`; static, or of the check's self. Authentication checks
+                             use RFC 8601 words */
   int32_t score;        /**< thousandths; must be 0 unless kind is HIT or CLEAR */
   unsigned flags;       /**< smtpf_finding_flag */
   smtpf_str detail;     /**< for log and trace; copied */

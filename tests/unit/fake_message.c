@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What checks that read messages are given.
+ */
+#include "fake_check.h"
+
+void **smtpf_task_room(smtpf_task *t, void (*done)(void *))
+{
+  t->room_done = done;
+  return &t->room;
+}
+
+int smtpf_task_recipient(const smtpf_task *t, size_t i, smtpf_str *address, smtpf_str *profile)
+{
+  if (!i || i > sizeof t->recipients / sizeof t->recipients[0] || !t->recipients[i - 1])
+    return SMTPF_ENOTFOUND;
+  if (address)
+    *address = smtpf_str_of(t->recipients[i - 1]);
+  if (profile)
+    *profile = SMTPF_LIT("default");
+  return SMTPF_OK;
+}
+
+int smtpf_task_certain(smtpf_task *t, unsigned flags)
+{
+  return t->certain && !(flags & SMTPF_FINDING_OWN_TOO);
+}
+
+int smtpf_task_seen(smtpf_task *t, uint64_t bytes)
+{
+  t->seen = bytes;
+  return SMTPF_OK;
+}
+
+size_t fake_feed(smtpf_task *t, const char *bytes, size_t n)
+{
+  ck_assert_int_eq(t->status, SMTPF_PENDING);
+  return t->check->feed(t->self, t, bytes, n);
+}
+
+void fake_piece(smtpf_task *t, const smtpf_piece *piece)
+{
+  ck_assert_int_eq(t->status, SMTPF_PENDING);
+  t->check->content(t->self, t, piece);
+}
+
+int fake_finish(smtpf_task *t)
+{
+  ck_assert_int_eq(t->status, SMTPF_PENDING);
+  return t->status = t->check->finish(t->self, t);
+}
