@@ -72,6 +72,7 @@ static const smtpf_option core_rows[] = {
     {"recipients[address]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL, ""},
     {"recipients[address].greylist", SMTPF_OPTION_BOOL, "false", 0, 1, NULL, ""},
     {"directory.timeout", SMTPF_OPTION_TIME, "10s", 0, 60000, NULL, ""},
+    {"scanners[name]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL, ""},
 };
 
 /* The same path, whatever stands in brackets; a LIST row ends in its key. */

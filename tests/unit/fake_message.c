@@ -4,6 +4,8 @@
  */
 #include "fake_check.h"
 
+#include <smtpfilter/ext/scan.h>
+
 void **smtpf_task_room(smtpf_task *t, void (*done)(void *))
 {
   t->room_done = done;
@@ -48,4 +50,35 @@ int fake_finish(smtpf_task *t)
 {
   ck_assert_int_eq(t->status, SMTPF_PENDING);
   return t->status = t->check->finish(t->self, t);
+}
+
+/* ---- what only scanners ask for, which have tests of their own ---------------------------------------------- */
+
+int smtpf_task_edit(smtpf_task *t, int op, smtpf_str name, smtpf_str value, int occurrence, size_t recipient)
+{
+  (void)t, (void)op, (void)name, (void)value, (void)occurrence, (void)recipient;
+  return SMTPF_EUNSUPPORTED;
+}
+
+void smtpf_task_patience(smtpf_task *t, int64_t ms)
+{
+  (void)t, (void)ms;
+}
+
+int smtpf_task_scan(smtpf_task *t, const smtpf_scan_request *request, uint32_t tag)
+{
+  (void)t, (void)request, (void)tag;
+  return SMTPF_EUNSUPPORTED;
+}
+
+int smtpf_task_scan_finish(smtpf_task *t, uint32_t tag)
+{
+  (void)t, (void)tag;
+  return SMTPF_EUNSUPPORTED;
+}
+
+int smtpf_task_scan_cancel(smtpf_task *t, uint32_t tag)
+{
+  (void)t, (void)tag;
+  return SMTPF_EUNSUPPORTED;
 }
