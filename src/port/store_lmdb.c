@@ -96,18 +96,6 @@ static void complete(smtpf_lmdb_job *job)
   smtpf_mem_free(d->mem, job);
 }
 
-/* With a thread it is completed later, through the eventfd. */
-static int submit(smtpf_lmdb_job *job)
-{
-  if (!job)
-    return SMTPF_ENOMEM;
-  const int is_inline = job->driver->env->options.is_inline;
-  smtpf_lmdb_hand_over(job);
-  if (is_inline)
-    complete(job);
-  return SMTPF_OK;
-}
-
 static void log_notices(smtpf_lmdb_driver *d)
 {
   smtpf_lmdb_notice notices[SMTPF_LMDB_NOTICES];
@@ -122,6 +110,22 @@ static void log_notices(smtpf_lmdb_driver *d)
                                       {"cause", smtpf_str_of(notices[i].text)}};
     smtpf_driver_log(d->driver, notices[i].level, notices[i].event, fields, 2);
   }
+}
+
+/* With a thread it is completed later, through the eventfd. Without one what is to be logged is logged here: a process
+ * that serves one connection may not come round again. */
+static int submit(smtpf_lmdb_job *job)
+{
+  if (!job)
+    return SMTPF_ENOMEM;
+  smtpf_lmdb_driver *d = job->driver;
+  const int is_inline = d->env->options.is_inline;
+  smtpf_lmdb_hand_over(job);
+  if (!is_inline)
+    return SMTPF_OK;
+  log_notices(d);
+  complete(job);
+  return SMTPF_OK;
 }
 
 static void on_done(void *user, int fd, unsigned events)

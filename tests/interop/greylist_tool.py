@@ -4,6 +4,7 @@
 import itertools
 import json
 import os
+import pty
 import random
 import select
 import shutil
@@ -206,6 +207,24 @@ def joins(tmp, check):
     check("and listed the same", listed(fresh, "--sort", "client") == listed(conf[0], "--sort", "client"))
 
 
+def progress(tmp, check):
+    """Long work says on the terminal how far it is: an import from a slow pipe."""
+    path, rng = os.path.join(tmp, "slow.conf"), random.Random(21)
+    with open(path, "w", encoding="ascii") as f:
+        f.write(POLICY % ("slow.example.net", LMDB % os.path.join(tmp, "slow")))
+    terminal, end = pty.openpty()
+    run = subprocess.Popen([TOOL, "-c", path, "import", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=end, text=True)
+    os.close(end)
+    for piece in range(3):
+        run.stdin.write("".join(record(rng, 100 * piece + i) for i in range(100)))
+        run.stdin.flush()
+        time.sleep(1.1)
+    out, _ = run.communicate(timeout=20)
+    said = os.read(terminal, 4096).decode()
+    os.close(terminal)
+    check("long work says how far it is", run.returncode == 0 and out == "joined 300\n" and "128 records" in said, (out, said))
+
+
 # ---- Redis -------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +264,7 @@ def main():
         watched(first, policyd.check)
         two_servers(tmp, first, policyd.check)
         joins(tmp, policyd.check)
+        progress(tmp, policyd.check)
         beside.join()
         memory = os.path.join(tmp, "memory.conf")
         with open(memory, "w", encoding="ascii") as f:
