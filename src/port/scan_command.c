@@ -120,8 +120,11 @@ static void judge(command_scan *s, const process *p, int status)
     r.cause = "garbage";
     r.detail = SMTPF_LIT("it ended well before it had read all");
   }
-  if (r.status != SMTPF_SCAN_UNKNOWN)
+  if (r.status != SMTPF_SCAN_UNKNOWN) {
+    r.cause = NULL;
+    r.detail = smtpf_str_of(s->of->argv[0]);
     r.seen = smtpf_op_scan_size(s->of->driver, s->op);
+  }
   report(s, &r);
 }
 
@@ -454,11 +457,11 @@ static void stop(void *self)
 const smtpf_scanner *smtpf_scanner_command(void)
 {
   static const smtpf_option options[] = {
-      {"scanners[name].command", SMTPF_OPTION_STRINGS, NULL, 0, 0, NULL,
+      {"scanners[name].command", SMTPF_OPTION_STRINGS, NULL, 0, ARGUMENTS, NULL,
        "Type command: the absolute path of a program and its arguments. It reads the message from its standard input. "
        "No "
        "shell is involved."},
-      {"scanners[name].environment", SMTPF_OPTION_STRINGS, NULL, 0, 0, NULL,
+      {"scanners[name].environment", SMTPF_OPTION_STRINGS, NULL, 0, ARGUMENTS, NULL,
        "Type command: `NAME=value`; all of its environment."},
       {"scanners[name].memory", SMTPF_OPTION_SIZE, "1g", 1 << 20, INT64_MAX, NULL,
        "Type command: address space it may use."},
