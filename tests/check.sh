@@ -106,6 +106,7 @@ check() {
   borrow smtp-sink postfix
   borrow rbldnsd rbldnsd
   borrow_redis
+  borrow_rspamd
   mkdir -p "$logs"
   : >"$tally"
   : >"$remarks"
