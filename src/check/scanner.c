@@ -174,6 +174,18 @@ static int scanner_open(void **self, const smtpf_section *policy, smtpf_error *e
   return scanner_set_open(self, 0, policy, err);
 }
 
+static int scanner_apart(const void *self)
+{
+  static const int apart[] = {[SCANNER_PER_MESSAGE] = SMTPF_APART_NEVER,
+                              [SCANNER_PER_PROFILE] = SMTPF_APART_PROFILE,
+                              [SCANNER_PER_RECIPIENT] = SMTPF_APART_RECIPIENT};
+  const scanner_set *set = self;
+  int most = SMTPF_APART_NEVER;
+  for (size_t i = 0; i < set->n; i++)
+    most = apart[set->list[i].per] > most ? apart[set->list[i].per] : most;
+  return most;
+}
+
 const smtpf_check smtpf_check_virus = {
     .size = sizeof(smtpf_check),
     .name = "virus",
@@ -187,6 +199,7 @@ const smtpf_check smtpf_check_virus = {
     .family = SMTPF_FAMILY_CONTENT,
     .feed = scanner_feed,
     .finish = scanner_finish,
+    .apart = scanner_apart,
 };
 
 const smtpf_check smtpf_check_scanner = {
@@ -204,4 +217,5 @@ const smtpf_check smtpf_check_scanner = {
     .family = SMTPF_FAMILY_CONTENT,
     .feed = scanner_feed,
     .finish = scanner_finish,
+    .apart = scanner_apart,
 };

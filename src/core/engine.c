@@ -113,6 +113,8 @@ static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *er
     }
     e->checks[e->n_checks++] = o;
     e->stages |= o.check->stages;
+    const int apart = o.check->apart ? o.check->apart(o.self) : SMTPF_APART_NEVER;
+    e->apart = apart > e->apart ? apart : e->apart;
     e->doubts |= (o.check->failure & (SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)) != 0;
   }
   return SMTPF_OK;

@@ -70,6 +70,7 @@ struct smtpf_engine {
   smtpf_limits limits;
   int refuse_stage;             /* smtpf_stage */
   unsigned stages;              /* of all checks, as bits */
+  int apart;                    /* smtpf_apart: the most that some check says */
   int doubts;                   /* some check may ask for quarantine or a mark without knowing */
   int may_defer;                /* some recipient may be put off electively */
   smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */

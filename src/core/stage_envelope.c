@@ -205,7 +205,7 @@ static int fits(smtpf_session *s, smtpf_rcpt *accepted, const smtpf_party *own)
     s->no_memory = 1;
     return 1;
   }
-  if (smtpf_will_alike(&other, own)) {
+  if (s->engine->apart != SMTPF_APART_RECIPIENT && smtpf_will_alike(&other, own)) {
     s->rcpt->alike = 1;
     return 1;
   }

@@ -190,6 +190,8 @@ int smtpf_will_expects(const smtpf_session *s)
   const smtpf_engine *e = s->engine;
   if (!(e->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM)))
     return SMTPF_EXPECT_NOTHING;
+  if (e->apart)
+    return SMTPF_EXPECT_APART;
   return e->doubts || e->n_scanners ? SMTPF_EXPECT_SCANS : SMTPF_EXPECT_CONTENT;
 }
 

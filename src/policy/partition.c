@@ -191,8 +191,8 @@ int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, un
     const smtpf_outcome x = outcome_of(first, 0, NOTHING), y = outcome_of(later, 0, NOTHING);
     return smtpf_compatible(&x, &y, capabilities);
   }
-  const enum future futures = expect == SMTPF_EXPECT_SCANS ? OF_SCANS : OF_CONTENT;
-  if (!all_count_alike(first, later))
+  const enum future futures = expect == SMTPF_EXPECT_CONTENT ? OF_CONTENT : OF_SCANS;
+  if (expect == SMTPF_EXPECT_APART || !all_count_alike(first, later))
     return joins_whatever_each_finds(first, later, capabilities, futures);
   return joins_where(first, first, later, capabilities, futures) &&
          joins_where(later, first, later, capabilities, futures);

@@ -12,9 +12,9 @@
  *   sender        forwarded with another envelope sender beside what is not       varies with SENDER_PER_RCPT
  *
  * What will be found later is not known: it adds some score to both. Outcomes are piecewise constant in it, hence every
- * interval between thresholds is tried once; for wills that would count it differently (weights, refusals by family)
- * every outcome of the one is held against every outcome of the other. When nothing more can be found, only what is
- * known counts.
+ * interval between thresholds is tried once; for wills that would count it differently (weights, refusals by family),
+ * and where each may be found something else, every outcome of the one is held against every outcome of the other. When
+ * nothing more can be found, only what is known counts.
  *
  * To share is not transitive where replies or drops vary: two that can each stand beside one who may be refused need
  * not stand each other once that one is gone. Hold a recipient against every one that was accepted.
@@ -42,6 +42,7 @@ enum smtpf_expect {
   SMTPF_EXPECT_CONTENT = 0, /* scores, facts, unknowns, deferrals */
   SMTPF_EXPECT_NOTHING = 1, /* only what is known counts */
   SMTPF_EXPECT_SCANS = 2,   /* also unknowns that ask for quarantine or a mark */
+  SMTPF_EXPECT_APART = 3,   /* the same, and not the same for both */
 };
 
 /* 1 when `later` may share the message with `first`, one that was accepted before; `expect`: smtpf_expect. */

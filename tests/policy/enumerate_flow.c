@@ -185,18 +185,9 @@ static int alike(const smtpf_profile *p, const smtpf_profile *q)
   return p->reject_content == q->reject_content && p->reject_lists == q->reject_lists;
 }
 
-/* Two that count alike may share a message exactly when no future parts them; others, when no two futures do. */
-static const char *fair(const scene *s, size_t i, size_t j, size_t said)
+/* Whether some future of the one parts it from some other of the other. */
+static int parted_somehow(const scene *s, size_t i, size_t j, size_t said)
 {
-  int parted = 0;
-  for (size_t f = 0; f < FUTURES; f++)
-    parted |= f % SAID < said && table_conflict(&futures[i][f], &futures[j][f], s->host->capabilities);
-  if (parted && s->joins[i][j] && variants[i].profile->weights == variants[j].profile->weights)
-    return "partition: lets pass what may part";
-  if (s->joins[i][j] || variants[i].profile->weights != variants[j].profile->weights)
-    return NULL;
-  if (alike(variants[i].profile, variants[j].profile))
-    return parted ? NULL : "partition: splits what nothing parts";
   const smtpf_outcome *of_i[ROUTES] = {0}, *of_j[ROUTES] = {0};
   for (size_t f = 0; f < FUTURES; f++) { /* one of each kind is enough */
     if (f % SAID >= said)
@@ -207,16 +198,42 @@ static const char *fair(const scene *s, size_t i, size_t j, size_t said)
   for (size_t k = 0; k < ROUTES * ROUTES; k++)
     if (of_i[k / ROUTES] && of_j[k % ROUTES] &&
         table_conflict(of_i[k / ROUTES], of_j[k % ROUTES], s->host->capabilities))
-      return NULL;
-  return "partition: splits what no two futures part";
+      return 1;
+  return 0;
 }
 
-static void check_partition(tally_sheet *sheet, const scene *s, size_t said)
+static int parted_by_one_future(const scene *s, size_t i, size_t j, size_t said)
+{
+  int parted = 0;
+  for (size_t f = 0; f < FUTURES; f++)
+    parted |= f % SAID < said && table_conflict(&futures[i][f], &futures[j][f], s->host->capabilities);
+  return parted;
+}
+
+/* Two that count alike may share a message exactly when no future parts them; others, and where each may be found
+ * something else, when no two futures do. */
+static const char *fair(const scene *s, size_t i, size_t j, size_t said, int apart)
+{
+  const smtpf_profile *p = variants[i].profile, *q = variants[j].profile;
+  if (p->weights != q->weights || (apart && p->weights)) /* these futures are not all of theirs */
+    return NULL;
+  const int somehow = parted_somehow(s, i, j, said);
+  const int parted = apart ? somehow : parted_by_one_future(s, i, j, said);
+  if (parted && s->joins[i][j])
+    return "partition: lets pass what may part";
+  if (s->joins[i][j])
+    return NULL;
+  if (alike(p, q) || apart)
+    return parted ? NULL : "partition: splits what nothing parts";
+  return somehow ? NULL : "partition: splits what no two futures part";
+}
+
+static void check_partition(tally_sheet *sheet, const scene *s, size_t said, int apart)
 {
   for (size_t i = 0; i < n_variants; i++)
     for (size_t j = 0; j < n_variants; j++) {
       sheet->cases++;
-      const char *broken = fair(s, i, j, said);
+      const char *broken = fair(s, i, j, said, apart);
       if (!broken && s->joins[i][j] != s->joins[j][i])
         broken = "partition: depends on who was first";
       if (broken && sheet_failed(sheet, broken))
@@ -271,9 +288,11 @@ void enumerate_flow(tally_sheet *sheet)
       for (size_t host = 0; host < cast_n_hosts; host++) {
         s.host = &cast_hosts[host];
         class_of_each(&s, SMTPF_EXPECT_CONTENT);
-        check_partition(sheet, &s, OF_CONTENT);
+        check_partition(sheet, &s, OF_CONTENT, 0);
+        class_of_each(&s, SMTPF_EXPECT_APART);
+        check_partition(sheet, &s, SAID, 1);
         class_of_each(&s, SMTPF_EXPECT_SCANS);
-        check_partition(sheet, &s, SAID);
+        check_partition(sheet, &s, SAID, 0);
         for (size_t after = 0; after < cast_n_message; after++) {
           s.after = &cast_message[after];
           at_end(&s);

@@ -198,6 +198,35 @@ START_TEST(a_split_is_charged_and_counted)
 }
 END_TEST
 
+static int everybody_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_RECIPIENT;
+}
+
+static int profiles_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_PROFILE;
+}
+
+/* What may be found about one alone parts even those who wish the same, where one reply serves all. */
+START_TEST(findings_about_one_alone)
+{
+  for (int i = 0; i < 3; i++) {
+    store_begin(0);
+    (void)world_check(&W, "reader", SMTPF_EOM, 3);
+    W.checks[W.n_checks - 1].apart = i == 1 ? profiles_apart : i == 2 ? everybody_apart : NULL;
+    world_start(&W);
+    smtpf_session *s = store_mail();
+    ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_OK);
+    ck_assert_int_eq(world_rcpt(s, "<b@x.example>"), SMTPF_OK);
+    EXPECT_CODE(s, i == 2 ? 452 : 250);
+    store_end(s);
+  }
+}
+END_TEST
+
 /* Capabilities are the transaction's: a reply for each with PRDR, one for all without, in one session. */
 START_TEST(a_reply_for_each_is_for_who_asks_for_it)
 {
@@ -268,6 +297,7 @@ TCase *will_cases(void)
   tcase_add_test(c, a_thousand_recipients_ask_a_few_at_a_time);
   tcase_add_test(c, a_split_is_charged_and_counted);
   tcase_add_test(c, a_reply_for_each_is_for_who_asks_for_it);
+  tcase_add_test(c, findings_about_one_alone);
   tcase_add_test(c, whose_wish_was_overridden_stands_in_header_and_log);
   return c;
 }

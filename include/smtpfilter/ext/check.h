@@ -310,6 +310,13 @@ typedef struct smtpf_answer {
 
 /* ---- the check ---------------------------------------------------------------------------------- */
 
+/** Between whom findings about one message may differ. */
+enum smtpf_apart {
+  SMTPF_APART_NEVER = 0, /**< they are about all recipients */
+  SMTPF_APART_PROFILE,   /**< they are the same for all recipients of one profile */
+  SMTPF_APART_RECIPIENT, /**< each recipient may have its own */
+};
+
 /** A check. Static, or living as long as every engine that uses it. */
 typedef struct smtpf_check {
   size_t size;      /**< sizeof(smtpf_check) */
@@ -345,6 +352,9 @@ typedef struct smtpf_check {
   /** Says what cannot be meant, or no longer holds, though it loads: for the log when the policy is loaded, and for
    *  smtpf_engine_lint(). `wall_s` is the time of loading, 0 when nobody knows it. Any thread; NULL: nothing to say. */
   void (*lint)(const void *self, int64_t wall_s, smtpf_lint_fn say, void *user);
+  /** smtpf_apart: whether what it finds in a message may be about single recipients, whom a host that cannot serve them
+   *  each alone must then split at RCPT; asked once, when the policy is loaded. NULL: SMTPF_APART_NEVER. */
+  int (*apart)(const void *self);
 } smtpf_check;
 
 /**
