@@ -36,20 +36,25 @@ class Stream:
         return head
 
     def exactly(self, n):
-        while len(self.buffer) < n:
+        parts, have = [self.buffer], len(self.buffer)
+        while have < n:
+            self.buffer = b""
             self.more()
-        head, self.buffer = self.buffer[:n], self.buffer[n:]
-        return head
+            parts.append(self.buffer)
+            have += len(self.buffer)
+        whole = b"".join(parts)
+        self.buffer = whole[n:]
+        return whole[:n]
 
     def chunks(self):
         """An HTTP body in chunks (RFC 9112 7.1)."""
-        body = b""
+        body = []
         while True:
             n = int(self.upto(b"\r\n").split(b";")[0], 16)
             if not n:
                 self.upto(b"\r\n")
-                return body
-            body += self.exactly(n)
+                return b"".join(body)
+            body.append(self.exactly(n))
             self.exactly(2)
 
 
@@ -60,13 +65,11 @@ def http_body(s, head):
     return s.exactly(int(fields.get(b"content-length", b"0")))
 
 
-# Each protocol: greet(stream) reads what comes before a message and returns what `finish` needs; message(stream, it)
-# reads the message; answer(evil, it) is what is said.
+# Each protocol: before(stream) reads what stands before a message; message(stream, it) reads the message; answer(evil, it,
+# number) is what is said about the connection's message of this number.
 
 
 class Clamd:
-    port = None
-
     @staticmethod
     def before(s):
         while True:
@@ -76,14 +79,12 @@ class Clamd:
 
     @staticmethod
     def message(s, _):
-        body = b""
+        body = []
         while True:
             n = struct.unpack(">I", s.exactly(4))[0]
             if not n:
-                return body
-            body += s.exactly(n)
-
-    count = 0
+                return b"".join(body)
+            body.append(s.exactly(n))
 
     @staticmethod
     def answer(evil, _, number):
@@ -139,16 +140,16 @@ class Icap:
     def message(s, head):
         fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
         s.exactly(int(fields[b"Encapsulated"].rsplit(b"=", 1)[1]))
-        body, preview = b"", b"Preview" in fields
+        body, preview = [], b"Preview" in fields
         while True:
             size, _, extension = s.upto(b"\r\n").partition(b";")
             if int(size, 16):
-                body += s.exactly(int(size, 16))
+                body.append(s.exactly(int(size, 16)))
                 s.exactly(2)
                 continue
             s.upto(b"\r\n")
             if not preview or b"ieof" in extension:
-                return body
+                return b"".join(body)
             preview = False
             s.connection.sendall(b"ICAP/1.0 100 Continue\r\n\r\n")
 

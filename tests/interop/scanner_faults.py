@@ -26,17 +26,19 @@ rows = []
 counts = {"cases": 0, "failed": 0, "skipped": 0}
 
 
-def policy(kind, servers, spool=""):
-    """A policy file with one instance of this type."""
+def policy(kind, servers, spool="", timeout=int(TIMEOUT * 1000)):
+    """A policy file with one instance of this type; None: with no scanner."""
+    instance = """{ name = "one"; type = "%s"; kind = "virus"; timeout = "%dms"; connect_timeout = "300ms";
+               servers = [ %s ]; %s }""" % (kind, timeout, ", ".join('"%s"' % s for s in servers),
+                                            'service = "fake";' if kind == "icap" else "")
     with tempfile.NamedTemporaryFile("w", prefix="scanner-faults-", suffix=".conf", delete=False, encoding="ascii") as f:
         f.write("""local_domains = [ "example.net" ];
 hostnames = [ "mx.example.net" ];
 check = { disable = [ "iprev", "early_talk" ]; };
 proxy = { log_verdicts = "all"; drain = "3s"; };
-scanners = ( { name = "one"; type = "%s"; kind = "virus"; timeout = "%dms"; connect_timeout = "300ms";
-               servers = [ %s ]; %s } );
+scanners = ( %s );
 %s
-""" % (kind, TIMEOUT * 1000, ", ".join('"%s"' % s for s in servers), 'service = "fake";' if kind == "icap" else "", spool))
+""" % (instance if kind else "", spool))
     return f.name
 
 
