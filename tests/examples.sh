@@ -60,5 +60,15 @@ expect 04-own-directory ./examples/04-own-directory '<b@example.net>' '<nobody@e
 <nobody@example.net>: asked, 550 no such mailbox here
 EXPECTED
 
+expect 05-own-scanner ./examples/05-own-scanner word hello 'mal, malware' <<'EXPECTED'
+hello: at once, 250 taken
+mal, malware: at once, 550 the message carries malicious content: a bad word
+EXPECTED
+
+expect 05-own-scanner-later ./examples/05-own-scanner slow hello malware <<'EXPECTED'
+hello: later, 250 taken
+malware: later, 550 the message carries malicious content: a bad word
+EXPECTED
+
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]
