@@ -168,10 +168,11 @@ typedef struct rules_mail {
   size_t n_recipients;
   rules_excess *excess, **excess_end;
   smtpf_pattern_stream *text, *body;
-  uint32_t part;    /* whose text is being read */
-  uint8_t reading;  /* some part's is */
-  uint8_t header;   /* where in the message's header the bytes are; 0: behind it */
-  uint32_t partial; /* places that were not looked at whole, as bits */
+  uint32_t part;     /* whose text is being read */
+  uint8_t reading;   /* some part's is */
+  uint8_t no_memory; /* for some pattern: the mail has to come again */
+  uint8_t header;    /* where in the message's header the bytes are; 0: behind it */
+  uint32_t partial;  /* places that were not looked at whole, as bits */
   uint64_t text_bytes, body_bytes, bytes;
   char *line; /* a field, whole */
   size_t line_cap;

@@ -208,6 +208,8 @@ int rules_judge(const rules_mail *m)
 {
   judge j = {.mail = m, .set = m->set, .task = m->task, .now = smtpf_task_event(m->task)->wall_s};
   int r;
+  if (m->no_memory)
+    return SMTPF_ENOMEM;
   j.rules = smtpf_task_alloc(j.task, j.set->n_rules + 1);
   if (!j.rules)
     return SMTPF_ENOMEM;

@@ -55,6 +55,13 @@ static void is_partial(rules_mail *m, int place)
   m->partial |= UINT32_C(1) << place;
 }
 
+/* A pattern function has failed: there is no memory for it. */
+static void has_failed(rules_mail *m, int place)
+{
+  is_partial(m, place);
+  m->no_memory = 1;
+}
+
 static void note_excess(rules_mail *m, uint32_t match, const char *cause)
 {
   rules_excess *x = smtpf_task_alloc(m->task, sizeof *x);
@@ -85,7 +92,7 @@ static void scan(rules_mail *m, const rules_target *t, smtpf_str s, uint8_t *sta
 {
   listener l = {m, t, states};
   if (t && smtpf_patterns_scan(t->patterns, m->room, s, NULL, listen, &l) != SMTPF_OK)
-    is_partial(m, t->place);
+    has_failed(m, t->place);
 }
 
 /* ---- the envelope ----------------------------------------------------------------------------------------- */
@@ -185,7 +192,7 @@ static void stream(rules_mail *m, smtpf_pattern_stream **at, int place, smtpf_st
   if (r == SMTPF_OK)
     r = smtpf_pattern_stream_feed(*at, m->room, s, listen, &l);
   if (r != SMTPF_OK)
-    is_partial(m, place);
+    has_failed(m, place);
 }
 
 static void end_stream(rules_mail *m, smtpf_pattern_stream *at, int place)
@@ -194,7 +201,7 @@ static void end_stream(rules_mail *m, smtpf_pattern_stream *at, int place)
   if (!at)
     return;
   if (smtpf_pattern_stream_finish(at, m->room, listen, &l) != SMTPF_OK)
-    is_partial(m, place);
+    has_failed(m, place);
 }
 
 /* ---- pieces ----------------------------------------------------------------------------------------------- */

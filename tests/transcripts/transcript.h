@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * transcript: a conversation as a page for people that is also a test. Prose, and fenced blocks: `policy` (libconfig),
- * `rules` (a rule file, "@rules@" in the policy), `dns` (zone text), `script` (what the client does; smtpf-replay(1)), `log` (what must come of it), `json` (the same
- * as JSON lines; optional). Words behind `script` set the run: `host=lmtp`, `now=1767225600`.
+ * `rules` (a rule file, "@rules@" in the policy), `dns` (zone text), `script` (what the client does; smtpf-replay(1)),
+ * `log` (what must come of it), `json` (the same as JSON lines; optional). Words behind `script` set the run:
+ * `host=lmtp`, `now=1767225600`.
  */
 #ifndef TESTS_TRANSCRIPT_H
 #define TESTS_TRANSCRIPT_H
