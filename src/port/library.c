@@ -22,7 +22,9 @@ const char *smtpf_version(void)
 static const smtpf_scanner *(*const scanners[])(void) = {
     smtpf_scanner_clamd,
     smtpf_scanner_command,
+    smtpf_scanner_icap,
     smtpf_scanner_rspamd,
+    smtpf_scanner_spamd,
 };
 
 int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)

@@ -32,4 +32,8 @@ const smtpf_scanner *smtpf_scanner_rspamd(void);
 const smtpf_scanner *smtpf_scanner_clamd(void);
 const smtpf_scanner *smtpf_scanner_command(void);
 
+/* SpamAssassin's daemon; servers of RFC 3507. */
+const smtpf_scanner *smtpf_scanner_spamd(void);
+const smtpf_scanner *smtpf_scanner_icap(void);
+
 #endif

@@ -70,8 +70,8 @@ int smtpf_scan_servers_check(const smtpf_section *settings, unsigned port, smtpf
 int smtpf_scan_servers_init(smtpf_scan_servers *s, smtpf_driver *driver, const smtpf_section *settings, unsigned port);
 
 /* The server with the fewest scans under way, in turn where they are equal, that is not among `tried` (bit i: v[i]) and
- * not left alone, and has room; one whose time is over is tried by one scan at a time. It counts as busy until one of the three below
- * is called. NULL: none. */
+ * not left alone, and has room; one whose time is over is tried by one scan at a time. It counts as busy until one of
+ * the three below is called. NULL: none. */
 smtpf_scan_server *smtpf_scan_server_choose(smtpf_scan_servers *s, uint32_t tried);
 /* 1 when there are such, and none has room: it pays to wait. */
 int smtpf_scan_servers_full(const smtpf_scan_servers *s, uint32_t tried);
@@ -125,6 +125,7 @@ struct smtpf_scan_talk {
   int state;
   int finished;      /* the library has called finish, at some time */
   int held;          /* smtpf_scan_talk_hold() */
+  int hearing;       /* read is called */
   int blocked;       /* feed has said: not all */
   int wanted;        /* it has asked for a connection, complete */
   int stale;         /* times a kept connection turned out to be dead */
@@ -164,7 +165,8 @@ size_t smtpf_scan_talk_pass(smtpf_scan_talk *talk, const char *bytes, size_t n);
 int smtpf_scan_talk_pass_fd(smtpf_scan_talk *talk, char with, int fd);
 /* Nothing more will be said: half of the connection is closed once all is sent. */
 void smtpf_scan_talk_last(smtpf_scan_talk *talk);
-/* 1: the server must speak first, feed takes nothing meanwhile; 0: the message goes on (the core may feed inside). */
+/* 1: the server must speak first, feed takes nothing meanwhile; 0: the message goes on (the core may feed inside; said
+ * in `read`: when that has returned). */
 void smtpf_scan_talk_hold(smtpf_scan_talk *talk, int held);
 /* 1 when the message is complete and all of it has been sent: from here on an answer is about all of it. */
 int smtpf_scan_talk_sent(const smtpf_scan_talk *talk);

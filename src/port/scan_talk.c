@@ -176,7 +176,7 @@ void smtpf_scan_talk_begin(smtpf_scan_talk *t)
   smtpf_scan_conn *c = t->conn;
   t->fed_at = t->bound_at;
   t->again_at = t->bound_at + ns(SMTPF_SCAN_AGAIN);
-  t->held = t->complete = 0;
+  t->held = t->complete = t->hearing = 0;
   if (!c->connecting) {
     if (t->pool->protocol->connected(t, !c->used) != SMTPF_OK) {
       smtpf_scan_talk_fail(t, "memory", (smtpf_str){"", 0}, 0);
@@ -275,9 +275,11 @@ static int hear(smtpf_scan_talk *t)
   const uint64_t serial = c->serial;
   int r;
   while ((r = smtpf_scan_conn_read(c)) != SMTPF_PENDING) {
+    t->hearing = 1;
     const size_t n = t->pool->protocol->read(t, c->in, c->n_in, r != SMTPF_OK);
     if (c->serial != serial)
       return 0;
+    t->hearing = 0;
     memmove(c->in, c->in + n, c->n_in - n);
     c->n_in -= n;
     if (r == SMTPF_OK && (n || c->n_in < sizeof c->in))
@@ -354,11 +356,12 @@ void smtpf_scan_talk_event(smtpf_scan_talk *t, unsigned events)
     connecting(t);
     return;
   }
+  const int was_held = t->held;
   if ((events & SMTPF_FD_READ) && !hear(t))
     return;
   if (events & SMTPF_FD_WRITE)
     (void)smtpf_scan_conn_send(t->conn, NULL, 0);
-  const int go_on = (events & SMTPF_FD_WRITE) && !t->conn->n_out && t->blocked && !t->held;
+  const int go_on = ((events & SMTPF_FD_WRITE) || was_held) && !t->conn->n_out && t->blocked && !t->held;
   smtpf_scan_conn_watch(t->conn, t->blocked && !t->held && !go_on);
   if (go_on)
     room(t);
@@ -433,7 +436,7 @@ void smtpf_scan_talk_last(smtpf_scan_talk *t)
 void smtpf_scan_talk_hold(smtpf_scan_talk *t, int held)
 {
   t->held = held;
-  if (!held && t->blocked)
+  if (!held && t->blocked && !t->hearing) /* else when what was read is off the table */
     room(t);
 }
 

@@ -94,7 +94,8 @@ int scan_world_fds(void)
 
 static int run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
-  const smtpf_scan_request q = {.size = sizeof q, .scanner = SMTPF_LIT("one"), .event = ev};
+  const smtpf_str user = {world->user ? world->user : "", world->user ? strlen(world->user) : 0};
+  const smtpf_scan_request q = {.size = sizeof q, .scanner = SMTPF_LIT("one"), .event = ev, .user = user};
   (void)self;
   smtpf_task_patience(t, 3600000);
   return smtpf_task_scan(t, &q, 1) == SMTPF_OK ? SMTPF_PENDING : smtpf_task_unknown(t, "failed", (smtpf_str){"", 0});
@@ -130,6 +131,8 @@ static int resume(void *self, smtpf_task *t, const smtpf_answer *a)
   snprintf(o->cause, sizeof o->cause, "%s", a->scan->cause ? a->scan->cause : "");
   copy(o->detail, sizeof o->detail, a->scan->detail);
   o->seen = a->scan->seen;
+  o->scored = a->scan->scored;
+  o->score = a->scan->score;
   smtpf_task_seen(t, a->scan->seen);
   return SMTPF_OK;
 }

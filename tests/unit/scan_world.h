@@ -55,6 +55,8 @@ typedef struct outcome {
   int status;
   char name[80], cause[40], detail[200];
   uint64_t seen;
+  int scored;
+  int32_t score;
 } outcome;
 
 typedef struct scan_world {
@@ -64,6 +66,7 @@ typedef struct scan_world {
   smtpf_mem mem;
   long live, allocations, fail_at;
   uint64_t offset_ns; /* the clock is ahead by this */
+  const char *user;   /* whose settings the scanner is to use; NULL: the site's */
   fake_server servers[WORLD_SERVERS];
   size_t n_servers;
   outcome outcomes[WORLD_SCANS];
