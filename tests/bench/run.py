@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """bench NAME: ratios against peers and limits, measured interleaved (A B A B) in one run; medians; one line of JSON last.
 
-    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|store|greylist|greylist-large
+    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|rules|store|greylist|greylist-large
 
 Every ratio is named OURS_vs_PEER_SIZE_SESSIONS and is the median over the rounds of (ours / peer in the same round).
 Throughput: higher is better. Processor time (`..._cpu_vs_...`): lower is better. Plain figures carry their unit.
@@ -312,7 +312,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "store", "greylist", "greylist-large"])
+    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "rules", "store", "greylist", "greylist-large"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
     result = (bench_proxy(build, args.rounds) if args.name == "proxy" else
