@@ -254,7 +254,10 @@ static void catastrophe(const char *name, const char *pattern, int run, const ch
   double begun = now();
   need(smtpf_patterns_scan(set, room, (smtpf_str){message[0], BYTES}, NULL, hear_bad, &bad) == SMTPF_OK, "scan");
   printf("\"%s_ms\": %.1f, \"%s\": \"%s\"%s", name, (now() - begun) * 1e3, name,
-         bad.result == SMTPF_PATTERN_LIMIT ? bad.cause : bad.result ? "hit" : "none", end);
+         bad.result == SMTPF_PATTERN_LIMIT ? bad.cause
+         : bad.result                      ? "hit"
+                                           : "none",
+         end);
   smtpf_patterns_free(set);
   smtpf_pattern_room_free(room);
 }

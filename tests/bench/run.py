@@ -278,7 +278,7 @@ def bench_policyd(build, rounds, name):
     return {**result, "runs": rounds}
 
 
-SLOW = {"store": 2, "greylist": 1}  # many rounds inside; seldom enough as a whole
+SLOW = {"store": 2, "greylist": 1, "rules": 2}  # many rounds inside; seldom enough as a whole
 
 
 def run(argv, timeout):
@@ -289,11 +289,18 @@ def run(argv, timeout):
     return done.stdout
 
 
+def beside(name):
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+
+
+GIVEN = {"rules": [beside("rules.txt")]}  # what a program reads
+
+
 def bench_program(build, rounds, name, arguments=()):
     """A C program that prints one JSON object of figures a run; those named X_vs_Y are ratios."""
     runs, rounds = [], min(rounds, SLOW.get(name, rounds))
     for _ in range(rounds):
-        printed = run([os.path.join(build, "tests/bench/bench_" + name), *arguments], 3600)
+        printed = run([os.path.join(build, "tests/bench/bench_" + name), *(arguments or GIVEN.get(name, ()))], 3600)
         runs.append(json.loads(printed.strip().splitlines()[-1]))
     figures = fold(runs)
     ratios = {key: value for key, value in figures.items() if "_vs_" in key}
