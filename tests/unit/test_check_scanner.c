@@ -95,14 +95,17 @@ static int code_of(int r)
 static void envelope(const char *client, const char *const *recipients)
 {
   const smtpf_peer peer = {.size = sizeof peer, .address = smtpf_str_of(client)};
+  const int several = recipients[1] != NULL; /* then each is answered alone, or they could not share a message */
   const smtpf_session_options o = {.size = sizeof o,
-                                   .protocol = SMTPF_SMTP,
+                                   .protocol = several ? SMTPF_LMTP : SMTPF_SMTP,
                                    .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT |
                                                    SMTPF_CAN_DROP_RCPT | SMTPF_CAN_QUARANTINE_PER_RCPT |
-                                                   SMTPF_CAN_REPORT_COMMIT};
+                                                   SMTPF_CAN_REPORT_COMMIT | (several ? SMTPF_CAN_REPLY_PER_RCPT : 0u)};
   ck_assert_int_eq(smtpf_session_new(&session, driver, &o), SMTPF_OK);
   ck_assert_int_eq(code_of(smtpf_session_connect(session, &peer)), 220);
-  ck_assert_int_eq(code_of(smtpf_session_helo(session, SMTPF_GREET_EHLO, SMTPF_LIT("mail.client.example"))), 250);
+  ck_assert_int_eq(code_of(smtpf_session_helo(session, several ? SMTPF_GREET_LHLO : SMTPF_GREET_EHLO,
+                                              SMTPF_LIT("mail.client.example"))),
+                   250);
   ck_assert_int_eq(code_of(smtpf_session_mail(session, SMTPF_LIT("<a@client.example>"), SMTPF_LIT(""))), 250);
   for (; *recipients; recipients++)
     ck_assert_int_eq(code_of(smtpf_session_rcpt(session, smtpf_str_of(*recipients), SMTPF_LIT(""))), 250);
