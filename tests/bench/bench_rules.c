@@ -250,7 +250,7 @@ static void catastrophe(const char *name, const char *pattern, int run, const ch
        "no memory");
   for (int i = 0; i < BYTES; i++)
     message[0][i] = i % run == run - 1 ? '-' : 'a';
-  memcpy(message[0] + BYTES - 4, "c.d\n", 4);
+  memcpy(message[0] + BYTES - 9, "-b.d-c.e\n", 9); /* or the first pass would see that there is no match */
   double begun = now();
   need(smtpf_patterns_scan(set, room, (smtpf_str){message[0], BYTES}, NULL, hear_bad, &bad) == SMTPF_OK, "scan");
   printf("\"%s_ms\": %.1f, \"%s\": \"%s\"%s", name, (now() - begun) * 1e3, name,
@@ -272,7 +272,7 @@ int main(int argc, char **argv)
   measure(100, ", ");
   measure(MOST, ", ");
   catastrophe("exponential", "(?:a+)+[b][.]d", 1000, ", ");
-  catastrophe("quadratic", "(?:a|b)*?[c][.]e", 3000, "");
+  catastrophe("quadratic", "(?:a|b)+?[c][.]e", 3000, "");
   printf("}\n");
   for (unsigned i = 0; i < rules; i++)
     free(rule[i]);
