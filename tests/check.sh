@@ -107,6 +107,8 @@ check() {
   borrow rbldnsd rbldnsd
   borrow_redis
   borrow_rspamd
+  borrow clamd clamav-daemon
+  borrow clamdscan clamdscan
   mkdir -p "$logs"
   : >"$tally"
   : >"$remarks"

@@ -278,7 +278,7 @@ def bench_policyd(build, rounds, name):
     return {**result, "runs": rounds}
 
 
-SLOW = {"store": 2, "greylist": 1, "rules": 2}  # many rounds inside; seldom enough as a whole
+SLOW = {"store": 2, "greylist": 1, "rules": 2, "scanner": 1}  # many rounds inside; seldom enough as a whole
 
 
 def run(argv, timeout):
@@ -319,7 +319,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "rules", "store", "greylist", "greylist-large"])
+    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "rules", "store", "greylist", "scanner", "greylist-large"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
     result = (bench_proxy(build, args.rounds) if args.name == "proxy" else
