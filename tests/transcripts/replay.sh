@@ -122,6 +122,18 @@ has 'tag above reject' "$dir/order.conf:2: profiles[\"default\"].tag: tag is not
 has 'quarantine above reject' "$dir/order.conf:4: profiles[\"late\"].quarantine: quarantine is not below reject"
 check 'a broken policy starts nothing' 1 $replay -c "$dir/bad.conf" "$dir/script"
 
+printf 'rules = { files = [ "%s" ]; };\n' "${srcdir:-.}/examples/rules/default.rules" >"$dir/rules.conf"
+: >"$dir/expected"
+check 'the rules we install have no fault' 0 $replay --lint "$dir/rules.conf"
+printf 'rules = { files = [ "%s" ]; };\n' "$dir/own.rules" >"$dir/rules.conf"
+printf 'rule OLD\n  match text /x/\n  expires 2020-01-01\nrule X\n  all OLD\n  score 1\n' >"$dir/own.rules"
+check 'rules that cannot be meant' 1 $replay --lint "$dir/rules.conf"
+has 'an expired rule' "$dir/own.rules:1: rule OLD: it has expired, and is off"
+has 'a rule that needs it' "$dir/own.rules:5: rule X: it can never hit, for it needs OLD"
+printf 'rule A\n  match text /(x/\n' >"$dir/own.rules"
+check 'rules with a fault' 1 $replay --lint "$dir/rules.conf"
+has 'file and line of a rule' "$dir/own.rules:2:"
+
 mkdir "$dir/store"
 check 'a store' 0 $replay -c "$dir/a.conf" --store "$dir/store" "$dir/script"
 cat >"$dir/greylist.conf" <<'E'
