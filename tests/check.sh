@@ -109,6 +109,7 @@ check() {
   borrow_rspamd
   borrow clamd clamav-daemon
   borrow clamdscan clamdscan
+  borrow_scanners
   mkdir -p "$logs"
   : >"$tally"
   : >"$remarks"
