@@ -20,11 +20,7 @@ const char *smtpf_version(void)
 
 /* Types of scanners a policy may name. */
 static const smtpf_scanner *(*const scanners[])(void) = {
-    smtpf_scanner_clamd,
-    smtpf_scanner_command,
-    smtpf_scanner_icap,
-    smtpf_scanner_rspamd,
-    smtpf_scanner_spamd,
+    smtpf_scanner_clamd, smtpf_scanner_command, smtpf_scanner_icap, smtpf_scanner_rspamd, smtpf_scanner_spamd,
 };
 
 int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
