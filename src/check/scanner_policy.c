@@ -43,7 +43,7 @@ const smtpf_option scanner_rows[] = {
      "a list: there it is quarantined. Without the option: true for kind `virus`, else false."},
     {"scanners[name].own_too", SMTPF_OPTION_BOOL, "false", 0, 1, NULL,
      "Whether mail of own clients is given to it too, and refused with `refuse`. What could not be judged of theirs is "
-     "taken, and the log says so."},
+     "treated by `on_unknown`, as everybody else's."},
     {"scanners[name].header", SMTPF_OPTION_STRING, NULL, 0, 0, NULL,
      "The name of a header field for the result, in copies that are taken: `clean`, `found NAME` or `unknown CAUSE`. "
      "Fields of this name that came with the message are removed."},

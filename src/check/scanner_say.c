@@ -158,6 +158,8 @@ static void say_unknown(opinion *o, smtpf_task *t, const scanner_rules *r, const
   o->finding.code = cause && *cause ? cause : "unknown";
   o->finding.detail = told(t, r, detail, (smtpf_str){"", 0});
   o->finding.flags = flags_of(r, smtpf_str_equal_nocase(smtpf_str_of(o->finding.code), SMTPF_LIT("too-large")));
+  if (o->finding.flags && r->own_too)
+    o->finding.flags |= SMTPF_FINDING_OWN_TOO;
   o->status = SMTPF_JOIN(t, SMTPF_LIT("unknown "), smtpf_str_of(o->finding.code));
   if (o->finding.flags & SMTPF_FINDING_ELECTIVE) {
     o->finding.reply = 451;

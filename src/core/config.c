@@ -46,8 +46,8 @@ static size_t place_of(const smtpf_config *cfg, const char *name)
 int smtpf_config_add_check(smtpf_config *cfg, const smtpf_check *check)
 {
   if (check->size < sizeof *check || !check->name || !check->run || (check->n_options && !check->options) ||
-      (check->failure &
-       ~(unsigned)(SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)))
+      (check->failure & ~(unsigned)(SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO |
+                                    SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)))
     return SMTPF_EINVAL;
   const size_t place = place_of(cfg, check->name);
   const smtpf_check *old = place < cfg->n_checks ? cfg->checks[place] : NULL;

@@ -17,6 +17,7 @@ static const struct {
     [SMTPF_RULE_MISSING] = {"missing answer", 0},
     [SMTPF_RULE_OWN] = {"own client", 0},
     [SMTPF_RULE_ALLOW] = {"personal allow entry", 0},
+    [SMTPF_RULE_BARRED] = {"fact", TRUST},
     [SMTPF_RULE_DENY] = {"personal deny entry", TRUST},
     [SMTPF_RULE_DISCARD] = {"discard", SCORE | PROFILE},
     [SMTPF_RULE_REJECT] = {"reject", SCORE | PROFILE | TRUST},

@@ -161,8 +161,8 @@ static int same_will(const smtpf_will *a, const smtpf_will *b)
 static int same_summary(const smtpf_summary *a, const smtpf_summary *b)
 {
   return a->score == b->score && a->refusable == b->refusable && !a->fact == !b->fact && !a->missing == !b->missing &&
-         !a->elective == !b->elective && !a->unsure == !b->unsure && !a->tag == !b->tag && a->unknown == b->unknown &&
-         a->unscanned == b->unscanned;
+         !a->elective == !b->elective && !a->unsure == !b->unsure && !a->tag == !b->tag && !a->barred == !b->barred &&
+         a->unknown == b->unknown && a->unscanned == b->unscanned;
 }
 
 int smtpf_will_alike(const smtpf_party *a, const smtpf_party *b)
@@ -247,7 +247,7 @@ static int is_certain(const smtpf_will *will, smtpf_view view, int family, unsig
   case SMTPF_RULE_FACT:
   case SMTPF_RULE_RESTRICTED:
   case SMTPF_RULE_MISSING: return 1;
-  case SMTPF_RULE_OWN:
+  case SMTPF_RULE_OWN: return !(flags & SMTPF_FINDING_OWN_TOO);
   case SMTPF_RULE_ALLOW:
   case SMTPF_RULE_DENY: /* a fact stands before them */
     return o.act == SMTPF_ACT_REJECT || !(flags & SMTPF_FINDING_REFUSE) ||

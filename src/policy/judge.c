@@ -21,11 +21,20 @@ static void add_score(smtpf_summary *s, const smtpf_profile *p, const smtpf_evid
 
 static void add_fact(smtpf_summary *s, const smtpf_will *will, const smtpf_evidence *e)
 {
-  if (!s->fact && e->kind == SMTPF_HIT && (e->flags & SMTPF_FINDING_REFUSE) &&
-      smtpf_origin_may_refuse(will->origin, e->family, e->flags))
-    s->fact = e;
+  if (e->kind == SMTPF_HIT && (e->flags & SMTPF_FINDING_REFUSE)) {
+    if (smtpf_origin_may_refuse(will->origin, e->family, e->flags))
+      s->fact = s->fact ? s->fact : e;
+    else if (e->family == SMTPF_FAMILY_CONTENT)
+      s->barred = s->barred ? s->barred : e;
+  }
   if (!s->missing && e->kind == SMTPF_UNKNOWN && (e->flags & SMTPF_FINDING_DEFER))
     s->missing = e;
+}
+
+/* Of own clients' mail only what is meant for it too. */
+static int concerns(const smtpf_will *will, const smtpf_evidence *e)
+{
+  return will->origin != SMTPF_ORIGIN_OWN || (e->kind == SMTPF_UNKNOWN && (e->flags & SMTPF_FINDING_OWN_TOO));
 }
 
 /* What not knowing asks for. A greylist's deferral is for strangers, and for who asked for it. */
@@ -60,7 +69,8 @@ smtpf_summary smtpf_judge_summary(const smtpf_will *will, smtpf_view view)
       add_score(&s, will->profile, e, weight);
     }
     add_fact(&s, will, e);
-    add_elective(&s, will, e);
+    if (concerns(will, e))
+      add_elective(&s, will, e);
   }
   return s;
 }
@@ -86,14 +96,15 @@ static int next_best(const smtpf_profile *p)
   return p->quarantine == SMTPF_SCORE_OFF ? SMTPF_ACT_TAG : SMTPF_ACT_QUARANTINE;
 }
 
-/* Lines 6 to 13 without 9: what becomes of the copy when nothing puts it off. */
+/* Lines 6 to 13 without 9: what becomes of the copy when nothing puts it off. Neither entries nor scores hold against
+ * own clients. */
 static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
 {
   const smtpf_profile *p = w->profile;
   const int32_t score = smtpf_judge_clip(s->score), refusable = smtpf_judge_clip(s->refusable);
-  const int legal = smtpf_origin_may_reject(w->origin);
-  const int deny = w->entry == SMTPF_ENTRY_DENY, reject = reached(refusable, p->reject);
-  const int discard = reached(score, p->discard) && !(reject && legal && p->reject >= p->discard);
+  const int legal = smtpf_origin_may_reject(w->origin), own = w->origin == SMTPF_ORIGIN_OWN;
+  const int deny = !own && w->entry == SMTPF_ENTRY_DENY, reject = !own && reached(refusable, p->reject);
+  const int discard = !own && reached(score, p->discard) && !(reject && legal && p->reject >= p->discard);
   smtpf_outcome o = {.score = score, .cause = s->top, .profile = p};
   const struct {
     int holds, act, rule;
@@ -103,11 +114,12 @@ static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
       {discard, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, p->discard},
       {reject && legal, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, p->reject},
       {s->unsure != NULL, next_best(p), SMTPF_RULE_SPENT, 0},
+      {!own && s->barred, next_best(p), SMTPF_RULE_BARRED, 0},
       {deny, next_best(p), SMTPF_RULE_DENY, 0},
       {reject, next_best(p), SMTPF_RULE_REJECT, p->reject},
-      {reached(score, p->quarantine), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, p->quarantine},
+      {!own && reached(score, p->quarantine), SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, p->quarantine},
       {s->tag != NULL, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, 0},
-      {reached(score, p->tag), SMTPF_ACT_TAG, SMTPF_RULE_TAG, p->tag},
+      {!own && reached(score, p->tag), SMTPF_ACT_TAG, SMTPF_RULE_TAG, p->tag},
       {1, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 0},
   };
   size_t i = 0;
@@ -118,6 +130,8 @@ static smtpf_outcome definite(const smtpf_will *w, const smtpf_summary *s)
   o.threshold = table[i].threshold;
   if (o.rule == SMTPF_RULE_SPENT)
     o.cause = s->unsure ? s->unsure : s->tag;
+  else if (o.rule == SMTPF_RULE_BARRED)
+    o.cause = s->barred;
   else if (o.rule == SMTPF_RULE_DENY || o.rule == SMTPF_RULE_ACCEPT)
     o.cause = NULL;
   return o;
@@ -149,7 +163,7 @@ smtpf_outcome smtpf_judge_by(const smtpf_will *w, const smtpf_summary *s)
       {s->fact != NULL, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, s->fact},
       {w->restricted, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED, NULL},
       {s->missing != NULL, SMTPF_ACT_DEFER, SMTPF_RULE_MISSING, s->missing},
-      {w->origin == SMTPF_ORIGIN_OWN, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, NULL},
+      {w->origin == SMTPF_ORIGIN_OWN && !s->elective && !s->unsure && !s->tag, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, NULL},
       {w->entry == SMTPF_ENTRY_ALLOW, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, NULL},
   };
   smtpf_outcome o = plain;

@@ -6,7 +6,8 @@
  *   1  a fact that may refuse mail of this origin                        -> reject, its reply
  *   2  restricted: `only_from` keeps this client out                     -> reject
  *   3  an answer without which the mail cannot be taken (UNKNOWN, DEFER) -> defer, its reply
- *   4  own client                                                        -> accept
+ *   4  own client, unless an UNKNOWN that holds for own clients too
+ *      (OWN_TOO) asks for something: then 9, 10 and 12 for it alone      -> accept
  *   5  personal allow entry                                              -> accept
  *   6  personal deny entry, and the origin may be refused                -> reject
  *   7  score >= discard, the recipient's consent                         -> discard, unless 8 holds and asks for more
@@ -14,7 +15,8 @@
  *   9  an elective deferral (ELECTIVE) and budget left                   -> defer, its reply
  *  10  what 9 would put off came from an UNKNOWN, budget spent; or an UNKNOWN
  *      that asks for it (QUARANTINE)                                     -> quarantine, or tag where that is off
- *  11  score >= quarantine, or a deny or reject that is not legal        -> quarantine (11 is left out where the
+ *  11  score >= quarantine, or a deny, a reject or a fact about the
+ *      content that is not legal                                         -> quarantine (11 is left out where the
  *                                                                           profile's quarantine is off)
  *  12  score >= tag, or what 11 would have taken; or an UNKNOWN that asks
  *      for it (TAG)                                                      -> tag
@@ -54,7 +56,8 @@ enum smtpf_rule {
   SMTPF_RULE_MISSING,
   SMTPF_RULE_OWN,
   SMTPF_RULE_ALLOW,
-  SMTPF_RULE_DENY, /* also 11, 12: a deny that is not legal */
+  SMTPF_RULE_BARRED, /* 11, 12: a fact about the content that is not legal */
+  SMTPF_RULE_DENY,   /* also 11, 12: a deny that is not legal */
   SMTPF_RULE_DISCARD,
   SMTPF_RULE_REJECT, /* also 11, 12: a reject that is not legal */
   SMTPF_RULE_ELECTIVE,
@@ -97,6 +100,7 @@ typedef struct smtpf_summary {
   int64_t heaviest;         /* score of `top` */
   const smtpf_evidence *fact, *missing, *elective, *top;
   const smtpf_evidence *unsure; /* an UNKNOWN that puts off electively, or asks for quarantine */
+  const smtpf_evidence *barred; /* a fact about the content that may not refuse mail of this origin */
   const smtpf_evidence *tag;    /* an UNKNOWN that asks for a mark */
   uint8_t unknown;              /* some finding is unknown */
   uint8_t unscanned;            /* a list's or a scanner's finding is */

@@ -19,9 +19,10 @@
  *     or a deny entry
  *   restricted           yes     yes       yes       yes    yes        only_from is about the path, not about trust
  *   defer for a greylist no      no        no        no     yes
- *   defer for an unknown no      yes       yes       yes    yes        elective: a scanner that could not scan
- *   discard, quarantine  own mail is never judged; for all others as the recipient wishes
- *   and tag
+ *   defer, quarantine or only    yes       yes       yes    yes        a scanner that could not scan
+ *     tag for an unknown OWN_TOO
+ *   discard, quarantine  own mail is never judged by scores; for all others as the recipient wishes
+ *   and tag for a score
  */
 #ifndef SMTPF_POLICY_ORIGIN_H
 #define SMTPF_POLICY_ORIGIN_H

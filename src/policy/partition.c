@@ -56,10 +56,14 @@ static smtpf_summary add(const smtpf_will *will, const smtpf_summary *now, int64
   smtpf_summary s = *now;
   s.score += score;
   s.refusable += score;
-  if (future == FACT && !s.fact && smtpf_origin_may_refuse(will->origin, content.family, 0))
-    s.fact = &content;
+  if (future == FACT && smtpf_origin_may_refuse(will->origin, content.family, 0))
+    s.fact = s.fact ? s.fact : &content;
+  else if (future == FACT)
+    s.barred = s.barred ? s.barred : &content;
   if (future >= UNSCANNED)
     s.unknown = s.unscanned = 1;
+  if (will->origin == SMTPF_ORIGIN_OWN)
+    return s; /* their clients take no 452 for an answer: should a scanner fail, the join decides */
   if (future == MARK && !s.tag)
     s.tag = &content;
   if ((future == UNSURE || future == ELECTIVE) && !s.unsure)

@@ -16,6 +16,8 @@
  * and where each may be found something else, every outcome of the one is held against every outcome of the other. When
  * nothing more can be found, only what is known counts.
  *
+ * Of own clients' mail nothing is expected but what is known: their programs cannot send a recipient again.
+ *
  * To share is not transitive where replies or drops vary: two that can each stand beside one who may be refused need
  * not stand each other once that one is gone. Hold a recipient against every one that was accepted.
  */

@@ -26,6 +26,7 @@ typedef struct tally {
   int unknown_elective;
   int keep;      /* not knowing asks for quarantine */
   int mark;      /* or for a mark */
+  int virus;     /* a fact about the content */
   int unscanned; /* a list or a scanner could not tell */
 } tally;
 
@@ -44,18 +45,21 @@ static void count_one(tally *t, const smtpf_will *w, const smtpf_evidence *e)
   if (e->kind == SMTPF_HIT && (e->flags & SMTPF_FINDING_REFUSE) && heard) {
     t->fact = 1;
     t->envelope |= e->family == SMTPF_FAMILY_ENVELOPE;
+    t->virus |= e->family == SMTPF_FAMILY_CONTENT;
     t->own_fact |= (e->flags & SMTPF_FINDING_OWN_TOO) != 0;
   }
   if ((e->flags & SMTPF_FINDING_DEFER) && heard)
     t->missing = 1;
   const int greylist = e->family == SMTPF_FAMILY_GREYLIST;
-  if ((e->flags & SMTPF_FINDING_ELECTIVE) && w->origin != SMTPF_ORIGIN_OWN && !silent &&
+  const int concerns =
+      w->origin != SMTPF_ORIGIN_OWN || (e->kind == SMTPF_UNKNOWN && (e->flags & SMTPF_FINDING_OWN_TOO));
+  if ((e->flags & SMTPF_FINDING_ELECTIVE) && concerns && !silent &&
       (!greylist || (w->profile->greylist && w->origin == SMTPF_ORIGIN_STRANGER))) {
     t->elective = 1;
     t->unknown_elective |= e->kind == SMTPF_UNKNOWN;
   }
-  t->keep |= !silent && (e->flags & SMTPF_FINDING_QUARANTINE);
-  t->mark |= !silent && (e->flags & SMTPF_FINDING_TAG);
+  t->keep |= concerns && !silent && (e->flags & SMTPF_FINDING_QUARANTINE);
+  t->mark |= concerns && !silent && (e->flags & SMTPF_FINDING_TAG);
   if (e->kind == SMTPF_UNKNOWN && !silent && (e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT))
     t->unscanned = 1;
 }
@@ -125,11 +129,13 @@ const char *oracle_outcome(const smtpf_will *w, smtpf_view view, const smtpf_out
     return broken;
   if (taken_act(o->act) && t.unknown_elective && w->budget != SMTPF_BUDGET_LEFT && w->entry != SMTPF_ENTRY_ALLOW)
     LAW(o->act != SMTPF_ACT_ACCEPT && !o->forward, "L7: past the budget an unknown is read as clear");
-  if (taken_act(o->act) && w->origin != SMTPF_ORIGIN_OWN && w->entry != SMTPF_ENTRY_ALLOW) {
+  if (taken_act(o->act) && w->entry != SMTPF_ENTRY_ALLOW) {
     LAW(!(t.keep || t.mark) || (o->act != SMTPF_ACT_ACCEPT && !o->forward), "L4: what asks for doubt is read as clear");
     LAW(!t.keep || o->act != SMTPF_ACT_TAG || w->profile->quarantine == SMTPF_SCORE_OFF,
         "L4: tagged, and not knowing asks for quarantine");
   }
+  if (taken_act(o->act) && t.virus && w->origin != SMTPF_ORIGIN_OWN && w->entry != SMTPF_ENTRY_ALLOW)
+    LAW(o->act != SMTPF_ACT_ACCEPT, "L5: a fact about the content that may not refuse is read as nothing");
   LAW(o->refusable == (w->origin == SMTPF_ORIGIN_STRANGER), "L5: who may be refused");
   LAW(!o->forward || w->profile->route != SMTPF_WISH_MAILBOX, "L6: forwarded though the profile does not");
   if (o->forward && w->profile->route == SMTPF_WISH_FORWARD_NONSPAM)

@@ -44,7 +44,7 @@ int table_may_refuse(int origin, int family, unsigned flags)
 
 typedef struct sums {
   int64_t score, refusable, most;
-  const smtpf_evidence *fact, *missing, *elective, *unsure, *doubt, *heaviest; /* the first of each */
+  const smtpf_evidence *fact, *missing, *elective, *unsure, *doubt, *barred, *heaviest; /* the first of each */
   int unscanned, unknown;
 } sums;
 
@@ -70,6 +70,8 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
     const int heard = weight > 0 || e->family == SMTPF_FAMILY_ENVELOPE;
     if (heard && hit && (e->flags & SMTPF_FINDING_REFUSE) && table_may_refuse(w->origin, e->family, e->flags))
       first(&s.fact, e);
+    else if (heard && hit && (e->flags & SMTPF_FINDING_REFUSE) && e->family == SMTPF_FAMILY_CONTENT)
+      first(&s.barred, e);
     if (heard && unknown && (e->flags & SMTPF_FINDING_DEFER))
       first(&s.missing, e);
     s.unknown |= heard && unknown;
@@ -77,12 +79,13 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
       continue;
     if (unknown)
       s.unscanned |= e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT;
-    if (e->flags & SMTPF_FINDING_QUARANTINE)
+    const int meant = w->origin != SMTPF_ORIGIN_OWN || (unknown && (e->flags & SMTPF_FINDING_OWN_TOO));
+    if (meant && (e->flags & SMTPF_FINDING_QUARANTINE))
       first(&s.unsure, e);
-    if (e->flags & SMTPF_FINDING_TAG)
+    if (meant && (e->flags & SMTPF_FINDING_TAG))
       first(&s.doubt, e);
     const int grey = e->family == SMTPF_FAMILY_GREYLIST;
-    if ((e->flags & SMTPF_FINDING_ELECTIVE) &&
+    if (meant && (e->flags & SMTPF_FINDING_ELECTIVE) &&
         (!grey || (w->profile->greylist && w->origin == SMTPF_ORIGIN_STRANGER))) {
       first(&s.elective, e);
       if (unknown)
@@ -110,6 +113,11 @@ static table_line kept(const smtpf_will *w, const sums *s, int unlawful_deny)
   const int unlawful_reject = p->reject != SMTPF_SCORE_OFF && s->refusable >= p->reject; /* else it were line 8 */
   if (s->unsure)
     return (table_line){.act = instead, .rule = SMTPF_RULE_SPENT, .cause = s->unsure};
+  if (w->origin == SMTPF_ORIGIN_OWN) /* here because not knowing asks for it, and for that alone */
+    return s->doubt ? (table_line){.act = SMTPF_ACT_TAG, .rule = SMTPF_RULE_SPENT, .cause = s->doubt}
+                    : (table_line){.act = SMTPF_ACT_ACCEPT, .rule = SMTPF_RULE_ACCEPT};
+  if (s->barred)
+    return (table_line){.act = instead, .rule = SMTPF_RULE_BARRED, .cause = s->barred};
   if (unlawful_deny)
     return (table_line){.act = instead, .rule = SMTPF_RULE_DENY};
   if (unlawful_reject)
@@ -136,7 +144,7 @@ table_line table_judge(const smtpf_will *w, smtpf_view view)
   const smtpf_profile *p = w->profile;
   const sums s = add_up(w, view);
   const int stranger = w->origin == SMTPF_ORIGIN_STRANGER;
-  const int drop = p->discard != SMTPF_SCORE_OFF && s.score >= p->discard;
+  const int drop = w->origin != SMTPF_ORIGIN_OWN && p->discard != SMTPF_SCORE_OFF && s.score >= p->discard;
   const int refuse = stranger && p->reject != SMTPF_SCORE_OFF && s.refusable >= p->reject;
   const struct {
     int holds, act, rule;
@@ -146,7 +154,8 @@ table_line table_judge(const smtpf_will *w, smtpf_view view)
       {s.fact != NULL, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, s.fact, 0},
       {w->restricted, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED, NULL, 0},
       {s.missing != NULL, SMTPF_ACT_DEFER, SMTPF_RULE_MISSING, s.missing, 0},
-      {w->origin == SMTPF_ORIGIN_OWN, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, NULL, 0},
+      {w->origin == SMTPF_ORIGIN_OWN && !s.elective && !s.unsure && !s.doubt, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, NULL,
+       0},
       {w->entry == SMTPF_ENTRY_ALLOW, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, NULL, 0},
       {w->entry == SMTPF_ENTRY_DENY && stranger, SMTPF_ACT_REJECT, SMTPF_RULE_DENY, NULL, 0},
       {drop && !(refuse && p->reject >= p->discard), SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, s.heaviest, p->discard},

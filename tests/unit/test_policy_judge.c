@@ -78,6 +78,9 @@ START_TEST(lines_of_wills)
 {
   const smtpf_evidence spam = hit(12000), some = hit(8000), down = unknown(SMTPF_FINDING_ELECTIVE);
   const smtpf_evidence keep = unknown(SMTPF_FINDING_QUARANTINE), mark = unknown(SMTPF_FINDING_TAG);
+  const smtpf_evidence own_down = unknown(SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO);
+  smtpf_evidence virus = fact(0);
+  virus.family = SMTPF_FAMILY_CONTENT;
   smtpf_evidence early = hit(0);
   early.family = SMTPF_FAMILY_GREYLIST;
   early.flags = SMTPF_FINDING_ELECTIVE;
@@ -112,6 +115,12 @@ START_TEST(lines_of_wills)
       {{&open, LIST, 0, 0, LEFT}, &keep, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
       {{&usual, STRANGER, 0, 0, SPENT}, &mark, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
       {{&usual, STRANGER, 0, SMTPF_ENTRY_ALLOW, LEFT}, &keep, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, SMTPF_ACT_ACCEPT},
+      {{&usual, OWN, 0, 0, LEFT}, &down, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
+      {{&usual, OWN, 0, SMTPF_ENTRY_DENY, LEFT}, &own_down, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_QUARANTINE},
+      {{&usual, OWN, 0, 0, SPENT}, &own_down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
+      {{&usual, LIST, 0, 0, LEFT}, &virus, SMTPF_ACT_QUARANTINE, SMTPF_RULE_BARRED, SMTPF_ACT_QUARANTINE},
+      {{&open, LIST, 0, 0, LEFT}, &virus, SMTPF_ACT_TAG, SMTPF_RULE_BARRED, SMTPF_ACT_TAG},
+      {{&usual, OWN, 0, 0, LEFT}, &virus, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
       {{&keen, STRANGER, 0, 0, LEFT}, &early, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_ACCEPT},
       {{&keen, STRANGER, 0, 0, SPENT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
       {{&keen, LIST, 0, 0, LEFT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
@@ -124,8 +133,8 @@ START_TEST(lines_of_wills)
     ck_assert_msg(o.act == lines[i].act && o.rule == lines[i].rule && o.definite == lines[i].definite,
                   "line %zu: act %d by %d, definite %d", i, o.act, o.rule, o.definite);
     ck_assert_int_eq(o.refusable, lines[i].will.origin == STRANGER);
-    const int asks = lines[i].e == &down || lines[i].e == &keep || lines[i].e == &mark;
-    ck_assert_int_eq(o.spent, asks && lines[i].rule != SMTPF_RULE_ALLOW);
+    const int asks = lines[i].e == &down || lines[i].e == &keep || lines[i].e == &mark || lines[i].e == &own_down;
+    ck_assert_int_eq(o.spent, asks && lines[i].rule != SMTPF_RULE_ALLOW && lines[i].rule != SMTPF_RULE_OWN);
     ck_assert_int_eq(o.unknown, asks);
   }
 }

@@ -130,7 +130,7 @@ typedef struct smtpf_task smtpf_task;
 enum smtpf_finding_flag {
   SMTPF_FINDING_REFUSE = 1 << 0,  /**< HIT: a fact that refuses by itself, whatever the thresholds (5xx in `reply`) */
   SMTPF_FINDING_DEFER = 1 << 1,   /**< UNKNOWN: without this answer the mail cannot be taken (4xx) */
-  SMTPF_FINDING_OWN_TOO = 1 << 2, /**< REFUSE holds for own clients as well */
+  SMTPF_FINDING_OWN_TOO = 1 << 2, /**< REFUSE holds for own clients as well; so does what an UNKNOWN asks for */
   SMTPF_FINDING_CONNECTION =
       1 << 3,                      /**< it is about the connection, whatever the stage: it counts until the end of it */
   SMTPF_FINDING_ELECTIVE = 1 << 4, /**< HIT or UNKNOWN: the mail should come again (4xx in `reply`), as long as the
