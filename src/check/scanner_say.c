@@ -39,7 +39,10 @@ int scanner_keep(scanner_plan *plan, scanner_scan *scan, smtpf_task *t, const sm
   *kept = *result;
   kept->name = SMTPF_JOIN(t, result->name);
   kept->detail = SMTPF_JOIN(t, result->detail);
-  return copy_edits(t, kept);
+  if (scan->rules->edits)
+    return copy_edits(t, kept);
+  kept->n_edits = 0;
+  return SMTPF_OK;
 }
 
 int scanner_give_up(scanner_plan *plan, scanner_scan *scan, smtpf_task *t, const char *cause)

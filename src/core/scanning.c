@@ -8,7 +8,15 @@
 #include "session.h"
 #include "tenure.h"
 
-enum { RESULT_MOST = 256 * 1024, NAME_LONGEST = 256, DETAIL_LONGEST = 4096, EDITS_MOST = 64 };
+/* RESULT_MOST has room for all the others. */
+enum {
+  RESULT_MOST = 1024 * 1024,
+  NAME_LONGEST = 256,
+  DETAIL_LONGEST = 4096,
+  EDITS_MOST = 64,
+  EDIT_NAME_LONGEST = 128,
+  EDIT_VALUE_LONGEST = 4096
+};
 
 static struct smtpf_message_spool *spool_of(const smtpf_scanning *c)
 {
@@ -36,6 +44,7 @@ static int copy_front(smtpf_arena *a, smtpf_str text, size_t most, smtpf_str *ou
   return smtpf_arena_copy(a, text, out);
 }
 
+/* An edit that nobody could make is left out: it must not look as if there were no memory. */
 static int copy_edits(smtpf_scanning *c, const smtpf_scan_result *from)
 {
   const size_t n = from->n_edits < EDITS_MOST ? from->n_edits : EDITS_MOST;
@@ -45,9 +54,13 @@ static int copy_edits(smtpf_scanning *c, const smtpf_scan_result *from)
   smtpf_scan_edit *own = smtpf_arena_alloc(&c->arena, n * sizeof *own);
   c->result.edits = own;
   for (size_t i = 0; own && i < n; i++) {
-    own[i] = from->edits[i];
-    if (smtpf_arena_copy(&c->arena, from->edits[i].name, &own[i].name) != SMTPF_OK ||
-        smtpf_arena_copy(&c->arena, from->edits[i].value, &own[i].value) != SMTPF_OK)
+    const smtpf_scan_edit *e = &from->edits[i];
+    smtpf_scan_edit *kept = &own[c->result.n_edits];
+    if (e->name.n > EDIT_NAME_LONGEST || e->value.n > EDIT_VALUE_LONGEST)
+      continue;
+    *kept = *e;
+    if (smtpf_arena_copy(&c->arena, e->name, &kept->name) != SMTPF_OK ||
+        smtpf_arena_copy(&c->arena, e->value, &kept->value) != SMTPF_OK)
       return SMTPF_ENOMEM;
     c->result.n_edits++;
   }
@@ -86,20 +99,33 @@ static int is_over(const smtpf_scanning *c)
   return c->slot->answered;
 }
 
-/* What it has not had, as far as it takes it. */
+/* The scanner may make room for another scan inside, which is then fed too: these bytes must stand until it returns. */
+static size_t offer(smtpf_driver *d, smtpf_scanning *c, smtpf_str bytes)
+{
+  char *const window = d->spool_window;
+  d->spool_window = NULL;
+  const size_t took = c->type->feed(c->scan, bytes.p, bytes.n);
+  smtpf_mem_free(&d->mem, d->spool_window);
+  d->spool_window = window;
+  return took < bytes.n ? took : bytes.n;
+}
+
+/* What it has not had, as far as it takes it. Room that it makes meanwhile counts, unless it takes nothing twice. */
 static void feed(smtpf_driver *d, smtpf_scanning *c)
 {
   struct smtpf_message_spool *spool = spool_of(c);
+  size_t took = 1, before;
   smtpf_str bytes;
   while (!is_over(c) && !c->full && !c->again && c->at < spool->bytes.size) {
     if (smtpf_spooled_look(&spool->bytes, c->at, &bytes) != SMTPF_OK) {
       answer_unknown(d, c, "spool");
       return;
     }
-    const size_t took = c->type->feed(c->scan, bytes.p, bytes.n);
-    if (took < bytes.n)
-      c->full = 1;
-    c->at += took < bytes.n ? took : bytes.n;
+    before = took;
+    c->room = 0;
+    took = offer(d, c, bytes);
+    c->full = took < bytes.n && !(c->room && took + before);
+    c->at += took;
   }
 }
 
@@ -136,6 +162,7 @@ int smtpf_op_scan_room(smtpf_driver *d, smtpf_op op)
   if (!slot)
     return SMTPF_ENOTFOUND;
   slot->scanning->full = 0;
+  slot->scanning->room = 1;
   pump(d, slot->scanning);
   return SMTPF_OK;
 }
@@ -222,8 +249,10 @@ void smtpf_scanning_feed(smtpf_session *s, const char *bytes, size_t n)
 
 void smtpf_scanning_complete(smtpf_session *s)
 {
-  if (s->spool)
-    s->spool->complete = 1;
+  if (!s->spool || s->spool->complete)
+    return;
+  s->spool->complete = 1;
+  each(s, pump); /* some may have been waited for already */
 }
 
 /* ---- tasks ----------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ typedef struct smtpf_scanning {
   void *scan; /* the scanner's own; NULL until it was opened */
   uint64_t at;
   uint8_t full;      /* it takes no more for now */
+  uint8_t room;      /* said so since it was fed last */
   uint8_t wanted;    /* the task wants its answer: finish */
   uint8_t finished;  /* told */
   uint8_t again;     /* from byte 0, as soon as its function returns */

@@ -65,6 +65,10 @@ static size_t on_feed(void *scan, const char *bytes, size_t n)
   } else if (F.answers_at && F.n >= F.answers_at) {
     F.answers_at = 0;
     answer();
+  } else if (take < n && F.room_inside) {
+    F.room_inside--;
+    F.since = 0;
+    ck_assert_int_eq(smtpf_op_scan_room(F.driver, F.op), SMTPF_OK);
   } else if (take < n) {
     ck_assert_int_eq(smtpf_driver_timer(F.driver, 1, on_timer, NULL, &F.timer), SMTPF_OK);
   }

@@ -24,6 +24,7 @@ struct fake {
   size_t gulp;         /* most bytes at once; 0: all */
   uint64_t rewind_at;  /* begins again once, when so much was read; 0: never */
   uint64_t answers_at; /* answers when so much was read; 0: at the end */
+  int room_inside;     /* says from within feed that it can take more, so many times */
   int silent;
   smtpf_scan_result result;
   smtpf_driver *driver;

@@ -4,6 +4,7 @@
  * often as it asks; it answers once; silence is never clean. Also pieces of content, wished edits, and what not knowing
  * may ask for.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,41 @@ START_TEST(not_knowing_asks_for_quarantine_or_a_mark)
     ck_assert_int_eq(world_disposition(s, 0), rows[i].disposition);
     scanning_close(s);
   }
+}
+END_TEST
+
+START_TEST(room_that_is_given_inside_feed)
+{
+  scanning_begin();
+  F.gulp = 4;
+  F.room_inside = INT_MAX;
+  smtpf_session *s = scanning_data(CAN, 1);
+  scanning_tell(s, "A: b\r\n\r\nxxxxxxxxxxxxxxxxx\r\n", 27, 27);
+  const uint64_t before = scanning_world.now_ns;
+  ck_assert_int_eq(scanning_end(s), 250);
+  ck_assert_uint_eq(scanning_world.now_ns, before); /* it waited for nothing */
+  ck_assert_int_eq(world_disposition(s, 0), SMTPF_DELIVERED);
+  ck_assert_mem_eq(F.text, "A: b\r\n\r\nxxxxxxxxxxxxxxxxx\r\n", 27);
+  scanning_close(s);
+}
+END_TEST
+
+START_TEST(what_cannot_be_kept_is_left_out)
+{
+  static char long_value[300000];
+  memset(long_value, 'v', sizeof long_value);
+  smtpf_scan_edit edits[70];
+  for (size_t i = 0; i < 70; i++)
+    edits[i] = (smtpf_scan_edit){sizeof edits[i], SMTPF_EDIT_APPEND, SMTPF_LIT("X-Long"), {long_value, 4096}, 0};
+  edits[0].value.n = sizeof long_value;
+  scanning_begin();
+  F.result = (smtpf_scan_result){.status = SMTPF_SCAN_CLEAN, .seen = UINT64_MAX, .edits = edits, .n_edits = 70};
+  smtpf_session *s = scanning_data(CAN, 1);
+  scanning_tell(s, "A: b\r\n\r\nx\r\n", 11, 3);
+  ck_assert_int_eq(scanning_end(s), 250); /* else this mail would be put off for ever, by no budget (promise L7) */
+  ck_assert_int_eq(world_disposition(s, 0), SMTPF_DELIVERED);
+  ck_assert_uint_eq(smtpf_verdict_edit_count(smtpf_session_verdict(s)), 63);
+  scanning_close(s);
 }
 END_TEST
 
@@ -477,6 +513,8 @@ TCase *scanning_cases(void)
   tcase_add_test(c, silence_is_unknown);
   tcase_add_test(c, no_room_in_the_spool_is_unknown);
   tcase_add_test(c, not_knowing_asks_for_quarantine_or_a_mark);
+  tcase_add_test(c, room_that_is_given_inside_feed);
+  tcase_add_test(c, what_cannot_be_kept_is_left_out);
   tcase_add_test(c, who_cannot_begin_is_unknown);
   tcase_add_test(c, given_up_and_cancelled);
   tcase_add_test(c, an_engine_s_scanners_end_with_its_last_session);
