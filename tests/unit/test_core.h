@@ -23,5 +23,6 @@ TCase *will_cases(void);
 TCase *commit_cases(void);
 TCase *scan_cases(void);
 TCase *scanning_cases(void);
+TCase *nested_cases(void);
 
 #endif

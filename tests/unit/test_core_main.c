@@ -21,5 +21,6 @@ int main(void)
   suite_add_tcase(s, commit_cases());
   suite_add_tcase(s, scan_cases());
   suite_add_tcase(s, scanning_cases());
+  suite_add_tcase(s, nested_cases());
   return port_run(s);
 }
