@@ -104,14 +104,19 @@ static int when_all_are_there(const scanner_plan *plan, smtpf_task *t)
   return scanner_report(plan, t, plan->fed);
 }
 
-/* One timer for the scans of an instance: they stand next to each other. */
-static int set_timer(const scanner_plan *plan, size_t i, smtpf_task *t)
+/* One timer for the scans of an instance: they stand next to each other. Where no operation is left for it the scan
+ * gives way, for the others of its instance. */
+static int set_timer(scanner_plan *plan, size_t i, smtpf_task *t)
 {
   const scanner_rules *rules = plan->scans[i].rules;
   for (size_t k = i; k-- && plan->scans[k].rules == rules;)
     if (plan->scans[k].phase == SCANNER_OPEN)
       return SMTPF_OK;
-  return smtpf_task_timer(t, rules->timeout_ms, TAG_TIMER | (uint32_t)i);
+  const int r = smtpf_task_timer(t, rules->timeout_ms, TAG_TIMER | (uint32_t)i);
+  if (r != SMTPF_ELIMIT)
+    return r;
+  end_scan(plan, i, t);
+  return scanner_give_up(plan, &plan->scans[i], t, "limit");
 }
 
 static int scanner_finish(void *self, smtpf_task *t)

@@ -362,6 +362,22 @@ START_TEST(whom_for)
 }
 END_TEST
 
+START_TEST(more_scans_than_operations)
+{
+  begin();
+  TOLD({.scanner = "spam", .user = "b@x.example", .status = SMTPF_SCAN_HIT, .name = "b's rule", .seen = -1});
+  SITE(SPAM, "scanners[\"spam\"].per", "recipient", "scanners[\"spam\"].on_unknown", "accept", "limits.operations", "3",
+       "profiles[\"default\"].tag", "5", "profiles[\"default\"].reject", "20");
+  envelope("192.0.2.25", four);
+  body(text, 11);
+  ck_assert_int_eq(code_of(smtpf_session_eom(session)), 250);
+  ck_assert_str_eq(found(), "scanner:limit+0 scanner:found+10000 scanner:clean+0 scanner:limit+0 ");
+  ck_assert_str_eq(fate(0), "delivered");
+  ck_assert_str_eq(fate(1), "tagged");
+  end();
+}
+END_TEST
+
 START_TEST(one_hit_for_one_of_them)
 {
   begin();
@@ -465,6 +481,7 @@ int main(void)
   tcase_add_test(c, slow_readers_and_other_servers);
   tcase_add_loop_test(c, score, 0, ROWS(scores));
   tcase_add_loop_test(c, whom_for, 0, ROWS(pers));
+  tcase_add_test(c, more_scans_than_operations);
   tcase_add_test(c, one_hit_for_one_of_them);
   tcase_add_loop_test(c, own_clients, 0, 2);
   tcase_add_test(c, header);
