@@ -184,16 +184,26 @@ void smtpf_scan_pool_give(smtpf_scan_talk *t, int end, int keep)
   smtpf_scan_conn_watch(c, 0);
 }
 
-/* First come, first served. Not from within itself: what ends while it runs is seen by its loop. */
+/* The first that waits for a server which has room. */
+static smtpf_scan_talk *next_waiting(const smtpf_scan_pool *p)
+{
+  for (smtpf_link *l = p->waiting.next; l != &p->waiting; l = l->next) {
+    smtpf_scan_talk *t = SMTPF_OF(l, smtpf_scan_talk, in);
+    if (!smtpf_scan_servers_full(&p->servers, t->tried))
+      return t;
+  }
+  return NULL;
+}
+
+/* First come, first served; who waits for one server keeps nobody from another. Not from within itself: what ends while
+ * it runs is seen by its loop. */
 void smtpf_scan_pool_serve(smtpf_scan_pool *p)
 {
+  smtpf_scan_talk *t;
   if (p->serving)
     return;
   p->serving = 1;
-  while (!smtpf_list_empty(&p->waiting)) {
-    smtpf_scan_talk *t = SMTPF_OF(p->waiting.next, smtpf_scan_talk, in);
-    if (smtpf_scan_servers_full(&p->servers, t->tried))
-      break;
+  while ((t = next_waiting(p))) {
     smtpf_list_remove(&t->in);
     p->n_waiting--;
     if (smtpf_scan_pool_take(t))

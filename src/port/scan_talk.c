@@ -194,7 +194,9 @@ void smtpf_scan_talk_begin(smtpf_scan_talk *t)
 static void ask(smtpf_scan_talk *t, int again)
 {
   smtpf_scan_pool *p = t->pool;
-  if (!smtpf_scan_servers_full(&p->servers, t->tried) && (again || smtpf_list_empty(&p->waiting))) {
+  if (!again)
+    smtpf_scan_pool_serve(p);
+  if (!smtpf_scan_servers_full(&p->servers, t->tried)) {
     if (smtpf_scan_pool_take(t))
       smtpf_scan_talk_begin(t);
     else

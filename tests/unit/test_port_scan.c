@@ -403,6 +403,36 @@ START_TEST(slow_clients_hold_up_nobody)
 }
 END_TEST
 
+/* Who has been failed by one server and waits for another one keeps nobody from the first. */
+START_TEST(who_waits_for_one_server_holds_up_nobody)
+{
+  smtpf_session *x[3];
+  fake_server *late = one(0, FAKE_LATE, "30s"), *other = scan_world_server(&W, 0, FAKE_DIES);
+  other->after = 5;
+  scan_world_set(&W, "connections", "1");
+  scan_world_start(&W, "clamd");
+  for (int i = 0; i < 3; i++) {
+    if (i == 2)
+      other->way = FAKE_CLAMD;
+    x[i] = scan_world_session(&W);
+    scan_world_body(&W, x[i], MAIL, sizeof MAIL - 1);
+    scan_world_finish(x[i]);
+    for (int k = 0; k < 10; k++)
+      scan_world_turn(&W, 2);
+  }
+  ck_assert_int_eq(late->open, 1);
+  ck_assert(scan_world_until(&W, 1, 5000));
+  CLEAN(&W.outcomes[0], sizeof MAIL - 1);
+  late->gate = 1;
+  ck_assert(scan_world_until(&W, 3, 5000));
+  for (int i = 0; i < 3; i++) {
+    CLEAN(&W.outcomes[i], sizeof MAIL - 1);
+    smtpf_session_free(x[i]);
+  }
+  scan_world_end(&W);
+}
+END_TEST
+
 /* Those that wait for a connection wait no longer than the scan may take. */
 START_TEST(waiting_is_bounded_too)
 {
@@ -533,6 +563,7 @@ int main(void)
   tcase_add_loop_test(fault, another_server_is_tried, 0, 8);
   tcase_add_loop_test(fault, too_large_is_an_answer, 0, 2);
   tcase_add_loop_test(fault, breaker_opens_and_closes, 0, 2);
+  tcase_add_test(many, who_waits_for_one_server_holds_up_nobody);
   tcase_add_loop_test(many, connections_are_bounded, 0, 2);
   tcase_add_loop_test(many, slow_clients_hold_up_nobody, 0, 2);
   tcase_add_loop_test(many, waiting_is_bounded_too, 0, 2);
