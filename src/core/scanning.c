@@ -117,7 +117,10 @@ static void feed(smtpf_driver *d, smtpf_scanning *c)
   size_t took = 1, before;
   smtpf_str bytes;
   while (!is_over(c) && !c->full && !c->again && c->at < spool->bytes.size) {
-    if (smtpf_spooled_look(&spool->bytes, c->at, &bytes) != SMTPF_OK) {
+    const int r = smtpf_spooled_look(&spool->bytes, c->at, &bytes);
+    if (r != SMTPF_OK) {
+      if (r == SMTPF_ENOMEM)
+        c->slot->task->session->no_memory = 1;
       answer_unknown(d, c, "spool");
       return;
     }
@@ -266,8 +269,10 @@ static int begin_spool(smtpf_session *s)
   if (s->scan_at)
     return SMTPF_EINVAL; /* the front of it is gone */
   spool = smtpf_mem_zalloc(&s->driver->mem, sizeof *spool);
-  if (!spool)
+  if (!spool) {
+    s->no_memory = 1;
     return SMTPF_ENOMEM;
+  }
   smtpf_spooled_init(&spool->bytes, s->driver, s->engine, s->spool_fd);
   smtpf_list_init(&spool->scans);
   s->spool = spool;

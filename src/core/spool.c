@@ -115,7 +115,7 @@ int smtpf_spooled_look(smtpf_spooled *sp, uint64_t at, smtpf_str *out)
   const uint64_t rest = sp->size - at;
   size_t got = 0;
   if (!d->spool_window && !(d->spool_window = smtpf_mem_alloc(&d->mem, WINDOW)))
-    return SMTPF_EIO;
+    return SMTPF_ENOMEM;
   if (rest && (d->ports.spool->read(d->ports.spool_shared, sp->fd, at, d->spool_window,
                                     (size_t)(rest < WINDOW ? rest : WINDOW), &got) != SMTPF_OK ||
                !got))
