@@ -16,6 +16,8 @@ LOCALE = """setlocale isalpha isdigit isalnum isspace isupper islower isprint is
 CLOCK = "time clock clock_gettime gettimeofday nanosleep sleep usleep gmtime".split()
 OUTPUT = "printf fprintf vfprintf puts fputs putchar perror syslog abort exit _exit".split()
 FORMAT = "snprintf vsnprintf strtol strtoul strtoll strtoull".split()
+# Between fork and execve it is the child that ends, not the host; and exit() would run what belongs to the host.
+ALLOWED = {os.path.join("src", "port", "scan_child.c"): {"_exit"}}
 PURE = ("base", "mail", "policy", "core", "wire", "check")
 
 
@@ -33,7 +35,7 @@ def banned_in(path):
             out.update({f: "the clock is a port" for f in CLOCK})
         if parts[1] in PURE:
             out.update({f: "use base/str.h" for f in FORMAT})
-    return out
+    return {f: reason for f, reason in out.items() if f not in ALLOWED.get(path, ())}
 
 
 def main():
