@@ -489,7 +489,6 @@ START_TEST(icap_services)
   ck_assert_int_eq(smtpf_engine_new(&W.engine, W.cfg, &err), SMTPF_EINVAL);
   ck_assert_ptr_nonnull(strstr(err.text, "service"));
   end(1);
-  end(1);
 }
 END_TEST
 
