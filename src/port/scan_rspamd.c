@@ -223,13 +223,11 @@ static int begin(scan *s, int64_t size)
   instance *in = s->in;
   char url[160];
   smtpf_out o;
+  if (smtpf_scan_servers_full(&in->servers, s->tried))
+    return SMTPF_EBUSY;
   smtpf_scan_server *server = smtpf_scan_server_choose(&in->servers, s->tried);
   if (!server)
     return SMTPF_ENOTFOUND;
-  if (server->busy > in->connections) {
-    smtpf_scan_server_leave(&in->servers, server);
-    return SMTPF_EBUSY;
-  }
   smtpf_out_init(&o, url, sizeof url - 1);
   smtpf_out_cstr(&o, "http://");
   smtpf_out_cstr(&o, server->local ? "localhost" : server->text);
@@ -257,20 +255,18 @@ static int begin(scan *s, int64_t size)
   return SMTPF_OK;
 }
 
-/* It is this scan's turn: from the buffer, or from byte 0. 0: it still has to wait. */
-static int take_turn(scan *s)
+/* It is this scan's turn, and some server has room or there is none: from the buffer, or from byte 0. */
+static void take_turn(scan *s)
 {
   const int64_t size = s->whole ? (int64_t)s->n : (int64_t)smtpf_op_scan_size(s->in->driver, s->op);
   const int r = begin(s, size);
-  if (r == SMTPF_EBUSY)
-    return 0;
   unlist(s);
   if (r != SMTPF_OK) {
     give_up(s, r == SMTPF_ENOMEM ? "no-memory" : "down");
-    return 1;
+    return;
   }
   if (s->whole)
-    return 1;
+    return;
   s->complete = s->blocked = 0;
   s->fed = 0;
   if (smtpf_op_scan_again(s->in->driver, s->op) == SMTPF_EIO && s->transfer) {
@@ -279,7 +275,6 @@ static int take_turn(scan *s)
     s->cause = "spool";
     give_up(s, s->cause);
   }
-  return 1;
 }
 
 /* ---- telling the library ---------------------------------------------------------------------------------------- */
@@ -302,16 +297,26 @@ static void tell(scan *s)
   smtpf_op_scanned(in->driver, s->op, &r);
 }
 
+/* The first that need not wait any longer: who waits for one server keeps nobody from another. */
+static scan *next_waiting(const instance *in)
+{
+  for (smtpf_link *l = in->waiting.next; l != &in->waiting; l = l->next)
+    if (!smtpf_scan_servers_full(&in->servers, SMTPF_OF(l, scan, link)->tried))
+      return SMTPF_OF(l, scan, link);
+  return NULL;
+}
+
 static void pump(instance *in)
 {
-  int room = 1;
-  while (!smtpf_list_empty(&in->telling) || (room && !smtpf_list_empty(&in->waiting))) {
-    if (smtpf_list_empty(&in->telling)) {
-      room = take_turn(SMTPF_OF(in->waiting.next, scan, link));
-    } else {
-      scan *s = SMTPF_OF(in->telling.next, scan, link);
+  for (scan *s;;) {
+    if (!smtpf_list_empty(&in->telling)) {
+      s = SMTPF_OF(in->telling.next, scan, link);
       unlist(s);
       tell(s);
+    } else if ((s = next_waiting(in))) {
+      take_turn(s);
+    } else {
+      return;
     }
   }
 }
@@ -572,6 +577,7 @@ static int start(void *shared, smtpf_driver *driver, const smtpf_section *settin
   in->connections = (size_t)smtpf_section_number(settings, "connections");
   in->answer_max = (size_t)smtpf_section_number(settings, "answer_limit");
   int r = smtpf_scan_servers_init(&in->servers, driver, settings, SMTPF_RSPAMD_PORT);
+  in->servers.most = in->connections;
   if (r == SMTPF_OK)
     r = smtpf_rspamd_http_start(&in->http, driver, &calls, in, in->connections * in->servers.n);
   if (r != SMTPF_OK) {

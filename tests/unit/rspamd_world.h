@@ -278,4 +278,9 @@ static inline const scan_run *scan(int64_t ms)
   return &runs[0];
 }
 
+static inline int got_all(const http_server *s)
+{
+  return s->seen->body == message_n && s->seen->sum == http_sum(message, message_n);
+}
+
 #endif

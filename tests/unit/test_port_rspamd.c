@@ -29,11 +29,6 @@ static void is_clean(const scan_run *r)
   ck_assert_uint_eq(r->result.seen, message_n);
 }
 
-static int got_all(const http_server *s)
-{
-  return s->seen->body == message_n && s->seen->sum == http_sum(message, message_n);
-}
-
 /* ---- servers that do as they should ----------------------------------------------------------------------------- */
 
 START_TEST(a_small_message_goes_with_its_length)
@@ -401,6 +396,22 @@ START_TEST(another_server_when_nothing_was_judged)
 }
 END_TEST
 
+START_TEST(who_waits_for_one_server_holds_up_nobody)
+{
+  settings.connections = 1;
+  server(0, 0, HTTP_SILENT, 200, clean);
+  server(1, 0, HTTP_DIES_READING, 200, clean);
+  begin();
+  for (int i = 1; i < 3; i++) { /* 1 is with the silent one; 2, failed by the other, waits for it */
+    open_run(i);
+    all(i);
+    ck_assert(!completed(1, 300));
+  }
+  http_restart(&servers[1], HTTP_ANSWERS, 200, clean);
+  is_clean(scan(5000));
+}
+END_TEST
+
 START_TEST(no_other_server_once_it_is_judged)
 {
   server(0, 0, HTTP_ANSWERS, 200, "{\"action\":\"soft reject\",\"score\":3}");
@@ -572,6 +583,7 @@ int main(void)
   tcase_add_test(t, an_answer_without_end);
   tcase_add_test(t, too_slow);
   tcase_add_test(t, another_server_when_nothing_was_judged);
+  tcase_add_test(t, who_waits_for_one_server_holds_up_nobody);
   tcase_add_test(t, no_other_server_once_it_is_judged);
   tcase_add_test(t, one_of_three_is_down);
   tcase_add_test(t, all_are_left_alone);
