@@ -56,15 +56,10 @@ int smtpf_config_add_check(smtpf_config *cfg, const smtpf_check *check)
   cfg->checks = array;
   if (r != SMTPF_OK)
     return r;
-  if (old)
-    smtpf_options_remove(&cfg->options, old->options, old->n_options);
-  r = smtpf_options_add(&cfg->options, check->options, check->n_options);
-  if (r != SMTPF_OK) {
-    /* What was there a moment ago fits again: the table has not shrunk. */
-    if (old)
-      (void)smtpf_options_add(&cfg->options, old->options, old->n_options);
+  r = smtpf_options_replace(&cfg->options, old ? old->options : NULL, old ? old->n_options : 0, check->options,
+                            check->n_options);
+  if (r != SMTPF_OK)
     return r;
-  }
   cfg->checks[place] = check;
   if (!old)
     cfg->n_checks++;

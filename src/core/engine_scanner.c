@@ -26,14 +26,10 @@ int smtpf_config_add_scanner(smtpf_config *cfg, const smtpf_scanner *type, void 
   cfg->scanners = array;
   if (r != SMTPF_OK)
     return r;
-  if (old)
-    smtpf_options_remove(&cfg->options, old->options, old->n_options);
-  r = smtpf_options_add(&cfg->options, type->options, type->n_options);
-  if (r != SMTPF_OK) {
-    if (old) /* fits again: the table has not shrunk */
-      (void)smtpf_options_add(&cfg->options, old->options, old->n_options);
+  r = smtpf_options_replace(&cfg->options, old ? old->options : NULL, old ? old->n_options : 0, type->options,
+                            type->n_options);
+  if (r != SMTPF_OK)
     return r;
-  }
   cfg->scanners[place] = (smtpf_scanner_type){type, shared};
   if (!old)
     cfg->n_scanners++;

@@ -101,6 +101,15 @@ void smtpf_options_remove(smtpf_options *o, const smtpf_option *rows, size_t n)
   }
 }
 
+int smtpf_options_replace(smtpf_options *o, const smtpf_option *old, size_t n_old, const smtpf_option *rows, size_t n)
+{
+  smtpf_options_remove(o, old, n_old);
+  const int r = smtpf_options_add(o, rows, n);
+  if (r != SMTPF_OK)
+    (void)smtpf_options_add(o, old, n_old); /* fits again: the table has not shrunk */
+  return r;
+}
+
 /* ---- values --------------------------------------------------------------------------------------- */
 
 static int parse_bool(smtpf_str s, int64_t *out)

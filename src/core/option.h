@@ -29,6 +29,8 @@ void smtpf_options_free(smtpf_options *o);
 /* SMTPF_OK, SMTPF_EINVAL (a path twice, or a row that makes no sense) or SMTPF_ENOMEM. All or none. */
 int smtpf_options_add(smtpf_options *o, const smtpf_option *rows, size_t n);
 void smtpf_options_remove(smtpf_options *o, const smtpf_option *rows, size_t n);
+/* Rows in the place of others: SMTPF_OK, or as smtpf_options_add() with everything as it was. */
+int smtpf_options_replace(smtpf_options *o, const smtpf_option *old, size_t n_old, const smtpf_option *rows, size_t n);
 const smtpf_option *smtpf_options_find(const smtpf_options *o, smtpf_str pattern);
 
 /* The key member of a LIST row: `zone` of `dnslists[zone]`. */
