@@ -32,20 +32,39 @@ static int sound(const smtpf_finding *f)
   return !f->reply || (refuse && f->reply >= 500 && f->reply <= 599) || (defer && f->reply >= 400 && f->reply <= 499);
 }
 
+static int is_same(smtpf_str a, smtpf_str b)
+{
+  return a.n == b.n && (!a.n || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* What was said before is not kept again: the same may be found about each of very many recipients. */
+static int copy_or_share(smtpf_arena *a, smtpf_str text, smtpf_str before, smtpf_str *out)
+{
+  if (!before.p || !is_same(text, before))
+    return smtpf_arena_copy(a, text, out);
+  *out = before;
+  return SMTPF_OK;
+}
+
 /* Fit for a reply: whatever a list's TXT or the client's own words hold, it cannot split the reply or add a line. */
-static int copy_text(smtpf_arena *a, smtpf_str text, smtpf_str *out)
+static int copy_text(smtpf_arena *a, smtpf_str text, smtpf_str before, smtpf_str *out)
 {
   enum { TEXT_MAX = 1024 };
+  char room[TEXT_MAX];
   smtpf_out o;
   if (text.n > TEXT_MAX)
     text.n = TEXT_MAX;
-  char *room = smtpf_arena_bytes(a, text.n);
-  if (!room)
-    return SMTPF_ENOMEM;
   smtpf_out_init(&o, room, text.n);
   smtpf_out_printable(&o, text, 0);
-  *out = smtpf_out_done(&o);
-  return SMTPF_OK;
+  return copy_or_share(a, smtpf_out_done(&o), before, out);
+}
+
+/* What this task has reported last, where it is kept as long; else nothing. */
+static const smtpf_evidence *last_of(const smtpf_task *t, const smtpf_finding *f)
+{
+  static const smtpf_evidence none = {0};
+  const smtpf_evidence *last = t->first ? SMTPF_OF(t->last, smtpf_evidence, next) : &none;
+  return (last->flags & SMTPF_FINDING_CONNECTION) == (f->flags & SMTPF_FINDING_CONNECTION) ? last : &none;
 }
 
 int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
@@ -56,8 +75,10 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   }
   smtpf_session *s = t->session;
   smtpf_arena *a = smtpf_session_arena(s, f->flags & SMTPF_FINDING_CONNECTION ? SMTPF_CONNECT : t->run->event.stage);
+  const smtpf_evidence *last = last_of(t, f);
   smtpf_evidence *e = smtpf_arena_alloc(a, sizeof *e);
-  if (!e || smtpf_arena_copy(a, f->detail, &e->detail) != SMTPF_OK || copy_text(a, f->text, &e->text) != SMTPF_OK) {
+  if (!e || copy_or_share(a, f->detail, last->detail, &e->detail) != SMTPF_OK ||
+      copy_text(a, f->text, last->text, &e->text) != SMTPF_OK) {
     s->no_memory = 1;
     return SMTPF_ENOMEM;
   }

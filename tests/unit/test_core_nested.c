@@ -126,9 +126,43 @@ START_TEST(one_is_fed_inside_another)
 }
 END_TEST
 
+/* ---- the same about very many
+ * ------------------------------------------------------------------------------------------
+ */
+
+enum { MANY = 60 };
+
+static int say_of_each(void *self, smtpf_task *t, const smtpf_event *ev)
+{
+  static char detail[4000];
+  smtpf_finding f = {
+      .size = sizeof f, .kind = SMTPF_HIT, .code = "found", .score = 1, .detail = {detail, sizeof detail}};
+  (void)self;
+  memset(detail, 'd', sizeof detail);
+  for (f.recipient = 1; f.recipient <= ev->recipients; f.recipient++)
+    ck_assert_int_eq(smtpf_task_report(t, &f), SMTPF_OK);
+  return SMTPF_OK;
+}
+
+/* Without memory the message would be put off, again and again, by no budget (promise L7). */
+START_TEST(what_is_found_about_many_is_kept_once)
+{
+  scanning_begin();
+  world_set(&scanning_world, "limits.transaction_memory", "128k");
+  scanning_world.checks[scanning_world.n_checks - 1].run = say_of_each;
+  smtpf_session *s = scanning_data(CAN, MANY);
+  scanning_tell(s, "A: b\r\n\r\nx\r\n", 11, 3);
+  ck_assert_int_eq(scanning_end(s), 250);
+  for (size_t i = 0; i < MANY; i++)
+    ck_assert_int_eq(world_disposition(s, i), SMTPF_DELIVERED);
+  scanning_close(s);
+}
+END_TEST
+
 TCase *nested_cases(void)
 {
   TCase *c = tcase_create("nested");
   tcase_add_test(c, one_is_fed_inside_another);
+  tcase_add_test(c, what_is_found_about_many_is_kept_once);
   return c;
 }
