@@ -25,7 +25,7 @@ START_TEST(tables_are_sound)
     const int sleeps = c->tier == 1 || c->tier == 2 || scans || /* and the one that comes last and asks the store */
                        c == &smtpf_check_greylist;
     ck_assert_msg(!!c->resume == sleeps, "%s sleeps in its tier only", c->name);
-    ck_assert_uint_eq(c->failure, scans                                                        ? SMTPF_FINDING_ELECTIVE
+    ck_assert_uint_eq(c->failure, scans ? SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO
                                   : !strcmp(c->name, "relay") || !strcmp(c->name, "recipient") ? SMTPF_FINDING_DEFER
                                                                                                : 0);
     for (size_t k = 0; k < c->n_options; k++) {
