@@ -289,7 +289,7 @@ static double gets(raw *r, uint64_t records)
 
 static void raw_warm(raw *r)
 {
-  MDB_cursor *c;
+  MDB_cursor *c = NULL;
   MDB_val k, v;
   must(!mdb_txn_renew(r->txn) && !mdb_cursor_open(r->txn, r->dbi, &c), "mdb_cursor_open");
   while (!mdb_cursor_get(c, &k, &v, MDB_NEXT))

@@ -260,7 +260,7 @@ static void open_driver(const char *rules)
   static const char *const off[] = {"early_talk", "helo", "iprev", "null_sender"};
   smtpf_error err = {.size = sizeof err};
   smtpf_config *cfg;
-  smtpf_engine *engine;
+  smtpf_engine *engine = NULL;
   need(smtpf_config_new(&cfg, NULL) == SMTPF_OK, "no configuration", "");
   int r = smtpf_config_append(cfg, "local_domains", "example.net", &err);
   r = r == SMTPF_OK ? smtpf_config_append(cfg, "rules.files", rules, &err) : r;

@@ -108,7 +108,7 @@ START_TEST(byte_by_byte)
   scan_world_start(&W, "clamd");
   smtpf_session *x = scan_world_session(&W);
   for (size_t i = 0; i < sizeof EVIL - 1; i++) {
-    scan_world_body(&W, x, EVIL + i, 1);
+    scan_world_body(&W, x, &EVIL[i], 1);
     scan_world_turn(&W, 0);
   }
   scan_world_finish(x);

@@ -109,7 +109,7 @@ START_TEST(byte_by_byte)
   scan_world_start(&W, types[protocol]);
   smtpf_session *x = scan_world_session(&W);
   for (size_t i = 0; i < EVIL_N; i++) {
-    scan_world_body(&W, x, EVIL + i, 1);
+    scan_world_body(&W, x, &EVIL[i], 1);
     script_turn(&S[0]);
     scan_world_turn(&W, 0);
   }
