@@ -9,11 +9,12 @@
  *             client has passed often enough      -> clear `auto-allowed`
  *             triplet known, or has waited        -> clear `known`, `waited`; written when the mail is taken
  *             triplet too early                   -> put off
- *             new                                 -> written first, then put off
+ *             new                                 -> noted, and put off
  *     a store that fails                          -> unknown: the mail passes
  *
- * First sight is written whatever else becomes of the mail, so that delays do not add up; a pass only by the verdict
- * that lets it through. Whether a deferral counts is not for the check to say: the recipient's profile, the origin of
+ * First sight is written whatever else becomes of the mail, so that delays do not add up, in one transaction with the
+ * debt of the deferral; when that cannot be written the mail passes. A pass is written only by the verdict that lets it
+ * through. Whether a deferral counts is not for the check to say: the recipient's profile, the origin of
  * the client and the budget do. Runs behind all others, so that nothing certain is delayed and no record is kept of
  * mail that is refused. The null sender is put off at DATA, since a 4xx at RCPT would break callouts.
  */
@@ -165,7 +166,7 @@ static int greylist_open(void **self, const smtpf_section *policy, smtpf_error *
 
 /* ---- what is known ------------------------------------------------------------------------------------ */
 
-enum { TRIPLET, CLIENT, WRITTEN };
+enum { TRIPLET, CLIENT };
 
 /* One mail under way; in memory of the task. */
 typedef struct contact {
@@ -245,15 +246,13 @@ static int pass(const greylist *g, smtpf_task *t, const contact *c)
   return r == SMTPF_OK ? let_by(t, "waited", c->client.identity) : r;
 }
 
-static int write_first(const greylist *g, smtpf_task *t, const contact *c)
+static int begin(const greylist *g, smtpf_task *t, const contact *c)
 {
-  greylist_change *first = smtpf_task_alloc(t, sizeof *first);
-  if (!first)
-    return SMTPF_ENOMEM;
-  int r = greylist_begin(first, &c->triplet, &g->times, &c->seen, smtpf_task_event(t)->wall_s);
+  greylist_change first;
+  int r = greylist_begin(&first, &c->triplet, &g->times, &c->seen, smtpf_task_event(t)->wall_s);
   if (r == SMTPF_OK)
-    r = smtpf_task_commit(t, &first->change, 1, WRITTEN);
-  return r == SMTPF_OK ? SMTPF_PENDING : r;
+    r = smtpf_task_note(t, &first.change, 1);
+  return r == SMTPF_OK ? put_off(t, c, "new", g->times.wait) : r;
 }
 
 static int decide(const greylist *g, smtpf_task *t, const contact *c)
@@ -272,7 +271,7 @@ static int decide(const greylist *g, smtpf_task *t, const contact *c)
     return r == SMTPF_OK ? let_by(t, "auto-allowed", c->client.identity) : r;
   }
   switch (c->seen.standing) {
-  case GREYLIST_NEW: return write_first(g, t, c);
+  case GREYLIST_NEW: return begin(g, t, c);
   case GREYLIST_EARLY: return put_off(t, c, "early", c->seen.first + g->times.wait - now);
   case GREYLIST_WAITED: return pass(g, t, c);
   default:
@@ -351,9 +350,6 @@ static int greylist_resume(void *self, smtpf_task *t, const smtpf_answer *a)
   contact *c = *smtpf_task_slot(t);
   const int64_t now = smtpf_task_event(t)->wall_s;
   const smtpf_str record = a->store == SMTPF_STORE_FOUND ? a->value : (smtpf_str){"", 0};
-  if (a->tag == WRITTEN)
-    return a->store == SMTPF_STORE_DONE ? put_off(t, c, "new", g->times.wait)
-                                        : smtpf_task_unknown(t, "store", SMTPF_LIT("the store cannot be written"));
   c->failed |= a->store != SMTPF_STORE_FOUND && a->store != SMTPF_STORE_ABSENT;
   if (a->tag == TRIPLET)
     c->seen = greylist_look(&g->times, SMTPF_GREYLIST_TRIPLET, record, g->node, now);

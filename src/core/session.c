@@ -158,7 +158,7 @@ void smtpf_session_drop_transaction(smtpf_session *s)
   s->rcpt = NULL;
   s->n_rcpts = s->cap_rcpts = 0;
   s->message = NULL;
-  s->settlements = NULL;
+  s->settlements = s->notes = NULL;
   s->edits = NULL;
   s->n_edits = 0;
   s->spool_fd = -1;
@@ -192,6 +192,7 @@ void smtpf_session_drop_connection(smtpf_session *s)
 static void forget_last_event(smtpf_session *s)
 {
   smtpf_session_end_delay(s);
+  s->notes = NULL;
   if (s->rcpt_refused) {
     s->transaction_facts = s->facts_before_rcpt;
     smtpf_arena_back(&s->transaction, s->before_rcpt);

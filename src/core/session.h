@@ -180,6 +180,7 @@ struct smtpf_session {
   smtpf_arena_mark before_rcpt; /* where to go back when it is refused */
   smtpf_fact *facts_before_rcpt;
   smtpf_settlement *settlements; /* when some copy is taken */
+  smtpf_settlement *notes;       /* before this event is answered */
   uint8_t rcpt_refused;
   struct smtpf_message *message;
   uint32_t commands, errors, transactions;

@@ -274,16 +274,28 @@ static void decide_within_budget(smtpf_session *s)
     take_rcpt(s);
 }
 
+/* Nobody is put off by choice: refused, or taken. */
+static void decide_without_budget(smtpf_session *s)
+{
+  const smtpf_outcome *o = &s->rcpt->entry.outcome;
+  if (s->no_memory)
+    smtpf_session_answer_no_memory(s);
+  else if (o->act == SMTPF_ACT_REJECT || o->act == SMTPF_ACT_DEFER)
+    refuse_by(s, o);
+  else
+    take_rcpt(s);
+}
+
 /* Elective deferrals, by a finding or by the partition, ask for the budget first (promise L7). */
 void smtpf_rcpt_decide(smtpf_session *s)
 {
   const smtpf_outcome *o = &s->rcpt->entry.outcome;
   if (smtpf_will_judge(s, s->rcpt) != SMTPF_OK)
     smtpf_session_answer_no_memory(s);
-  else if (o->act == SMTPF_ACT_REJECT || (o->act == SMTPF_ACT_DEFER && o->rule != SMTPF_RULE_ELECTIVE))
-    refuse_by(s, o);
-  else if (o->act == SMTPF_ACT_DEFER || diverges(s))
+  else if (o->rule == SMTPF_RULE_ELECTIVE || (o->act != SMTPF_ACT_REJECT && o->act != SMTPF_ACT_DEFER && diverges(s)))
     smtpf_session_step(s, &smtpf_step_budget, decide_within_budget);
+  else if (s->notes)
+    smtpf_session_step(s, &smtpf_step_note, decide_without_budget);
   else
-    take_rcpt(s);
+    decide_without_budget(s);
 }

@@ -3,12 +3,14 @@
  * step: what the core itself asks of ports between a stage's checks and the decision. A step is a check that nobody
  * configures and that finds nothing: it is run like one, with its deadline, and leaves what it learns in the entries.
  *
- *   budget    rcpt, data, end of message: may these recipients be put off once more? Charges them when they will be.
+ *   budget    rcpt, data, end of message: may these recipients be put off once more? Charges them when they will be,
+ *             and writes what checks have noted (smtpf_task_note()) in one commit with it
  *   known     end of message: which copies were taken before, and only our reply was lost
  *   promise   commit: the copies that were taken are written into the journal, before the client is told
  *   remember  commit: what was taken is remembered, its debt of deferrals is paid, what checks have left to be done
  *             then (smtpf_task_settle()) is done
  *   settle    rcpt, data: the same for checks alone, where the host does not hand the message over
+ *   note      rcpt, data: writes what checks have noted, where nobody may be put off
  *
  * A step that fails leaves the careful answer: no deferral, not known, not promised.
  */
@@ -20,10 +22,14 @@
 typedef void (*smtpf_step_fn)(smtpf_session *s);
 
 extern const smtpf_opened smtpf_step_budget, smtpf_step_known, smtpf_step_promise, smtpf_step_remember,
-    smtpf_step_settle;
+    smtpf_step_settle, smtpf_step_note;
 
 /* How many changes checks have left to be made. */
 size_t smtpf_step_left_by_checks(const smtpf_session *s);
+
+/* Of one list: how many, and into `changes` from the n-th on; returns how many there are then. */
+size_t smtpf_step_count(const smtpf_settlement *list);
+size_t smtpf_step_settle_list(const smtpf_settlement *list, smtpf_change *changes, size_t n);
 
 /* Runs a step, then calls `then`: at once, or when ports have answered; the event is pending until then. */
 void smtpf_session_step(smtpf_session *s, const smtpf_opened *step, smtpf_step_fn then);

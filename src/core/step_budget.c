@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The step `budget` (promise L7): reads what each recipient has been put off by this sender, and when the deferral will
- * be given, writes it down before it is answered. What cannot be read or written leaves no deferral.
+ * be given, writes it down before it is answered, with what checks have noted. What cannot be read or written leaves no
+ * deferral; what is noted is written also where nobody is put off.
  */
+#include "base/str.h"
 #include "driver.h"
 #include "policy/budget.h"
 #include "step.h"
@@ -84,21 +86,19 @@ static int charge(smtpf_task *t)
 {
   smtpf_session *s = t->session;
   const smtpf_subjects all = smtpf_step_subjects(s);
-  const size_t most = how_many(s, all);
-  size_t n = 0;
-  if (!most) {
+  const size_t most = how_many(s, all), noted = smtpf_step_count(s->notes);
+  if (!most && !noted) {
     grant(s);
     return SMTPF_OK;
   }
-  smtpf_change *changes = smtpf_task_alloc(t, most * sizeof *changes);
+  smtpf_change *changes = smtpf_task_alloc(t, (most + noted) * sizeof *changes);
   struct record *records = smtpf_task_alloc(t, most * sizeof *records);
   if (!changes || !records)
     return SMTPF_ENOMEM;
-  for (size_t i = 0; i < all.n; i++)
-    if (will_be_put_off(s, all.v[i])) {
-      changes[n] = charge_one(s, all.v[i], &records[n]);
-      n++;
-    }
+  size_t n = smtpf_step_settle_list(s->notes, changes, 0), charged = 0;
+  for (size_t i = 0; i < all.n && charged < most; i++)
+    if (will_be_put_off(s, all.v[i]))
+      changes[n++] = charge_one(s, all.v[i], &records[charged++]);
   *smtpf_task_slot(t) = NULL; /* what is answered next is the charge */
   const int r = smtpf_task_commit(t, changes, n, 0);
   return r == SMTPF_OK ? SMTPF_PENDING : r;
@@ -122,6 +122,8 @@ static int resume(void *self, smtpf_task *t, const smtpf_answer *a)
   }
   if (a->store == SMTPF_STORE_DONE)
     grant(t->session);
+  else
+    smtpf_session_log(t->session, SMTPF_LOG_WARNING, "not-remembered", "store", SMTPF_LIT("failed"));
   return SMTPF_OK;
 }
 
@@ -145,6 +147,8 @@ void smtpf_session_within_budget(smtpf_session *s, smtpf_step_fn then)
   const int all_deferred_anyway = missing && !(s->can & SMTPF_CAN_REPLY_PER_RCPT);
   if (elective && !all_deferred_anyway)
     smtpf_session_step(s, &smtpf_step_budget, then);
+  else if (s->notes)
+    smtpf_session_step(s, &smtpf_step_note, then);
   else
     then(s);
 }

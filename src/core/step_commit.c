@@ -111,7 +111,7 @@ const smtpf_opened smtpf_step_promise = {&promise, NULL};
 /* ---- remember -------------------------------------------------------------------------------------------------------
  */
 
-static size_t count_changes(const smtpf_settlement *list)
+size_t smtpf_step_count(const smtpf_settlement *list)
 {
   size_t n = 0;
   for (; list; list = list->next)
@@ -119,7 +119,7 @@ static size_t count_changes(const smtpf_settlement *list)
   return n;
 }
 
-static size_t settle(const smtpf_settlement *list, smtpf_change *changes, size_t n)
+size_t smtpf_step_settle_list(const smtpf_settlement *list, smtpf_change *changes, size_t n)
 {
   for (; list; list = list->next)
     changes[n++] = list->change;
@@ -133,16 +133,16 @@ static size_t settle_all(const smtpf_session *s, smtpf_change *changes, size_t n
   for (size_t i = 0; i < s->n_rcpts; i++)
     if (is_taken(s->rcpts[i])) {
       taken = 1;
-      n = settle(s->rcpts[i]->settlements, changes, n);
+      n = smtpf_step_settle_list(s->rcpts[i]->settlements, changes, n);
     }
-  return taken ? settle(s->settlements, changes, n) : n;
+  return taken ? smtpf_step_settle_list(s->settlements, changes, n) : n;
 }
 
 size_t smtpf_step_left_by_checks(const smtpf_session *s)
 {
-  size_t n = count_changes(s->settlements);
+  size_t n = smtpf_step_count(s->settlements);
   for (size_t i = 0; i < s->n_rcpts; i++)
-    n += count_changes(s->rcpts[i]->settlements);
+    n += smtpf_step_count(s->rcpts[i]->settlements);
   return n;
 }
 
@@ -196,19 +196,36 @@ const smtpf_opened smtpf_step_remember = {&remember, NULL};
 /* ---- settle ---------------------------------------------------------------------------------------------------------
  */
 
-static int settle_run(void *self, smtpf_task *t, const smtpf_event *ev)
+static int write_list(smtpf_task *t, const smtpf_settlement *list)
 {
-  (void)self;
-  (void)ev;
-  const smtpf_settlement *list =
-      t->session->stage == SMTPF_RCPT ? t->session->rcpt->settlements : t->session->settlements;
-  smtpf_change *changes = smtpf_task_alloc(t, count_changes(list) * sizeof *changes);
+  smtpf_change *changes = smtpf_task_alloc(t, smtpf_step_count(list) * sizeof *changes);
   if (!changes)
     return SMTPF_ENOMEM;
-  const int r = smtpf_task_commit(t, changes, settle(list, changes, 0), 0);
+  const int r = smtpf_task_commit(t, changes, smtpf_step_settle_list(list, changes, 0), 0);
   return r == SMTPF_OK ? SMTPF_PENDING : r;
+}
+
+static int settle_run(void *self, smtpf_task *t, const smtpf_event *ev)
+{
+  const smtpf_session *s = t->session;
+  (void)self;
+  (void)ev;
+  return write_list(t, s->stage == SMTPF_RCPT ? s->rcpt->settlements : s->settlements);
 }
 
 static const smtpf_check settled = {
     .size = sizeof settled, .name = "settle", .run = settle_run, .resume = remember_resume};
 const smtpf_opened smtpf_step_settle = {&settled, NULL};
+
+/* ---- note -----------------------------------------------------------------------------------------------------------
+ */
+
+static int note_run(void *self, smtpf_task *t, const smtpf_event *ev)
+{
+  (void)self;
+  (void)ev;
+  return write_list(t, t->session->notes);
+}
+
+static const smtpf_check noted = {.size = sizeof noted, .name = "note", .run = note_run, .resume = remember_resume};
+const smtpf_opened smtpf_step_note = {&noted, NULL};

@@ -147,24 +147,36 @@ static int copy_change(smtpf_arena *a, const smtpf_change *from, smtpf_settlemen
   return SMTPF_OK;
 }
 
-int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n)
+static int copy_changes(smtpf_session *s, const smtpf_change *changes, size_t n, smtpf_settlement **list)
 {
   enum { KEY_MAX = 64, VALUE_MAX = 4096 };
-  smtpf_session *s = t->session;
-  const int stage = t->run->event.stage; /* the session's is that of its last event */
-  if (stage < SMTPF_RCPT)
-    return SMTPF_EINVAL;
   for (size_t i = 0; i < n; i++)
     if (changes[i].size < sizeof *changes || changes[i].op < SMTPF_CHANGE_SET || changes[i].op > SMTPF_CHANGE_JOIN ||
         !changes[i].key.n || changes[i].key.n > KEY_MAX || changes[i].value.n > VALUE_MAX)
       return SMTPF_EINVAL;
   for (size_t i = 0; i < n; i++)
-    if (copy_change(&s->transaction, &changes[i], stage == SMTPF_RCPT ? &s->rcpt->settlements : &s->settlements) !=
-        SMTPF_OK) {
+    if (copy_change(&s->transaction, &changes[i], list) != SMTPF_OK) {
       s->no_memory = 1;
       return SMTPF_ENOMEM;
     }
   return SMTPF_OK;
+}
+
+int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n)
+{
+  smtpf_session *s = t->session;
+  const int stage = t->run->event.stage; /* the session's is that of its last event */
+  if (stage < SMTPF_RCPT)
+    return SMTPF_EINVAL;
+  return copy_changes(s, changes, n, stage == SMTPF_RCPT ? &s->rcpt->settlements : &s->settlements);
+}
+
+int smtpf_task_note(smtpf_task *t, const smtpf_change *changes, size_t n)
+{
+  const int stage = t->run->event.stage;
+  if (stage != SMTPF_RCPT && stage != SMTPF_DATA)
+    return SMTPF_EINVAL;
+  return copy_changes(t->session, changes, n, &t->session->notes);
 }
 
 /* ---- looking ------------------------------------------------------------------------------------------------ */

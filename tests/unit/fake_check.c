@@ -427,6 +427,15 @@ int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n)
   return SMTPF_OK;
 }
 
+int smtpf_task_note(smtpf_task *t, const smtpf_change *changes, size_t n)
+{
+  if (++fake_count == fake_fail_at)
+    return SMTPF_ENOMEM;
+  for (size_t i = 0; i < n; i++)
+    note_change(t, &changes[i], 0);
+  return SMTPF_OK;
+}
+
 int smtpf_task_greylists(const smtpf_task *t)
 {
   return t->greylists;

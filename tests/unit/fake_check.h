@@ -56,7 +56,7 @@ struct smtpf_task {
   int64_t delay_ms;
   int32_t score;           /* what smtpf_task_score() says */
   int greylists;           /* what smtpf_task_greylists() says */
-  smtpf_change changes[8]; /* told to smtpf_task_commit(), or, `settled` on, to smtpf_task_settle() */
+  smtpf_change changes[8]; /* told to smtpf_task_commit() or _note(), or, `settled` on, to _settle() */
   char change_bytes[8][2048];
   size_t n_changes;
   int settled[8];

@@ -311,6 +311,97 @@ START_TEST(a_session_may_go_in_every_step)
 }
 END_TEST
 
+/* ---- what is noted
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static int noting(script *self, smtpf_task *t, const smtpf_event *ev)
+{
+  const smtpf_change c = {.size = sizeof c,
+                          .op = SMTPF_CHANGE_SET,
+                          .key = SMTPF_LIT("seen-by-a-check-0123456789abcdef"),
+                          .value = SMTPF_LIT("1"),
+                          .expires = INT64_MAX};
+  const smtpf_change bad = {.size = sizeof bad, .op = SMTPF_CHANGE_SET, .expires = INT64_MAX};
+  ck_assert_int_eq(smtpf_task_note(t, &bad, 1), SMTPF_EINVAL);
+  ck_assert_int_eq(smtpf_task_note(t, &c, 1), SMTPF_OK);
+  return self->finding.kind ? script_report(self, t, ev) : SMTPF_OK;
+}
+
+/* A deferral, its debt and what was seen are one commit, and nothing is said before it. */
+START_TEST(what_is_noted_goes_with_the_debt)
+{
+  store_begin(0);
+  greylist->run = noting;
+  world_start(&W);
+  smtpf_session *s = store_mail();
+  S.hold = 1;
+  ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_PENDING);
+  ck_assert_uint_eq(S.commits, 0); /* the budget is read first */
+  store_answer();
+  store_process();
+  ck_assert_uint_eq(S.commits, 1);
+  ck_assert_uint_eq(S.changes, 2);
+  ck_assert_ptr_null(smtpf_session_verdict(s));
+  store_answer();
+  store_process();
+  EXPECT_CODE(s, 450);
+  S.hold = 0;
+  ck_assert_int_eq(world_rcpt(s, "<b@x.example>"), SMTPF_OK); /* the last one's notes are not written again */
+  EXPECT_CODE(s, 450);
+  ck_assert_uint_eq(S.commits, 2);
+  ck_assert_uint_eq(S.changes, 4);
+  store_end(s);
+}
+END_TEST
+
+/* Neither is written, nobody is put off; a budget that cannot be read keeps nothing from being noted. */
+START_TEST(what_cannot_be_noted_puts_nobody_off)
+{
+  for (int way = 0; way < 3; way++) {
+    store_begin(0);
+    greylist->run = noting;
+    world_start(&W);
+    smtpf_session *s = store_mail();
+    S.commit_fails = way;
+    S.get_fails = way == 0;
+    ck_assert_int_eq(store_wait(s, world_rcpt(s, "<a@x.example>")), SMTPF_OK);
+    EXPECT_CODE(s, 250);
+    ck_assert_uint_eq(S.commits, 1);
+    ck_assert_uint_eq(S.changes, way == 0 ? 1 : 2);
+    ck_assert_uint_eq(S.n_records, way == 0);
+    store_end(s);
+  }
+}
+END_TEST
+
+/* What was seen is written whatever the answer: taken, refused, put off by need. */
+START_TEST(what_is_noted_is_written_whatever_the_answer)
+{
+  static const struct {
+    int kind, code;
+    unsigned flags;
+  } rows[] = {{0, 250, 0}, {SMTPF_HIT, 550, SMTPF_FINDING_REFUSE}, {SMTPF_UNKNOWN, 451, SMTPF_FINDING_DEFER}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    store_begin(0);
+    greylist->run = noting;
+    greylist->finding.kind = rows[i].kind;
+    greylist->finding.flags = rows[i].flags;
+    greylist->finding.reply = rows[i].code > 250 ? rows[i].code : 0;
+    world_start(&W);
+    smtpf_session *s = store_mail();
+    S.hold = 1;
+    ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_PENDING);
+    ck_assert_uint_eq(S.commits, 1);
+    ck_assert_uint_eq(S.changes, 1);
+    store_answer();
+    store_process();
+    EXPECT_CODE(s, rows[i].code);
+    store_end(s);
+  }
+}
+END_TEST
+
 /* ---- no memory ------------------------------------------------------------------------------------------------------
  */
 
@@ -360,6 +451,9 @@ TCase *commit_cases(void)
   tcase_add_test(c, memory_that_fails_delivers_again);
   tcase_add_test(c, a_deferral_beside_a_known_copy_is_counted);
   tcase_add_test(c, a_session_may_go_in_every_step);
+  tcase_add_test(c, what_is_noted_goes_with_the_debt);
+  tcase_add_test(c, what_cannot_be_noted_puts_nobody_off);
+  tcase_add_test(c, what_is_noted_is_written_whatever_the_answer);
   tcase_add_test(c, without_memory_nothing_is_told_that_is_not_promised);
   return c;
 }

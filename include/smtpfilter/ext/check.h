@@ -279,6 +279,15 @@ SMTPF_API int smtpf_task_commit(smtpf_task *t, const smtpf_change *changes, size
  */
 SMTPF_API int smtpf_task_settle(smtpf_task *t, const smtpf_change *changes, size_t n);
 /**
+ * Changes records of the store before this stage is answered, whatever the answer: what has been seen, not what became
+ * of it. A deferral that an elective finding asks for waits for it: what is noted and the debt of the deferral are one
+ * transaction, and when that fails nobody is put off.
+ * @param t          the task, at RCPT or DATA
+ * @param changes,n  copied. @return SMTPF_OK, SMTPF_EINVAL (another stage, a change no store takes) or SMTPF_ENOMEM.
+ * Since 0.1.
+ */
+SMTPF_API int smtpf_task_note(smtpf_task *t, const smtpf_change *changes, size_t n);
+/**
  * Whether a greylist's deferral would count here: some mailbox behind the recipient (later: behind some recipient) asks
  * for it, the client is a stranger to it, and nothing that earlier stages and cheaper tiers have found decides
  * otherwise for good. What is put off anyway counts too. A greylist keeps its history for such mail alone. Since 0.1.
