@@ -33,7 +33,7 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_driver_new(smtpf_driver **out, smtpf_engine
 
 /**
  * Stops the ports and frees. Every session of it must have been freed before; those that were not are
- * aborted and freed here. NULL is accepted. Since 0.1.
+ * aborted and freed here. NULL is accepted. In a child of the process that made it, nothing is done. Since 0.1.
  */
 SMTPF_API void smtpf_driver_free(smtpf_driver *driver);
 

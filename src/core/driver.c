@@ -81,8 +81,8 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
 
 void smtpf_driver_free(smtpf_driver *d)
 {
-  if (!d)
-    return;
+  if (!d || smtpf_driver_same_process(d) != SMTPF_OK)
+    return; /* a child that has inherited it would take its descriptors and programs from the parent */
   while (!smtpf_list_empty(&d->sessions))
     smtpf_session_free(SMTPF_OF(d->sessions.next, smtpf_session, in_driver));
   smtpf_tenures_free(d);

@@ -72,10 +72,7 @@ static int settle(const smtpf_session *s, size_t *recipient)
     return 1;
   if (!smtpf_rcpt_is_taken(s->rcpts[*recipient]))
     return 0;
-  if (s->can & SMTPF_CAN_EDIT_PER_RCPT)
-    return 1;
-  *recipient = SIZE_MAX; /* nobody else would see it */
-  return s->n_rcpts == 1;
+  return (s->can & SMTPF_CAN_EDIT_PER_RCPT) != 0;
 }
 
 static int same_field(const smtpf_edit *a, const smtpf_edit *b)
@@ -96,7 +93,7 @@ static int goes_wholly(const smtpf_session *s, const smtpf_edit *e, const smtpf_
 static void delete_all(smtpf_session *s, const smtpf_wished_edit *w)
 {
   smtpf_edit e = w->edit;
-  if (!settle(s, &e.recipient) || goes_wholly(s, &e, w))
+  if (goes_wholly(s, &w->edit, w) || !settle(s, &e.recipient))
     return;
   for (size_t i = smtpf_message_counted(s->message, e.name); i > 0; i--) {
     e.occurrence = (int)i;
@@ -136,8 +133,10 @@ size_t smtpf_wish_most(const smtpf_session *s)
 {
   size_t most = 0;
   for (const smtpf_wished_edit *w = s->message->wished; w; w = w->next)
-    most +=
-        w->edit.op == SMTPF_EDIT_DELETE && !w->edit.occurrence ? smtpf_message_counted(s->message, w->edit.name) : 1;
+    if (w->edit.op != SMTPF_EDIT_DELETE || w->edit.occurrence)
+      most++;
+    else if (!goes_wholly(s, &w->edit, w))
+      most += smtpf_message_counted(s->message, w->edit.name);
   return most;
 }
 

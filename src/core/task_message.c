@@ -82,7 +82,7 @@ int smtpf_task_edit(smtpf_task *t, int op, smtpf_str name, smtpf_str value, int 
   }
   w->edit.op = op;
   w->edit.occurrence = occurrence;
-  w->edit.recipient = recipient ? recipient - 1 : SIZE_MAX;
+  w->edit.recipient = recipient && s->n_rcpts > 1 ? recipient - 1 : SIZE_MAX; /* nobody else would see it */
   s->message->n_wished++;
   *t->last_edit = w;
   t->last_edit = &w->next;

@@ -121,6 +121,8 @@ START_TEST(wait_refuses)
   ck_assert_int_eq(smtpf_driver_process(w->driver), SMTPF_EFORK);
   smtpf_session *b = NULL;
   ck_assert_int_eq(smtpf_session_new(&b, w->driver, NULL), SMTPF_EFORK);
+  smtpf_driver_free(w->driver); /* does nothing: it is the parent's */
+  ck_assert_int_eq(w->stops, 0);
   w->pid = 1;
   w->wait_error = SMTPF_EIO;
   w->on_wait = sleep_for;
