@@ -25,8 +25,13 @@ static const smtpf_option rows[] = {
      "How much of a window is seen again in the next one, at most half of it: a match in text or body that is longer, "
      "with what it looks at before and behind, may be missed."},
     {"rules.match_limit", SMTPF_OPTION_INT, "20000", 100, 100000000, NULL,
-     "How often a pattern may go back and try another way at one place. One that needs more is not known for this text "
-     "(`limit` in the evidence, with the rule's name)."},
+     "How often a pattern may go back and try another way at one place. One that needs more is not known "
+     "(`limit` in the evidence, with the rule's name), and is left alone for the rest of the message."},
+    {"rules.tries", SMTPF_OPTION_INT, "64", 1, 1000000, NULL,
+     "How often in one message rules.match_limit is granted whole, all patterns together: each time to one pattern at "
+     "up "
+     "to 256 places. Before that a pattern may go back 256 times at each place, which nearly always does. When none is "
+     "left, patterns that need more are not known (`tries-limit` in the evidence)."},
     {"rules.depth_limit", SMTPF_OPTION_INT, "5000", 10, 100000000, NULL,
      "How deep a pattern's ways may nest, where PCRE2 does not compile to machine code."},
     {"rules.heap_limit", SMTPF_OPTION_SIZE, "4m", 65536, (int64_t)1 << 30, NULL,
@@ -45,6 +50,7 @@ static void read_limits(rules_set *s, const smtpf_section *policy)
                  .overlap = (uint32_t)smtpf_section_number(policy, "rules.overlap")},
       .text = (uint64_t)smtpf_section_number(policy, "rules.text"),
       .body = (uint64_t)smtpf_section_number(policy, "rules.body"),
+      .tries = (uint64_t)smtpf_section_number(policy, "rules.tries"),
   };
 }
 

@@ -91,6 +91,7 @@ typedef struct rules_limits {
   smtpf_pattern_limits pattern;
   smtpf_pattern_window window;
   uint64_t text, body; /* bytes of a message that are looked at */
+  uint64_t tries;      /* how often in a message match_limit is granted whole */
 } rules_limits;
 
 typedef struct rules_set {
@@ -157,6 +158,13 @@ typedef struct rules_excess {
   const char *cause;
 } rules_excess;
 
+/* A text that comes in pieces. */
+typedef struct rules_stream {
+  smtpf_pattern_stream *at; /* NULL before there is something to match */
+  uint64_t bytes;           /* of the message that it was given */
+  uint8_t cr;               /* the last one was CR, which is kept back: it may belong to a line end */
+} rules_stream;
+
 /* One message, in memory of its task. */
 typedef struct rules_mail {
   const rules_set *set;
@@ -167,13 +175,15 @@ typedef struct rules_mail {
   uint8_t *by_recipient; /* the same for those of RULES_RECIPIENT, recipient by recipient */
   size_t n_recipients;
   rules_excess *excess, **excess_end;
-  smtpf_pattern_stream *text, *body;
+  uint64_t **open; /* of each target: masks of patterns that are still looked for; NULL: all */
+  uint64_t tries;  /* left */
+  rules_stream text, body;
   uint32_t part;     /* whose text is being read */
   uint8_t reading;   /* some part's is */
   uint8_t no_memory; /* for some pattern: the mail has to come again */
   uint8_t header;    /* where in the message's header the bytes are; 0: behind it */
   uint32_t partial;  /* places that were not looked at whole, as bits */
-  uint64_t text_bytes, body_bytes, bytes;
+  uint64_t bytes;
   char *line; /* a field, whole */
   size_t line_cap;
 } rules_mail;

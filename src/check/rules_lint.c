@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * rules_lint: rules that can never hit, that always do, that nobody would miss, that are over.
+ * rules_lint: rules that can never hit, that always do, that nobody would miss, that are over, that windows may hide.
  *
  * A rule needs every rule behind its `all`, and what those need; it needs that every rule behind its `not`, and behind
  * theirs, does not hit. What is needed both ways, or is over, or can itself never hit, makes it one that never hits.
@@ -104,6 +104,26 @@ static void look_at_refs(const lint *l, const rules_rule *r)
   }
 }
 
+/* Where text is matched in windows, and there is more than one. */
+static int in_windows(const rules_set *s, int place)
+{
+  const uint64_t most = place == RULES_TEXT ? s->limits.text : place == RULES_BODY ? s->limits.body : 0;
+  return most > s->limits.window.window;
+}
+
+static void look_at_matches(const lint *l, const rules_rule *r)
+{
+  for (size_t i = 0; i < r->n_matches; i++) {
+    const rules_match *m = &l->set->matches[r->match + i];
+    if (m->nothing)
+      warn(l, r, m->line, "a pattern that matches no bytes at all, hence everything", (smtpf_str){NULL, 0});
+    else if (in_windows(l->set, m->place) &&
+             smtpf_patterns_reach(l->set->targets[m->target].patterns, m->index) > l->set->limits.window.overlap)
+      warn(l, r, m->line, "a match may be longer than rules.overlap, and be missed; say how often at most, as in ",
+           SMTPF_LIT("\\w{1,30}"));
+  }
+}
+
 static void look_at(const lint *l, uint32_t at)
 {
   const rules_set *s = l->set;
@@ -118,10 +138,7 @@ static void look_at(const lint *l, uint32_t at)
   if (l->never[at] && !told)
     warn(l, r, r->line, "it can never hit: what it needs excludes itself", (smtpf_str){NULL, 0});
   look_at_refs(l, r);
-  for (size_t i = 0; i < r->n_matches; i++)
-    if (s->matches[r->match + i].nothing)
-      warn(l, r, s->matches[r->match + i].line, "a pattern that matches no bytes at all, hence everything",
-           (smtpf_str){NULL, 0});
+  look_at_matches(l, r);
   if (!r->scored && !r->used)
     warn(l, r, r->line, "it has no score, and no rule refers to it", (smtpf_str){NULL, 0});
   if (r->text.n && !r->scored)

@@ -74,6 +74,20 @@ static void note_excess(rules_mail *m, uint32_t match, const char *cause)
   m->excess_end = &x->next;
 }
 
+/* A pattern is not looked for again in this message: one that hit need not be, one that takes too long must not. */
+static void leave(rules_mail *m, const rules_target *t, uint32_t index)
+{
+  uint64_t **open = &m->open[t - m->set->targets];
+  const size_t n = smtpf_patterns_mask_words(t->patterns) * sizeof **open;
+  if (!*open) {
+    *open = smtpf_task_alloc(m->task, n);
+    if (!*open)
+      return; /* then it is, once more: rules.tries bounds that too */
+    memset(*open, 0xff, n);
+  }
+  (*open)[index / 64] &= ~(UINT64_C(1) << index % 64);
+}
+
 static int listen(void *user, const smtpf_pattern_hit *hit)
 {
   const listener *l = user;
@@ -85,17 +99,43 @@ static int listen(void *user, const smtpf_pattern_hit *hit)
     *state = RULES_UNKNOWN;
     note_excess(l->mail, match, hit->cause);
   }
+  if (!l->states || hit->result == SMTPF_PATTERN_LIMIT)
+    leave(l->mail, l->target, hit->index);
   return 0;
+}
+
+/* The room is the thread's; how many tries it grants is this message's. */
+static void enter(rules_mail *m)
+{
+  smtpf_pattern_room_tries(m->room, m->tries);
+}
+
+static void exit_room(rules_mail *m)
+{
+  m->tries = smtpf_pattern_room_tries(m->room, UINT64_MAX);
 }
 
 static void scan(rules_mail *m, const rules_target *t, smtpf_str s, uint8_t *states)
 {
   listener l = {m, t, states};
-  if (t && smtpf_patterns_scan(t->patterns, m->room, s, NULL, listen, &l) != SMTPF_OK)
+  if (!t)
+    return;
+  enter(m);
+  if (smtpf_patterns_scan(t->patterns, m->room, s, m->open[t - m->set->targets], listen, &l) != SMTPF_OK)
     has_failed(m, t->place);
+  exit_room(m);
 }
 
 /* ---- the envelope ----------------------------------------------------------------------------------------- */
+
+/* Patterns that took too long for an earlier recipient were left alone for this one. */
+static void spread_unknown(const rules_mail *m, const rules_target *t, uint8_t *states)
+{
+  const uint64_t *open = m->open[t - m->set->targets];
+  for (size_t i = 0; open && i < t->n; i++)
+    if (!(open[i / 64] >> i % 64 & 1) && states[i] == RULES_CLEAR)
+      states[i] = RULES_UNKNOWN;
+}
 
 static int scan_recipients(rules_mail *m)
 {
@@ -109,8 +149,10 @@ static int scan_recipients(rules_mail *m)
   if (!m->by_recipient)
     return SMTPF_ENOMEM;
   for (size_t i = 0; i < m->n_recipients; i++)
-    if (smtpf_task_recipient(m->task, i + 1, &address, NULL) == SMTPF_OK)
+    if (smtpf_task_recipient(m->task, i + 1, &address, NULL) == SMTPF_OK) {
       scan(m, t, address, m->by_recipient + i * t->n);
+      spread_unknown(m, t, m->by_recipient + i * t->n);
+    }
   return SMTPF_OK;
 }
 
@@ -160,7 +202,9 @@ int rules_mail_begin(rules_mail **out, const rules_set *s, smtpf_task *t)
   m->excess_end = &m->excess;
   m->header = LINE_START;
   m->matches = smtpf_task_alloc(t, s->n_matches + 1);
-  int r = m->matches ? find_room(s, t, &m->room) : SMTPF_ENOMEM;
+  m->open = smtpf_task_alloc(t, s->n_targets * sizeof(uint64_t *) + 1);
+  m->tries = s->limits.tries;
+  int r = m->matches && m->open ? find_room(s, t, &m->room) : SMTPF_ENOMEM;
   if (r == SMTPF_OK)
     r = scan_recipients(m);
   if (r != SMTPF_OK)
@@ -172,36 +216,61 @@ int rules_mail_begin(rules_mail **out, const rules_set *s, smtpf_task *t)
 
 /* ---- streams ---------------------------------------------------------------------------------------------- */
 
-/* Gives a stream as much of `s` as `*had` leaves of `limit`; made when it is needed. */
-static void stream(rules_mail *m, smtpf_pattern_stream **at, int place, smtpf_str s, uint64_t *had, uint64_t limit)
+static void give(rules_mail *m, rules_stream *to, const rules_target *t, smtpf_str s)
+{
+  listener l = {m, t, NULL};
+  int r = SMTPF_OK;
+  if (!s.n)
+    return;
+  if (!to->at)
+    r = smtpf_pattern_stream_new(&to->at, t->patterns, NULL, &m->set->limits.window, &m->mem);
+  if (r == SMTPF_OK)
+    r = smtpf_pattern_stream_feed(to->at, m->room, s, listen, &l);
+  if (r != SMTPF_OK)
+    has_failed(m, t->place);
+}
+
+/* Lines end with LF before the patterns: of CR LF the CR is left out, wherever the pieces are cut. */
+static void give_lines(rules_mail *m, rules_stream *to, const rules_target *t, smtpf_str s)
+{
+  while (s.n) {
+    if (to->cr && s.p[0] != '\n')
+      give(m, to, t, SMTPF_LIT("\r"));
+    const char *cr = memchr(s.p, '\r', s.n);
+    to->cr = cr != NULL;
+    const size_t n = cr ? (size_t)(cr - s.p) : s.n;
+    give(m, to, t, (smtpf_str){s.p, n});
+    s = (smtpf_str){s.p + n + to->cr, s.n - n - to->cr};
+  }
+}
+
+/* Gives a stream as much of `s` as the limit leaves. */
+static void stream(rules_mail *m, rules_stream *to, int place, smtpf_str s, uint64_t limit)
+{
+  const rules_target *t = rules_target_at(m->set, place);
+  if (!t)
+    return;
+  if (s.n > limit - to->bytes) {
+    s.n = (size_t)(limit - to->bytes);
+    is_partial(m, place);
+  }
+  to->bytes += s.n;
+  enter(m);
+  give_lines(m, to, t, s);
+  exit_room(m);
+}
+
+static void end_stream(rules_mail *m, rules_stream *to, int place)
 {
   const rules_target *t = rules_target_at(m->set, place);
   listener l = {m, t, NULL};
-  int r = SMTPF_OK;
-  if (!t)
-    return;
-  if (s.n > limit - *had) {
-    s.n = (size_t)(limit - *had);
-    is_partial(m, place);
-  }
-  if (!s.n)
-    return;
-  *had += s.n;
-  if (!*at)
-    r = smtpf_pattern_stream_new(at, t->patterns, NULL, &m->set->limits.window, &m->mem);
-  if (r == SMTPF_OK)
-    r = smtpf_pattern_stream_feed(*at, m->room, s, listen, &l);
-  if (r != SMTPF_OK)
+  enter(m);
+  if (to->cr)
+    give(m, to, t, SMTPF_LIT("\r"));
+  to->cr = 0;
+  if (to->at && smtpf_pattern_stream_finish(to->at, m->room, listen, &l) != SMTPF_OK)
     has_failed(m, place);
-}
-
-static void end_stream(rules_mail *m, smtpf_pattern_stream *at, int place)
-{
-  listener l = {m, rules_target_at(m->set, place), NULL};
-  if (!at)
-    return;
-  if (smtpf_pattern_stream_finish(at, m->room, listen, &l) != SMTPF_OK)
-    has_failed(m, place);
+  exit_room(m);
 }
 
 /* ---- pieces ----------------------------------------------------------------------------------------------- */
@@ -252,7 +321,7 @@ static void on_field(rules_mail *m, const smtpf_piece *p)
 static void end_text(rules_mail *m)
 {
   if (m->reading)
-    end_stream(m, m->text, RULES_TEXT);
+    end_stream(m, &m->text, RULES_TEXT);
   m->reading = 0;
 }
 
@@ -260,11 +329,11 @@ static void on_text(rules_mail *m, const smtpf_piece *p)
 {
   if (m->reading && m->part != p->index)
     end_text(m);
-  if (!m->reading && m->text)
-    smtpf_pattern_stream_reset(m->text);
+  if (!m->reading && m->text.at)
+    smtpf_pattern_stream_next(m->text.at);
   m->reading = 1;
   m->part = p->index;
-  stream(m, &m->text, RULES_TEXT, p->bytes, &m->text_bytes, m->set->limits.text);
+  stream(m, &m->text, RULES_TEXT, p->bytes, m->set->limits.text);
 }
 
 /* What the walker does not look into holds text that nobody saw. */
@@ -323,11 +392,11 @@ void rules_mail_bytes(rules_mail *m, const char *p, size_t n)
   if (!m->set->fixed[RULES_BODY])
     return;
   const size_t header = header_bytes(m, p, n);
-  stream(m, &m->body, RULES_BODY, (smtpf_str){p + header, n - header}, &m->body_bytes, m->set->limits.body);
+  stream(m, &m->body, RULES_BODY, (smtpf_str){p + header, n - header}, m->set->limits.body);
 }
 
 void rules_mail_end(rules_mail *m)
 {
   end_text(m);
-  end_stream(m, m->body, RULES_BODY);
+  end_stream(m, &m->body, RULES_BODY);
 }

@@ -73,6 +73,7 @@ struct smtpf_pattern_room {
   size_t touched_cap, n_touched;
   uint64_t *found; /* a bit for each pattern with a result; zero between scans */
   size_t found_cap;
+  uint64_t tries; /* left; UINT64_MAX: no bound */
   int busy;
 };
 

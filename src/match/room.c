@@ -11,11 +11,12 @@
 #include "match/match.h"
 
 enum {
-  LOW = 256,     /* backtracking points at a place, first */
-  GROUP = 256,   /* places tried together afterwards */
-  DEAR = 16,     /* groups that may use the high limit */
-  RETRIES = 16,  /* matches of one block that its end leaves open */
-  STACK = 32768, /* bytes of stack compiled code begins with */
+  LOW = 256,        /* backtracking points at a place, first */
+  GROUP = 256,      /* places tried together afterwards */
+  DEAR = 16,        /* groups that may use the high limit */
+  RETRIES = 16,     /* matches of one block that its end leaves open */
+  NO_TRIES = -1000, /* beside PCRE2's errors: the room grants none */
+  STACK = 32768,    /* bytes of stack compiled code begins with */
 };
 
 static void *take(size_t n, void *user)
@@ -77,6 +78,7 @@ int smtpf_pattern_room_new(smtpf_pattern_room **out, const smtpf_pattern_limits 
   if (!room)
     return SMTPF_ENOMEM;
   room->mem = m;
+  room->tries = UINT64_MAX;
   int r = set_limits(room, limits);
   if (r == SMTPF_OK)
     r = fill(room);
@@ -101,6 +103,13 @@ void smtpf_pattern_room_free(smtpf_pattern_room *room)
   smtpf_mem_free(&mem, room->touched);
   smtpf_mem_free(&mem, room->found);
   smtpf_mem_free(&mem, room);
+}
+
+uint64_t smtpf_pattern_room_tries(smtpf_pattern_room *room, uint64_t tries)
+{
+  const uint64_t left = room->tries;
+  room->tries = tries;
+  return left;
 }
 
 int smtpf_pattern_room_fit(smtpf_pattern_room *room, const smtpf_patterns *set)
@@ -143,6 +152,17 @@ static int once(smtpf_pattern_room *room, const smtpf_pattern *p, const struct s
                 : pcre2_match(p->code, text, s->n, first, s->options, room->data, room->context);
 }
 
+/* Whether the high limit may be used at so many groups of places. */
+static int granted(smtpf_pattern_room *room, size_t tries)
+{
+  if (room->tries == UINT64_MAX)
+    return 1;
+  if (room->tries < tries)
+    return 0;
+  room->tries -= tries;
+  return 1;
+}
+
 static int in_groups(smtpf_pattern_room *room, const smtpf_pattern *p, const struct subject *s, size_t first,
                      size_t last)
 {
@@ -153,7 +173,7 @@ static int in_groups(smtpf_pattern_room *room, const smtpf_pattern *p, const str
       begin = smtpf_utf_start(s->p, at, first);
     r = once(room, p, s, begin, end, LOW);
     if (r == PCRE2_ERROR_MATCHLIMIT && dear--)
-      r = once(room, p, s, begin, end, room->limits.match);
+      r = granted(room, 1) ? once(room, p, s, begin, end, room->limits.match) : NO_TRIES;
     if (last - at < GROUP)
       break;
   }
@@ -162,15 +182,19 @@ static int in_groups(smtpf_pattern_room *room, const smtpf_pattern *p, const str
 
 static int try(smtpf_pattern_room *room, const smtpf_pattern *p, const struct subject *s, size_t first, size_t last)
 {
-  if (p->verbs || room->limits.match <= LOW)
-    return once(room, p, s, first, last, room->limits.match);
-  int r = once(room, p, s, first, last, LOW);
-  return r == PCRE2_ERROR_MATCHLIMIT ? in_groups(room, p, s, first, last) : r;
+  const uint32_t high = room->limits.match;
+  int r = once(room, p, s, first, last, high < LOW ? high : LOW);
+  if (r != PCRE2_ERROR_MATCHLIMIT || high <= LOW)
+    return r;
+  if (!p->verbs)
+    return in_groups(room, p, s, first, last);
+  return granted(room, (last - first) / GROUP + 1) ? once(room, p, s, first, last, high) : NO_TRIES;
 }
 
 static const char *cause_of(int r)
 {
   switch (r) {
+  case NO_TRIES: return "tries-limit";
   case PCRE2_ERROR_MATCHLIMIT: return "match-limit";
   case PCRE2_ERROR_DEPTHLIMIT: return "depth-limit";
   case PCRE2_ERROR_HEAPLIMIT:
@@ -180,15 +204,23 @@ static const char *cause_of(int r)
   }
 }
 
+static int partly(smtpf_pattern_room *room, const smtpf_pattern *p, const struct subject *s, size_t at, uint32_t limit)
+{
+  pcre2_set_match_limit(room->context, limit);
+  pcre2_set_offset_limit(room->context, PCRE2_UNSET);
+  return pcre2_match(p->code, (PCRE2_SPTR)s->p, s->n, at,
+                     PCRE2_PARTIAL_HARD | PCRE2_NO_JIT | (p->verbs ? 0u : PCRE2_ANCHORED), room->data, room->context);
+}
+
 /* Whether the match that was found at `at` is one whatever text follows: it did not look at the block's end. */
 static int stands(smtpf_pattern_room *room, const smtpf_pattern *p, const struct subject *s, size_t at)
 {
+  const uint32_t high = room->limits.match;
   if (p->reach <= s->n - at)
     return 1;
-  pcre2_set_match_limit(room->context, room->limits.match);
-  pcre2_set_offset_limit(room->context, PCRE2_UNSET);
-  int r = pcre2_match(p->code, (PCRE2_SPTR)s->p, s->n, at,
-                      PCRE2_PARTIAL_HARD | PCRE2_NO_JIT | (p->verbs ? 0u : PCRE2_ANCHORED), room->data, room->context);
+  int r = partly(room, p, s, at, high < LOW ? high : LOW);
+  if (r == PCRE2_ERROR_MATCHLIMIT && high > LOW)
+    r = granted(room, 1) ? partly(room, p, s, at, high) : NO_TRIES;
   return r >= 0 ? 1 : r == PCRE2_ERROR_PARTIAL || r == PCRE2_ERROR_NOMATCH ? 0 : r;
 }
 

@@ -67,6 +67,11 @@ void smtpf_pattern_stream_free(smtpf_pattern_stream *s)
 void smtpf_pattern_stream_reset(smtpf_pattern_stream *s)
 {
   memset(s->done, 0, smtpf_patterns_mask_words(s->set) * sizeof *s->done);
+  smtpf_pattern_stream_next(s);
+}
+
+void smtpf_pattern_stream_next(smtpf_pattern_stream *s)
+{
   s->n = s->from = 0;
   s->base = 0;
   s->ended = s->stopped = 0;

@@ -2,7 +2,8 @@
  *
  * What a set of patterns costs against PCRE2 with JIT pattern by pattern: 100 and 1 000 of them, over messages of 50 KB
  * made here (prose, HTML, base64, with some phrases the patterns look for). Both say the same, or this fails. One line
- * of JSON: the median of several rounds, each of which measures all ways one after the other, in processor time.
+ * of JSON: the median of several rounds, each of which measures all ways one after the other, in processor time. Built
+ * where Hyperscan or Vectorscan is, also against that: how much faster than it we are, and how often it says otherwise.
  *
  *     bench_rules rules.txt       the first 100 of its lines, then all
  */
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MESSAGES = 24, BYTES = 50000, ROUNDS = 7, MOST = 1000, WAYS = 3, PIECE = 4096 };
+enum { MESSAGES = 24, BYTES = 50000, ROUNDS = 7, MOST = 1000, WAYS = 5, PIECE = 4096 };
 
 static char message[MESSAGES][BYTES];
 static char *rule[MOST];
@@ -122,6 +123,10 @@ struct ways {
   unsigned char *out;
 };
 
+#ifdef HAVE_HS
+#include "bench_rules_peer.h"
+#endif
+
 static int hear(void *user, const smtpf_pattern_hit *hit)
 {
   ((struct ways *)user)->out[hit->index] = (unsigned char)hit->result;
@@ -192,16 +197,55 @@ static double median(double *v)
   return v[ROUNDS / 2];
 }
 
+#ifdef HAVE_HS
+static void (*const way[WAYS])(struct ways *, const char *) = {one_by_one, as_set, as_stream, as_peer, as_peer_stream};
+
+static void begin_peer(unsigned n)
+{
+  peer_open(&peer, n);
+}
+
+static void end_peer(unsigned n, double *set, double *stream)
+{
+  unsigned differ = 0;
+  for (int m = 0; m < MESSAGES; m++)
+    for (unsigned i = 0; i < n; i++)
+      for (int k = 3; k < WAYS; k++)
+        if (said[k][m][i] != said[0][m][i] && !differ++)
+          fprintf(stderr, "bench_rules: Hyperscan says otherwise of %s\n", rule[i]);
+  printf("\"rules_%u_vs_hyperscan\": %.2f, \"rules_%u_stream_vs_hyperscan_stream\": %.2f, "
+         "\"rules_%u_hyperscan_prefilter\": %u, \"rules_%u_hyperscan_left_out\": %u, "
+         "\"rules_%u_hyperscan_differs\": %u, ",
+         n, median(set), n, median(stream), n, peer.count[PREFILTER], n, peer.count[LEFT_OUT], n, differ);
+  peer_close(&peer);
+}
+#else
+static void (*const way[WAYS])(struct ways *, const char *) = {one_by_one, as_set, as_stream};
+
+static void begin_peer(unsigned n)
+{
+  (void)n;
+}
+
+static void end_peer(unsigned n, double *set, double *stream)
+{
+  (void)n;
+  (void)set;
+  (void)stream;
+}
+#endif
+
 static void measure(unsigned n, const char *end)
 {
-  static void (*const way[WAYS])(struct ways *, const char *) = {one_by_one, as_set, as_stream};
   static struct ways w;
-  double set[ROUNDS], stream[ROUNDS], alone[ROUNDS], begun = now();
+  double set[ROUNDS], stream[ROUNDS], alone[ROUNDS], vs_peer[ROUNDS], vs_peer_stream[ROUNDS], begun = now();
   open_ways(&w, n);
   double compiled = now() - begun;
+  begin_peer(n);
   for (int r = 0; r < ROUNDS; r++) {
-    double took[WAYS];
-    for (int k = 0; k < WAYS; k++) {
+    double took[WAYS] = {0};
+    memset(said, 0, sizeof said);
+    for (int k = 0; k < WAYS && way[k]; k++) {
       begun = now();
       for (int m = 0; m < MESSAGES; m++) {
         w.out = said[k][m];
@@ -212,7 +256,10 @@ static void measure(unsigned n, const char *end)
     alone[r] = took[0];
     set[r] = took[0] / took[1];
     stream[r] = took[0] / took[2];
+    vs_peer[r] = took[3] / took[1];
+    vs_peer_stream[r] = took[4] / took[2];
   }
+  end_peer(n, vs_peer, vs_peer_stream);
   unsigned always = 0, hits = 0;
   for (unsigned i = 0; i < n; i++)
     always += smtpf_patterns_always(w.set, i) != 0;
@@ -268,7 +315,12 @@ int main(int argc, char **argv)
   read_rules(argv[1]);
   need(rules == MOST, "there are not 1 000 rules");
   make_messages();
+#ifdef HAVE_HS
+  printf("{\"hyperscan\": \"%s\", ", hs_version());
+#else
+  fputs("bench_rules: built without Hyperscan: no ratio to it\n", stderr);
   printf("{");
+#endif
   measure(100, ", ");
   measure(MOST, ", ");
   catastrophe("exponential", "(?:a+)+[b][.]d", 1000, ", ");

@@ -286,6 +286,7 @@ def run(argv, timeout):
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
     if done.returncode:
         sys.exit("%s failed: %s" % (os.path.basename(argv[0]), done.stderr[-2000:]))
+    sys.stderr.write(done.stderr)
     return done.stdout
 
 

@@ -332,11 +332,103 @@ START_TEST(limit_is_named)
   ck_assert_str_eq(ruleset.findings[1].code, "limit");
   ck_assert_str_eq(ruleset.findings[1].detail, "SLOW header A match-limit");
   ck_assert_uint_eq(ruleset.findings[1].flags, 0);
-  begin(); /* what hits elsewhere is known */
+  begin(); /* what hit before is known */
+  field("A", "aaa");
+  field("A", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab");
+  finish();
+  ck_assert_str_eq(hits(), "SLOW OK");
+  begin(); /* once too long: left alone for the rest of the message, in the next one not */
   field("A", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab");
   field("A", "aaa");
   finish();
+  ck_assert_str_eq(hits(), "OK ?SLOW");
+  begin();
+  field("A", "aaa");
+  finish();
   ck_assert_str_eq(hits(), "SLOW OK");
+  fake_close(&ruleset);
+}
+END_TEST
+
+/* Part after part, recipient after recipient: what took too long once is not tried again, and is known for none. */
+START_TEST(left_alone)
+{
+  ruleset_must_load("rule SLOW\n match text /(a+)+$/\n score 1\nrule OK\n match text /^a/\n score 1\n"
+                    "rule TO\n match recipient /^(a+)+$/\n score 1\nrule NOT_TO\n not TO\n score 1\n");
+  ruleset.recipients[0] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab";
+  ruleset.recipients[1] = "aa";
+  begin();
+  text_of(1, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", 52);
+  end_of(1);
+  text_of(2, "aa", 2);
+  end_of(2);
+  finish();
+  ck_assert_str_eq(hits(), "OK ?TO ?SLOW");
+  fake_close(&ruleset);
+}
+END_TEST
+
+/* Many patterns, each of which would take long: rules.tries bounds them together, message by message. */
+START_TEST(tries_of_a_message)
+{
+  char rules[20 * 64];
+  size_t n = 0;
+  for (int i = 0; i < 20; i++)
+    n += (size_t)snprintf(rules + n, sizeof rules - n, "rule R%d\n match header A /(a+|%c)+$/\n score 1\n", i, 'b' + i);
+  fake_set("rules.tries", "5");
+  ruleset_must_load(rules);
+  for (int k = 0; k < 2; k++) {
+    size_t tried = 0, refused = 0;
+    begin();
+    field("A", "baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!");
+    finish();
+    for (size_t i = 0; i < ruleset.n; i++) {
+      tried += strstr(ruleset.findings[i].detail, " match-limit") != NULL;
+      refused += strstr(ruleset.findings[i].detail, " tries-limit") != NULL;
+    }
+    ck_assert_msg(tried == 5 && refused == 15, "%zu tried, %zu not: %s", tried, refused, hits());
+  }
+  fake_close(&ruleset);
+}
+END_TEST
+
+/* ---- line ends ------------------------------------------------------------------------------------------------ */
+
+static const struct {
+  const char *pattern, *text;
+  int hits;
+} line_ends[] = {
+    {"/two$/m", "one two\r\nthree\r\n", 1},       {"/three$/", "one two\r\nthree\r\n", 1},
+    {"/two$/", "one two\r\nthree\r\n", 0},        {"/^three/m", "one two\r\nthree\r\n", 1},
+    {"/two\\nthree/", "one two\r\nthree\r\n", 1}, {"/two\\s{1,2}three/", "one two\r\nthree\r\n", 1},
+    {"/two.three/s", "one two\r\nthree\r\n", 1},  {"/two\\R\\z/", "one two\r\n", 1},
+    {"/^$/m", "one\r\n\r\ntwo\r\n", 1},           {"/two$/m", "one two\nthree\n", 1},
+    {"/\\r/", "one two\r\nthree\r\n", 0},         {"/two\\rthree/", "one two\rthree\r\n", 1},
+    {"/two\\r$/m", "one two\r\r\nthree\r\n", 1},  {"/two\\r\\z/", "one two\r", 1},
+    {"/two$/m", "one two\rthree\r\n", 0},         {"/two\\r\\r\\n\\n/", "two\r\r\r\n\r\n", 1},
+};
+
+/* `$` stands before CR LF as before LF, in text and body, wherever the pieces are cut; a CR alone stays. */
+START_TEST(lines)
+{
+  char rules[200];
+  const char *s = line_ends[_i].text;
+  const size_t n = strlen(s);
+  snprintf(rules, sizeof rules, "rule TEXT\n match text %s\n score 1\nrule BODY\n match body %s\n score 1\n",
+           line_ends[_i].pattern, line_ends[_i].pattern);
+  ruleset_must_load(rules);
+  for (size_t step = 1; step <= n; step++) {
+    begin();
+    fake_feed(&ruleset, "A: b\r\n\r\n", 8);
+    for (size_t at = 0; at < n; at += step) {
+      text_of(1, s + at, n - at < step ? n - at : step);
+      fake_feed(&ruleset, s + at, n - at < step ? n - at : step);
+    }
+    end_of(1);
+    finish();
+    ck_assert_msg(!strcmp(hits(), line_ends[_i].hits ? "TEXT BODY" : ""), "%s by %zu: %s", line_ends[_i].pattern, step,
+                  hits());
+  }
   fake_close(&ruleset);
 }
 END_TEST
@@ -431,6 +523,9 @@ Suite *ruleset_suite(void)
   tcase_add_test(c, expired);
   tcase_add_test(c, recipients);
   tcase_add_test(c, limit_is_named);
+  tcase_add_test(c, left_alone);
+  tcase_add_test(c, tries_of_a_message);
+  tcase_add_loop_test(c, lines, 0, (int)(sizeof line_ends / sizeof line_ends[0]));
   tcase_add_test(c, more_text_than_is_looked_at);
   tcase_add_test(c, parts_nobody_looks_into);
   tcase_add_test(c, more_than_can_be_named);

@@ -119,6 +119,8 @@ static void hear(void *user, const char *name, int line, smtpf_str what)
   snprintf(heard + n, sizeof heard - n, "%d: %.*s\n", line, (int)what.n, what.p);
 }
 
+#define LONG "a match may be longer than rules.overlap, and be missed; say how often at most, as in \\w{1,30}\n"
+
 static const struct {
   const char *text, *says;
 } lints[] = {
@@ -140,6 +142,10 @@ static const struct {
      "5: rule B: this one can never hit: A\n"},
     {"rule A\n match text /x/\n text hello\nrule B\n all A\n score 1\n",
      "1: rule A: it has a text and no score: nobody will see it\n"},
+    {"rule A\n match text /ab+c/\n score 1\n", "2: rule A: " LONG},
+    {"rule A\n match body /a.*b/\n score 1\n", "2: rule A: " LONG},
+    {"rule A\n match body /a.{0,1030}b/\n score 1\n", "2: rule A: " LONG},
+    {"rule A\n match text /a.{0,240}b/\n match body /a.{0,1000}b/\n match header A /a.*b/\n score 1\n", ""},
 };
 
 START_TEST(lint)

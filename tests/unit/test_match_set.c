@@ -261,6 +261,55 @@ static void feed(smtpf_patterns *set, size_t window, const char *text, size_t n,
   smtpf_pattern_room_free(room);
 }
 
+/* What was told of one text is not looked for in the next; the window is empty. */
+START_TEST(a_stream_goes_on)
+{
+  static const char *const patterns[] = {"foo", "^bar", "foobar"};
+  smtpf_patterns *set = set_of(patterns, 3, 0);
+  smtpf_pattern_stream *s;
+  smtpf_pattern_room *room;
+  struct heard h = {0};
+  ck_assert_int_eq(smtpf_pattern_room_new(&room, NULL, NULL), SMTPF_OK);
+  ck_assert_int_eq(smtpf_pattern_stream_new(&s, set, NULL, NULL, NULL), SMTPF_OK);
+  ck_assert_int_eq(smtpf_pattern_stream_feed(s, room, str("foo"), hear, &h), SMTPF_OK);
+  ck_assert_int_eq(smtpf_pattern_stream_finish(s, room, hear, &h), SMTPF_OK);
+  ck_assert_int_eq(h.result[0], SMTPF_PATTERN_HIT);
+  memset(&h, 0, sizeof h);
+  smtpf_pattern_stream_next(s);
+  ck_assert_int_eq(smtpf_pattern_stream_feed(s, room, str("bar foo"), hear, &h), SMTPF_OK);
+  ck_assert_int_eq(smtpf_pattern_stream_finish(s, room, hear, &h), SMTPF_OK);
+  ck_assert_int_eq(h.result[0], 0);
+  ck_assert_int_eq(h.result[1], SMTPF_PATTERN_HIT);
+  ck_assert_int_eq(h.result[2], 0);
+  smtpf_pattern_stream_free(s);
+  smtpf_pattern_room_free(room);
+  smtpf_patterns_free(set);
+}
+END_TEST
+
+/* Tries are spent by what needs many steps, and by nothing else; verbs pay for all places at once. */
+START_TEST(tries_are_granted_and_counted)
+{
+  static const char *const patterns[] = {"(a+)+$", "^a", "(*COMMIT)(a+|b)+$"};
+  smtpf_patterns *set = set_of(patterns, 3, 0);
+  smtpf_pattern_room *room;
+  ck_assert_int_eq(smtpf_pattern_room_new(&room, NULL, NULL), SMTPF_OK);
+  ck_assert_uint_eq(smtpf_pattern_room_tries(room, 2), UINT64_MAX);
+  for (int i = 0; i < 2; i++) {
+    struct heard h = {0};
+    ck_assert_int_eq(
+        smtpf_patterns_scan(set, room, str("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"), NULL, hear, &h), SMTPF_OK);
+    ck_assert_int_eq(h.result[0], SMTPF_PATTERN_LIMIT);
+    ck_assert_int_eq(h.result[1], SMTPF_PATTERN_HIT);
+    ck_assert_int_eq(h.result[2], SMTPF_PATTERN_LIMIT);
+    ck_assert_uint_eq(smtpf_pattern_room_tries(room, 0), 0);
+  }
+  ck_assert_uint_eq(smtpf_pattern_room_tries(room, UINT64_MAX), 0);
+  smtpf_pattern_room_free(room);
+  smtpf_patterns_free(set);
+}
+END_TEST
+
 /* The ends of windows are not the ends of the text, and matches across them are found at their place. */
 START_TEST(a_stream_has_no_seams)
 {
@@ -409,6 +458,8 @@ Suite *match_set_suite(void)
   tcase_add_test(t, listeners_may_stop_and_not_come_back);
   tcase_add_test(t, a_stream_has_no_seams);
   tcase_add_test(t, a_stream_in_one_window_is_a_whole_text);
+  tcase_add_test(t, a_stream_goes_on);
+  tcase_add_test(t, tries_are_granted_and_counted);
   tcase_add_test(t, open_matches_are_named);
   tcase_add_test(t, every_allocation_may_fail);
   tcase_add_test(t, settings_out_of_bounds);

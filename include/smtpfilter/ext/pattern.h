@@ -53,7 +53,7 @@ typedef struct smtpf_pattern_hit {
   uint64_t from, to; /**< HIT: the match's first byte and the one behind its last, counted from the text's start */
   smtpf_str text;    /**< HIT: the match itself */
   const char *cause; /**< LIMIT: a static word: `match-limit`, `depth-limit`, `heap-limit`, `stack-limit`,
-                          `overlap-limit`, `error` */
+                          `overlap-limit`, `tries-limit`, `error` */
 } smtpf_pattern_hit;
 
 /**
@@ -125,6 +125,15 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_pattern_room_new(smtpf_pattern_room **out, 
                                                       const smtpf_mem *mem);
 /** Frees. NULL is accepted. Since 0.1. */
 SMTPF_API void smtpf_pattern_room_free(smtpf_pattern_room *room);
+/**
+ * Bounds what all scans together cost from here on. An attempt first gets 256 backtracking points at each place; only
+ * where it needs more, the whole `match` limit is granted, to at most 256 places at a time: that is a try. When none is
+ * left, patterns that need one are LIMIT, with the cause `tries-limit`. Who shares a room among several messages sets
+ * what each has left before a scan, and keeps what is left behind it.
+ * @param tries how many more are granted; UINT64_MAX, as in a new room: no bound
+ * @return how many were left. Since 0.1.
+ */
+SMTPF_API uint64_t smtpf_pattern_room_tries(smtpf_pattern_room *room, uint64_t tries);
 
 /* ---- a whole text --------------------------------------------------------------------------------- */
 
@@ -180,6 +189,8 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_pattern_stream_finish(smtpf_pattern_stream 
                                                            smtpf_pattern_found found, void *user);
 /** Makes the stream ready for another text of the same patterns, its memory kept. Since 0.1. */
 SMTPF_API void smtpf_pattern_stream_reset(smtpf_pattern_stream *stream);
+/** The same, and patterns that were reported before, by whatever result, are not looked for again. Since 0.1. */
+SMTPF_API void smtpf_pattern_stream_next(smtpf_pattern_stream *stream);
 
 #ifdef __cplusplus
 }
