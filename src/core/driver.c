@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "driver.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "run.h"
 #include "session.h"
@@ -71,6 +73,7 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
     smtpf_heap_free(&d->timers);
     smtpf_ops_free(&d->ops);
     smtpf_mem_free(&d->mem, d->watches);
+    smtpf_mem_free(&d->mem, d->places);
     smtpf_engine_unref(d->engine);
     smtpf_mem_free(&engine->mem, d);
     return r;
@@ -101,6 +104,7 @@ void smtpf_driver_free(smtpf_driver *d)
   smtpf_ops_free(&d->ops);
   smtpf_heap_free(&d->timers);
   smtpf_mem_free(&d->mem, d->watches);
+  smtpf_mem_free(&d->mem, d->places);
   smtpf_mem_free(&d->mem, d->spool_window);
   smtpf_engine *engine = d->engine;
   const smtpf_mem mem = d->mem;
@@ -172,8 +176,6 @@ static int64_t ms_until(const smtpf_driver *d, uint64_t at)
 static void arm(smtpf_driver *d)
 {
   const uint64_t due = next_due(d);
-  if (d->armed <= d->now_ns)
-    d->armed = UINT64_MAX; /* it has fired */
   if (due >= d->armed)
     return;
   d->armed = due;
@@ -202,15 +204,28 @@ void smtpf_driver_answered(smtpf_driver *d, smtpf_op_slot *slot)
 
 enum { READY_MAX = 64, TIMERS_MAX = 1024 };
 
+/* Until the poller was asked, one that has fired wakes the host as it is: it need not be armed again. */
+static void was_asked(smtpf_driver *d)
+{
+  if (d->armed != UINT64_MAX && d->armed <= d->ports.clock->mono_ns(d->ports.clock->user))
+    d->armed = UINT64_MAX;
+}
+
+/* Its place among the watches; where there is none, their number. */
+static size_t place_of(const smtpf_driver *d, int fd)
+{
+  return fd >= 0 && (size_t)fd < d->cap_places && d->places[fd] ? d->places[fd] - 1u : d->n_watches;
+}
+
 static void dispatch(smtpf_driver *d, const smtpf_pollfd *ready, int n)
 {
-  for (int i = 0; i < n; i++)
-    for (size_t k = 0; k < d->n_watches; k++)
-      if (d->watches[k].fd == ready[i].fd) {
-        const smtpf_watch w = d->watches[k];
-        w.fn(w.user, w.fd, ready[i].events);
-        break;
-      }
+  for (int i = 0; i < n; i++) {
+    const size_t k = place_of(d, ready[i].fd);
+    if (k == d->n_watches)
+      continue;
+    const smtpf_watch w = d->watches[k];
+    w.fn(w.user, w.fd, ready[i].events);
+  }
 }
 
 static void run_sessions(smtpf_driver *d)
@@ -232,6 +247,7 @@ int smtpf_driver_turn(smtpf_driver *d, int64_t timeout_ms)
   int n = d->ports.poller->wait(d->poller, timeout_ms, ready, READY_MAX);
   if (timeout_ms != 0)
     look_at_clock(d); /* time has passed while we slept: this is another entry */
+  was_asked(d);
   dispatch(d, ready, n);
   run_sessions(d); /* before the timers: an answer that is here is not late, however late we look */
   smtpf_timers_fire(&d->timers, d->now_ns, TIMERS_MAX);
@@ -320,27 +336,51 @@ void smtpf_driver_stats(const smtpf_driver *d, smtpf_stat_fn fn, void *user)
 
 /* ---- for ports (ext/port.h) -------------------------------------------------------------------------- */
 
+/* Room for one more, and a place for this descriptor. */
+static int make_place(smtpf_driver *d, int fd)
+{
+  void *watches = d->watches, *places = d->places;
+  const size_t had = d->cap_places;
+  if (fd < 0)
+    return SMTPF_EINVAL;
+  int r = smtpf_mem_grow(&d->mem, &watches, &d->cap_watches, d->n_watches + 1, sizeof *d->watches);
+  d->watches = watches;
+  if (r == SMTPF_OK)
+    r = smtpf_mem_grow(&d->mem, &places, &d->cap_places, (size_t)fd + 1, sizeof *d->places);
+  d->places = places;
+  if (d->cap_places > had)
+    memset(d->places + had, 0, (d->cap_places - had) * sizeof *d->places);
+  return r;
+}
+
+static void unwatch(smtpf_driver *d, size_t i)
+{
+  const smtpf_watch last = d->watches[--d->n_watches];
+  d->places[d->watches[i].fd] = 0;
+  if (i == d->n_watches)
+    return;
+  d->watches[i] = last;
+  d->places[last.fd] = (uint32_t)i + 1;
+}
+
 int smtpf_driver_watch(smtpf_driver *d, int fd, unsigned events, smtpf_watch_fn fn, void *user)
 {
-  size_t i = 0;
-  while (i < d->n_watches && d->watches[i].fd != fd)
-    i++;
-  if (!events && i == d->n_watches)
+  const size_t i = place_of(d, fd);
+  const int is_new = i == d->n_watches;
+  if (!events && is_new)
     return SMTPF_OK;
-  void *array = d->watches;
-  int r = i < d->n_watches ? SMTPF_OK : smtpf_mem_grow(&d->mem, &array, &d->cap_watches, i + 1, sizeof *d->watches);
-  d->watches = array;
+  int r = is_new ? make_place(d, fd) : SMTPF_OK;
   if (r == SMTPF_OK)
     r = d->ports.poller->set(d->poller, fd, events);
   if (!events) {
-    d->watches[i] = d->watches[--d->n_watches];
+    unwatch(d, i);
     return SMTPF_OK;
   }
   if (r != SMTPF_OK)
     return r;
   d->watches[i] = (smtpf_watch){fd, events, fn, user};
-  if (i == d->n_watches)
-    d->n_watches++;
+  if (is_new)
+    d->places[fd] = (uint32_t)++d->n_watches;
   return SMTPF_OK;
 }
 

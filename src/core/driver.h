@@ -45,6 +45,8 @@ struct smtpf_driver {
   smtpf_cache lookups; /* of the directory */
   smtpf_watch *watches;
   size_t n_watches, cap_watches;
+  uint32_t *places; /* of each descriptor: one more than its index in watches; 0: none */
+  size_t cap_places;
   smtpf_link sessions, runnable, ready;
   struct smtpf_run *spare; /* task lists for the next stages */
   size_t n_spare;

@@ -102,19 +102,42 @@ int smtpf_spooled_add(smtpf_spooled *sp, const char *bytes, size_t n)
 /* ---- reading --------------------------------------------------------------------------------------------------------
  */
 
+static int has_window(smtpf_driver *d)
+{
+  if (!d->spool_window)
+    d->spool_window = smtpf_mem_alloc(&d->mem, WINDOW);
+  return d->spool_window != NULL;
+}
+
+/* What is in memory from `at` on. Of several blocks one piece is made: a copy costs less than a write for each. */
+static smtpf_str look_at_memory(smtpf_spooled *sp, uint64_t at)
+{
+  smtpf_driver *d = sp->driver;
+  const uint64_t rest = sp->in_memory - at, in_block = BLOCK - at % BLOCK;
+  const char *first = sp->blocks[at / BLOCK] + at % BLOCK;
+  if (rest <= in_block || !has_window(d))
+    return (smtpf_str){first, (size_t)(rest < in_block ? rest : in_block)};
+  const size_t n = (size_t)(rest < WINDOW ? rest : WINDOW);
+  for (size_t got = 0, part; got < n; got += part) {
+    const size_t place = (size_t)(at + got) % BLOCK;
+    part = n - got < BLOCK - place ? n - got : BLOCK - place;
+    memcpy(d->spool_window + got, sp->blocks[(at + got) / BLOCK] + place, part);
+  }
+  return (smtpf_str){d->spool_window, n};
+}
+
 int smtpf_spooled_look(smtpf_spooled *sp, uint64_t at, smtpf_str *out)
 {
   smtpf_driver *d = sp->driver;
   if (sp->failed || at > sp->size)
     return SMTPF_EIO;
   if (at < sp->in_memory) {
-    const uint64_t rest = sp->in_memory - at, in_block = BLOCK - at % BLOCK;
-    *out = (smtpf_str){sp->blocks[at / BLOCK] + at % BLOCK, (size_t)(rest < in_block ? rest : in_block)};
+    *out = look_at_memory(sp, at);
     return SMTPF_OK;
   }
   const uint64_t rest = sp->size - at;
   size_t got = 0;
-  if (!d->spool_window && !(d->spool_window = smtpf_mem_alloc(&d->mem, WINDOW)))
+  if (!has_window(d))
     return SMTPF_ENOMEM;
   if (rest && (d->ports.spool->read(d->ports.spool_shared, sp->fd, at, d->spool_window,
                                     (size_t)(rest < WINDOW ? rest : WINDOW), &got) != SMTPF_OK ||
