@@ -68,7 +68,7 @@ int smtpf_scan_conn_open(smtpf_scan_conn *c, const char **why)
   c->serial++;
   c->events = 0;
   c->used = 0;
-  c->heard = c->last = c->deaf = 0;
+  c->heard = c->last = c->shut = c->deaf = 0;
   c->n_out = c->n_in = 0;
   if (!c->server->local)
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -142,6 +142,7 @@ static void end_output(smtpf_scan_conn *c)
     return;
   (void)shutdown(c->fd, SHUT_WR);
   c->last = 0;
+  c->shut = 1;
 }
 
 size_t smtpf_scan_conn_send(smtpf_scan_conn *c, const char *bytes, size_t n)
@@ -178,17 +179,22 @@ int smtpf_scan_conn_send_fd(smtpf_scan_conn *c, char with, int fd)
   return send_all(c, &m) == 1;
 }
 
-/* A unix socket knows what the other side has not read yet. */
-int smtpf_scan_conn_drained(const smtpf_scan_conn *c)
+size_t smtpf_scan_fd_left(int fd)
 {
   int left = 0;
-  if (c->fd < 0 || c->connecting || c->deaf || c->n_out)
-    return 0;
 #ifdef SIOCOUTQ
-  if (c->server->local && ioctl(c->fd, SIOCOUTQ, &left) != 0)
+  if (fd < 0 || ioctl(fd, SIOCOUTQ, &left) != 0 || left < 0)
     left = 0;
 #endif
-  return left == 0;
+  return (size_t)left;
+}
+
+/* The end of our half counts as one byte in TCP, until it is acknowledged. */
+int smtpf_scan_conn_drained(const smtpf_scan_conn *c)
+{
+  if (c->fd < 0 || c->connecting || c->deaf || c->n_out)
+    return 0;
+  return smtpf_scan_fd_left(c->fd) <= (c->shut && !c->server->local ? 1u : 0u);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */

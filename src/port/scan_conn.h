@@ -20,6 +20,7 @@ struct smtpf_scan_conn {
   unsigned used;         /* by earlier scans */
   int heard;             /* something came for this scan */
   int last;              /* half is closed once all is sent */
+  int shut;              /* it is */
   int deaf;              /* the other side takes nothing any more; it may still have said something */
   size_t n_out, n_in;
   char out[SMTPF_SCAN_SAYS], in[SMTPF_SCAN_SAYS];
@@ -39,7 +40,7 @@ size_t smtpf_scan_conn_send(smtpf_scan_conn *c, const char *bytes, size_t n);
 int smtpf_scan_conn_send_fd(smtpf_scan_conn *c, char with, int fd);
 /* Reads what there is room for. SMTPF_OK, SMTPF_PENDING (nothing there), SMTPF_EIO (the end). */
 int smtpf_scan_conn_read(smtpf_scan_conn *c);
-/* 1 when the other side has read all, as far as that can be known. */
+/* 1 when the other side has read all, as far as that can be known: see smtpf_scan_fd_left(). */
 int smtpf_scan_conn_drained(const smtpf_scan_conn *c);
 
 /* ---- the pool, for its two files --------------------------------------------------------------------------------- */

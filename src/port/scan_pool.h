@@ -181,4 +181,9 @@ void smtpf_scan_talk_done(smtpf_scan_talk *talk, const smtpf_scan_result *result
 /* Nothing was judged. `blame`: it counts against the server. The talk may be gone when this returns. */
 void smtpf_scan_talk_fail(smtpf_scan_talk *talk, const char *cause, smtpf_str detail, int blame);
 
+/* Bytes written to this socket that are certainly unread: over a unix socket those the other side has not read, over
+ * TCP those its kernel has not acknowledged. An answer acknowledges all that was read before it was given, so with some
+ * left it was given too early. What lies in the other side's kernel over TCP nobody can tell from what was read. */
+size_t smtpf_scan_fd_left(int fd);
+
 #endif

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "scan_pool.h"
 #include "scan_rspamd.h"
 
 struct smtpf_rspamd_http {
@@ -36,6 +37,7 @@ struct smtpf_rspamd_transfer {
   int64_t size;                /* of what is sent; -1: not known */
   int64_t passed;              /* bytes of it that libcurl has */
   int ended;                   /* all of it */
+  int fd;                      /* what it goes through; -1: not known */
   int paused;
   int early;    /* an answer came before */
   int too_much; /* an answer too long */
@@ -68,8 +70,10 @@ static void on_timer(void *user)
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket)
 {
   smtpf_rspamd_http *http = user;
-  (void)easy;
+  void *t = NULL;
   (void)socket;
+  if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK && t)
+    ((smtpf_rspamd_transfer *)t)->fd = what == CURL_POLL_REMOVE ? -1 : fd;
   (void)smtpf_driver_watch(http->driver, fd,
                            (what == CURL_POLL_IN || what == CURL_POLL_INOUT ? SMTPF_FD_READ : 0u) |
                                (what == CURL_POLL_OUT || what == CURL_POLL_INOUT ? SMTPF_FD_WRITE : 0u),
@@ -121,7 +125,7 @@ static size_t on_field(char *line, size_t size, size_t n, void *user)
   n *= size;
   if (n > 9 && memcmp(line, "HTTP/", 5) == 0) {
     const char *code = memchr(line, ' ', n - 1);
-    if (code && code[1] == '2' && !t->ended) {
+    if (code && code[1] == '2' && (!t->ended || smtpf_scan_fd_left(t->fd))) {
       t->early = 1;
       return 0; /* it cannot have judged the message */
     }
@@ -234,6 +238,7 @@ int smtpf_rspamd_transfer_open(smtpf_rspamd_transfer **out, smtpf_rspamd_http *h
   t->address_n = r->address_n;
   t->size = r->size;
   t->ended = r->size == 0;
+  t->fd = -1;
   set_fields(t, r->fields);
   t->easy = curl_easy_init();
   if (!t->easy || !set_up(t, r) || curl_multi_add_handle(http->multi, t->easy) != CURLM_OK) {

@@ -4,23 +4,30 @@
 against the same without a scanner plus a scan that is begun after the end (`./bootstrap show scan-overlap`).
 
 The servers are models on loopback that begin to think when the message is complete, and think for a stated time, as
-clamd, spamd and rspamd do. A real one is measured in a model's place where SMTPF_CLAMD, SMTPF_SPAMD or SMTPF_RSPAMD
-says its `address:port`. All of a row is measured interleaved, in one run; medians are printed."""
+clamd, spamd and rspamd do; then the real ones, where they are to be had: started here, or where SMTPF_CLAMD, SMTPF_SPAMD
+or SMTPF_RSPAMD says their `address:port`. The rows `rules` are the library's own rules: what smtpf-replay takes longer with
+them is the scan after the end. All of a row is measured interleaved, in one run; medians are printed. Words on the command
+line choose kinds."""
 import json
 import os
 import socket
 import statistics
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from proxy_harness import Client, Proxy, Sink  # pylint: disable=wrong-import-position
+from proxy_harness import Client, Proxy, Sink, Skip  # pylint: disable=wrong-import-position
 from scanner_faults import missing, policy  # pylint: disable=wrong-import-position
+from rspamd import Rspamd  # pylint: disable=wrong-import-position
+from spamd_icap import Daemon, accepts, free_port, program, spamd, write  # pylint: disable=wrong-import-position
 from scanner_fakes import Server, Stream  # pylint: disable=wrong-import-position
 
 THINKS = {"clamd": 0.05, "spamd": 0.2, "rspamd": 0.1}  # seconds, of the models
 SIZES = (("50KB", 50_000, 5), ("1MB", 1_000_000, 5), ("10MB", 10_000_000, 3))
+REAL_SIZES = {"spamd": (("50KB", 50_000, 5), ("400KB", 400_000, 3))}  # above spamc's limit nobody asks it
 SPEEDS = (("10Mbit", 10_000_000 / 8), ("full", None))
 LINE = b"All work and no play makes a dull test, so this line goes on " * 14 + b"\r\n"
 
@@ -71,17 +78,74 @@ def ask(kind, address, data):
     return time.monotonic() - begun
 
 
-def measure(kind, address, label, size, runs, speed, bytes_a_second):
+def words(n):
+    """Rules for words that do not come, in text and in body."""
+    return "".join("rule W%d\n  match %s /\\bword%dx+(?:ab|cd)*\\b/i\n  score 0.1\n" % (i, ("text", "body")[i % 2], i)
+                   for i in range(n))
+
+
+def rules_policy(folder, with_them):
+    write(folder + "/own.rules", words(40))
+    return write(folder + "/policy-%d" % with_them, """local_domains = [ "example.net" ];
+hostnames = [ "mx.example.net" ];
+check = { disable = [ "iprev", "early_talk" ]; };
+proxy = { log_verdicts = "all"; drain = "3s"; };
+%s
+""" % ('rules = { files = [ "%s/own.rules" ]; };' % folder if with_them else ""))
+
+
+def replay(folder, with_them):
+    begun = time.monotonic()
+    subprocess.run([os.environ.get("SMTPF_REPLAY", "./smtpf-replay"), "-c", "%s/policy-%d" % (folder, with_them), folder + "/script"],
+                   check=True, stdout=subprocess.DEVNULL, timeout=120)
+    return time.monotonic() - begun
+
+
+def rules_alone(folder, data):
+    with open(folder + "/message", "wb") as f:
+        f.write(data)
+    write(folder + "/script", "@connect 192.0.2.25\nEHLO mail.example.org\nMAIL FROM:<a@example.org>\nRCPT TO:<b@example.net>\n"
+          "DATA\n@file %s/message\n@commit ok\nQUIT\n" % folder)
+    return max(1e-5, replay(folder, True) - replay(folder, False))
+
+
+def start_real(kind, folder):
+    """The address of a real server, and how to end it. Skip: there is none."""
+    given = os.environ.get("SMTPF_" + kind.upper())
+    if given:
+        return given, lambda: None
+    if kind == "rspamd":
+        server = Rspamd(folder)
+        server.start()
+        return server.address, server.stop
+    port = free_port()
+    if kind == "spamd":
+        return "127.0.0.1:%d" % port, spamd(folder, port).stop
+    path = program("clamd")[0]
+    os.mkdir(folder + "/db")
+    write(folder + "/db/test.ndb", "Test.Marker:0:*:%s\n" % b"a marker that is a virus here".hex())
+    write(folder + "/conf", "Foreground yes\nTCPSocket %d\nTCPAddr 127.0.0.1\nDatabaseDirectory %s/db\nOfficialDatabaseOnly no\n"
+          "TemporaryDirectory %s\nStreamMaxLength 50M\nMaxThreads 4\nSelfCheck 0\n%s" % (
+              port, folder, folder, "User root\n" if os.getuid() == 0 else ""))
+    return "127.0.0.1:%d" % port, Daemon(folder, [path, "-c", folder + "/conf"], lambda: accepts(port)).stop
+
+
+def policies(kind, address, folder):
+    if kind == "rules":
+        return rules_policy(folder, True), rules_policy(folder, False)
+    return policy(kind, [address], timeout=120000), policy(None, [])
+
+
+def measure(kind, address, folder, label, size, runs, speed, bytes_a_second):
     sink = Sink(extensions=("PIPELINING", "8BITMIME", "SIZE 50000000"))
-    with_scanner = policy(kind, [address], timeout=120000)
-    without = policy(None, [])
+    with_scanner, without = policies(kind, address, folder)
     ours, alone = Proxy(sink.port, policy=with_scanner), Proxy(sink.port, policy=without)
     data, times = message(size), {"ours": [], "none": [], "own": []}
     try:
         for _ in range(runs):
             times["none"].append(send(alone, data, bytes_a_second))
             times["ours"].append(send(ours, data, bytes_a_second))
-            times["own"].append(ask(kind, address, data))
+            times["own"].append(rules_alone(folder, data) if kind == "rules" else ask(kind, address, data))
     finally:
         for p in (ours, alone):
             p.stop()
@@ -98,26 +162,56 @@ def measure(kind, address, label, size, runs, speed, bytes_a_second):
     return row
 
 
+def rows_of(kind, address, server, sizes, folder=""):
+    rows = []
+    for label, size, runs in sizes:
+        for speed, rate in SPEEDS:
+            rows.append(measure(kind, address, folder, label, size, runs, speed, rate))
+            rows[-1]["server"] = server
+    return rows
+
+
+def of_model(kind):
+    model = Server(kind, delay=THINKS[kind])
+    print("-- %s, a model that thinks for %d ms" % (kind, 1000 * THINKS[kind]), flush=True)
+    try:
+        return rows_of(kind, model.address, "model", SIZES)
+    finally:
+        model.close()
+
+
+def of_real(kind):
+    with tempfile.TemporaryDirectory(prefix="smtpf-overlap-") as folder:
+        os.chmod(folder, 0o755)
+        if kind == "rules":
+            print("-- the library's own rules", flush=True)
+            return rows_of(kind, "", "own", SIZES, folder)
+        address, stop = start_real(kind, folder)
+        print("-- %s, the real one" % kind, flush=True)
+        try:
+            return rows_of(kind, address, "real", REAL_SIZES.get(kind, SIZES))
+        finally:
+            stop()
+
+
 def main(argv):
     table, skipped = [], []
-    for kind, thinks in THINKS.items():
-        if argv and kind not in argv:
-            continue
-        absent = missing(kind)
+    for kind in [k for k in (*THINKS, "rules") if not argv or k in argv]:
+        absent = kind in THINKS and missing(kind)
         if absent:
             skipped.append(kind)
             print("SKIP %s: %s" % (kind, absent.rsplit("what=", 1)[-1]), flush=True)
             continue
-        real = os.environ.get("SMTPF_" + kind.upper())
-        model = None if real else Server(kind, delay=thinks)
-        for label, size, runs in SIZES:
-            for speed, rate in SPEEDS:
-                table.append(measure(kind, real or model.address, label, size, runs, speed, rate))
-                table[-1]["server"] = "real" if real else "model, thinks %d ms" % (1000 * thinks)
-        if model:
-            model.close()
-    ratios = {"%s_%s_%s_vs_after_end" % (r["scanner"], r["size"], r["speed"]): r["ratio"] for r in table}
-    print(json.dumps({"name": "scan-overlap", "ratios": ratios, "rows": table, "skipped": skipped,
+        if kind in THINKS:
+            table += of_model(kind)
+        try:
+            table += of_real(kind)
+        except Skip as why:
+            skipped.append(kind + " (real)")
+            print("SKIP %s: %s" % (kind, why), flush=True)
+    ratios = {"%s_%s_%s_%s_vs_after_end" % (r["scanner"], r["server"], r["size"], r["speed"]): r["ratio"] for r in table}
+    waits = {"rules_%s_%s" % (r["size"], r["speed"]): r["waits_vs_scan"] for r in table if r["scanner"] == "rules"}
+    print(json.dumps({"name": "scan-overlap", "ratios": ratios, "rules_wait_vs_scan": waits, "rows": table, "skipped": skipped,
                       "worst": max(ratios.values(), default=None)}))
     return 0 if table and max(ratios.values()) <= 1.10 else 1
 

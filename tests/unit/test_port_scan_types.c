@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "port/scan_pool.h"
 #include "port_run.h"
 #include "scan_script.h"
 
@@ -199,6 +204,39 @@ START_TEST(fault)
     CLEAN(scan(large, sizeof large), sizeof large);
   }
   end(1);
+}
+END_TEST
+
+START_TEST(what_is_left)
+{
+  static char room[200000];
+  const int tcp = _i, least = 4096;
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t n = sizeof a;
+  int fd[2];
+  if (tcp) {
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+    ck_assert(bind(listener, (struct sockaddr *)&a, n) == 0 && listen(listener, 1) == 0);
+    ck_assert(getsockname(listener, (struct sockaddr *)&a, &n) == 0);
+    fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(fd[0], (struct sockaddr *)&a, n), 0);
+    fd[1] = accept(listener, NULL, NULL);
+    close(listener);
+  } else {
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+  }
+  const ssize_t sent = send(fd[0], room, tcp ? sizeof room : 10, MSG_DONTWAIT);
+  ck_assert_int_gt(sent, 0);
+  ck_assert_uint_gt(smtpf_scan_fd_left(fd[0]), 0);
+  for (ssize_t got = 0, r; got < sent; got += r)
+    ck_assert_int_gt(r = recv(fd[1], room, sizeof room, 0), 0);
+  ck_assert_int_eq(send(fd[1], "", 1, 0), 1);
+  ck_assert_int_eq(recv(fd[0], room, 1, 0), 1);
+  ck_assert_uint_eq(smtpf_scan_fd_left(fd[0]), 0);
+  ck_assert_uint_eq(smtpf_scan_fd_left(-1), 0);
+  close(fd[0]);
+  close(fd[1]);
 }
 END_TEST
 
@@ -506,6 +544,7 @@ int main(void)
   tcase_add_loop_test(well, empty_and_large, 0, 4);
   tcase_add_loop_test(well, byte_by_byte, 0, 4);
   tcase_add_loop_test(ill, fault, 0, sizeof faults / sizeof *faults);
+  tcase_add_loop_test(ill, what_is_left, 0, 2);
   tcase_add_loop_test(ill, refused_and_restarted, 0, 4);
   tcase_add_loop_test(ill, one_of_three_down, 0, 10);
   tcase_add_loop_test(ill, given_up, 0, 2);
