@@ -79,8 +79,8 @@ def ask(kind, address, data):
 
 
 def words(n):
-    """Rules for words that do not come, in text and in body."""
-    return "".join("rule W%d\n  match %s /\\bword%dx+(?:ab|cd)*\\b/i\n  score 0.1\n" % (i, ("text", "body")[i % 2], i)
+    """Rules for what does not come, in text and in body; no word in them says so at once."""
+    return "".join("rule W%d\n  match %s /\\b[a-z]{3,}\\s+[qxz]{%d,}[0-9]\\b/i\n  score 0.1\n" % (i, ("text", "body")[i % 2], 2 + i)
                    for i in range(n))
 
 
@@ -106,7 +106,8 @@ def rules_alone(folder, data):
         f.write(data)
     write(folder + "/script", "@connect 192.0.2.25\nEHLO mail.example.org\nMAIL FROM:<a@example.org>\nRCPT TO:<b@example.net>\n"
           "DATA\n@file %s/message\n@commit ok\nQUIT\n" % folder)
-    return max(1e-5, replay(folder, True) - replay(folder, False))
+    tries = [(replay(folder, True), replay(folder, False)) for _ in range(5)]
+    return max(1e-5, min(t[0] for t in tries) - min(t[1] for t in tries))
 
 
 def start_real(kind, folder):
