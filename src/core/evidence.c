@@ -4,6 +4,8 @@
  * for each other. A finding belongs to the scope of the stage it was made at, or to the connection, or to a recipient,
  * when it says so.
  */
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 #include "driver.h"
@@ -101,7 +103,7 @@ smtpf_str smtpf_session_fact(const smtpf_session *s, const char *name)
   const smtpf_fact *lists[] = {s->transaction_facts, s->greeting_facts, s->facts};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
     for (const smtpf_fact *f = lists[i]; f; f = f->next)
-      if (smtpf_str_equal(smtpf_str_of(f->name), smtpf_str_of(name)))
+      if (strcmp(f->name, name) == 0)
         return f->value;
   return (smtpf_str){"", 0};
 }

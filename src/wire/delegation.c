@@ -83,7 +83,7 @@ static void take(seen *s, smtpf_str name, smtpf_str value)
 {
   const attribute *row = name.n <= LENGTH_MAX ? attributes[name.n] : attributes[0];
   for (size_t i = 0; i < SAME_MAX && row[i].name; i++) {
-    if (memcmp(name.p, row[i].name, name.n) != 0)
+    if (*name.p != *row[i].name || memcmp(name.p, row[i].name, name.n) != 0)
       continue;
     if (row[i].unknown && IS(value, "unknown"))
       value.n = 0;
