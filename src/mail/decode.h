@@ -43,6 +43,7 @@ enum { SMTPF_QP_BLANKS = 96 };
 typedef struct smtpf_qp {
   uint8_t state;
   uint8_t blanks; /* held: they count only if something follows on the line */
+  uint8_t over;   /* blanks of the same run went out, since they cannot all be held */
   uint8_t cr;     /* a CR is held */
   uint8_t flags;  /* smtpf_decode_flag */
   char first;     /* digit of an escape */

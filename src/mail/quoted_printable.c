@@ -40,6 +40,7 @@ int smtpf_hex_value(char c)
 
 static char *release(smtpf_qp *d, char *to)
 {
+  d->over = 0;
   if (d->blanks) {
     memcpy(to, d->held, d->blanks);
     to += d->blanks;
@@ -51,18 +52,27 @@ static char *release(smtpf_qp *d, char *to)
   return to;
 }
 
+/* Only now is it known that blanks which went out stood at the end of a line. */
+static void end_line(smtpf_qp *d)
+{
+  if (d->over)
+    d->flags |= SMTPF_DECODE_LONG;
+  d->blanks = 0;
+}
+
 static char *text(smtpf_qp *d, char c, char *to)
 {
   if (c == '\n') {
-    d->blanks = 0;
+    end_line(d);
     to = release(d, to);
     *to++ = '\n';
     return to;
   }
   if (c == ' ' || c == '\t') {
     if (d->cr || d->blanks == SMTPF_QP_BLANKS) {
-      d->flags |= d->cr ? 0 : SMTPF_DECODE_LONG;
+      const uint8_t over = !d->cr;
       to = release(d, to);
+      d->over = over;
     }
     d->held[d->blanks++] = c;
     return to;
@@ -130,7 +140,7 @@ static char *run(smtpf_qp *d, const char *p, size_t n, int open, char *to)
     blanks++;
   if (!blanks)
     return to;
-  d->flags |= blanks > SMTPF_QP_BLANKS ? SMTPF_DECODE_LONG : 0;
+  d->over = blanks > SMTPF_QP_BLANKS;
   d->blanks = (uint8_t)((blanks - 1) % SMTPF_QP_BLANKS + 1);
   to -= d->blanks;
   memcpy(d->held, to, d->blanks);
@@ -169,7 +179,7 @@ size_t smtpf_qp_finish(smtpf_qp *d, char *out)
   }
   if (d->state == HEX)
     d->flags |= SMTPF_DECODE_CUT;
-  d->blanks = 0; /* the end of the part is the end of a line */
+  end_line(d); /* the end of the part is one */
   to = release(d, to);
   d->state = TEXT;
   return (size_t)(to - out);
