@@ -50,7 +50,8 @@ typedef struct smtpf_pattern_hit {
   size_t size;       /**< sizeof(smtpf_pattern_hit) */
   uint32_t index;    /**< of the pattern, as smtpf_patterns_add() gave it */
   int result;        /**< smtpf_pattern_result */
-  uint64_t from, to; /**< HIT: the match's first byte and the one behind its last, counted from the text's start */
+  uint64_t from;     /**< HIT: the match's first byte, counted from the text's start */
+  uint64_t to;       /**< HIT: the byte behind its last */
   smtpf_str text;    /**< HIT: the match itself */
   const char *cause; /**< LIMIT: a static word: `match-limit`, `depth-limit`, `heap-limit`, `stack-limit`,
                           `overlap-limit`, `tries-limit`, `error` */
@@ -80,7 +81,7 @@ typedef struct smtpf_pattern_window {
 
 /* ---- a set ---------------------------------------------------------------------------------------- */
 
-/** A new empty set. @param mem copied; NULL for malloc(3). @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1. */
+/** A new empty set. @param[out] out the set @param mem copied; NULL for malloc(3). @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1. */
 SMTPF_API SMTPF_USE_RESULT int smtpf_patterns_new(smtpf_patterns **out, const smtpf_mem *mem);
 /** Frees; no room or stream uses it any more. NULL is accepted. Since 0.1. */
 SMTPF_API void smtpf_patterns_free(smtpf_patterns *set);
@@ -119,7 +120,7 @@ SMTPF_API size_t smtpf_patterns_reach(const smtpf_patterns *set, uint32_t index)
 
 /* ---- a room --------------------------------------------------------------------------------------- */
 
-/** A new room, for any number of sets, one scan at a time. @param limits NULL for the defaults. @param mem as in
+/** A new room, for any number of sets, one scan at a time. @param[out] out the room @param limits NULL for the defaults. @param mem as in
  * smtpf_patterns_new(). @return SMTPF_OK, SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1. */
 SMTPF_API SMTPF_USE_RESULT int smtpf_pattern_room_new(smtpf_pattern_room **out, const smtpf_pattern_limits *limits,
                                                       const smtpf_mem *mem);
@@ -130,6 +131,7 @@ SMTPF_API void smtpf_pattern_room_free(smtpf_pattern_room *room);
  * where it needs more, the whole `match` limit is granted, to at most 256 places at a time: that is a try. When none is
  * left, patterns that need one are LIMIT, with the cause `tries-limit`. Who shares a room among several messages sets
  * what each has left before a scan, and keeps what is left behind it.
+ * @param room  the room
  * @param tries how many more are granted; UINT64_MAX, as in a new room: no bound
  * @return how many were left. Since 0.1.
  */
@@ -166,6 +168,7 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_patterns_scan(const smtpf_patterns *set, sm
  *  - what is reported is a match of the whole text: the end of a window is not the end of the text, nor is its start
  *    the start, for `\b`, look-ahead, look-behind, `^`, `$`, `\A`, `\z` too.
  *  - patterns with backtracking verbs such as `(*COMMIT)` or with `\G` begin anew in each window.
+ * @param[out] out the stream
  * @param set     sealed; outlives the stream
  * @param mask    copied; NULL for all patterns
  * @param window  NULL for the defaults

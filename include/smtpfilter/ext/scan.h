@@ -70,7 +70,7 @@ typedef struct smtpf_scan_request {
 typedef struct smtpf_scanner {
   size_t size;                 /**< sizeof(smtpf_scanner) */
   const char *name;            /**< `clamd`: what `scanners[name].type` says */
-  const smtpf_option *options; /**< its rows; paths begin with `scanners[name].` */
+  const smtpf_option *options; /**< its rows, with paths such as `scanners[name].colour` */
   size_t n_options;            /**< how many */
   /** Looks at an instance's settings when the policy is loaded; NULL when there is nothing to look at. */
   int (*check)(const smtpf_section *settings, smtpf_error *err);
