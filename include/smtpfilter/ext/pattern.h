@@ -81,7 +81,8 @@ typedef struct smtpf_pattern_window {
 
 /* ---- a set ---------------------------------------------------------------------------------------- */
 
-/** A new empty set. @param[out] out the set @param mem copied; NULL for malloc(3). @return SMTPF_OK or SMTPF_ENOMEM. Since 0.1. */
+/** A new empty set. @param[out] out the set @param mem copied; NULL for malloc(3). @return SMTPF_OK or SMTPF_ENOMEM.
+ * Since 0.1. */
 SMTPF_API SMTPF_USE_RESULT int smtpf_patterns_new(smtpf_patterns **out, const smtpf_mem *mem);
 /** Frees; no room or stream uses it any more. NULL is accepted. Since 0.1. */
 SMTPF_API void smtpf_patterns_free(smtpf_patterns *set);
@@ -120,8 +121,8 @@ SMTPF_API size_t smtpf_patterns_reach(const smtpf_patterns *set, uint32_t index)
 
 /* ---- a room --------------------------------------------------------------------------------------- */
 
-/** A new room, for any number of sets, one scan at a time. @param[out] out the room @param limits NULL for the defaults. @param mem as in
- * smtpf_patterns_new(). @return SMTPF_OK, SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1. */
+/** A new room, for any number of sets, one scan at a time. @param[out] out the room @param limits NULL for the
+ * defaults. @param mem as in smtpf_patterns_new(). @return SMTPF_OK, SMTPF_EINVAL or SMTPF_ENOMEM. Since 0.1. */
 SMTPF_API SMTPF_USE_RESULT int smtpf_pattern_room_new(smtpf_pattern_room **out, const smtpf_pattern_limits *limits,
                                                       const smtpf_mem *mem);
 /** Frees. NULL is accepted. Since 0.1. */
