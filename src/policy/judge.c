@@ -147,7 +147,8 @@ static int may_wait(const smtpf_outcome *o)
 static int forwards(const smtpf_summary *s, const smtpf_outcome *o)
 {
   switch (o->profile->route) {
-  case SMTPF_WISH_FORWARD: return o->definite == SMTPF_ACT_ACCEPT || (o->definite == SMTPF_ACT_TAG && !o->spent);
+  case SMTPF_WISH_FORWARD:
+    return o->definite == SMTPF_ACT_ACCEPT || (o->definite == SMTPF_ACT_TAG && !o->spent && !s->barred);
   case SMTPF_WISH_FORWARD_NONSPAM: return o->definite == SMTPF_ACT_ACCEPT && !s->unscanned;
   default: return 0;
   }

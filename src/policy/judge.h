@@ -31,7 +31,8 @@
  * counts as spent (promise L7).
  *
  * A copy that is taken is forwarded as its profile says: `forward-nonspam` only when it is accepted unmarked and no
- * list and no scanner left its answer out, and never when line 10 decided.
+ * list and no scanner left its answer out, and never when line 10 decided, or a fact about the content that is not
+ * legal (promise L2: the next hop would refuse it, and we would have to bounce it).
  */
 #ifndef SMTPF_POLICY_JUDGE_H
 #define SMTPF_POLICY_JUDGE_H

@@ -135,7 +135,8 @@ const char *oracle_outcome(const smtpf_will *w, smtpf_view view, const smtpf_out
         "L4: tagged, and not knowing asks for quarantine");
   }
   if (taken_act(o->act) && t.virus && w->origin != SMTPF_ORIGIN_OWN && w->entry != SMTPF_ENTRY_ALLOW)
-    LAW(o->act != SMTPF_ACT_ACCEPT, "L5: a fact about the content that may not refuse is read as nothing");
+    LAW(o->act != SMTPF_ACT_ACCEPT && !o->forward,
+        "L5: a fact about the content that may not refuse is read as nothing");
   LAW(o->refusable == (w->origin == SMTPF_ORIGIN_STRANGER), "L5: who may be refused");
   LAW(!o->forward || w->profile->route != SMTPF_WISH_MAILBOX, "L6: forwarded though the profile does not");
   if (o->forward && w->profile->route == SMTPF_WISH_FORWARD_NONSPAM)

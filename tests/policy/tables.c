@@ -135,7 +135,7 @@ static table_line kept(const smtpf_will *w, const sums *s, int unlawful_deny)
 static int goes_on(const smtpf_profile *p, const table_line *l, const sums *s)
 {
   if (p->route == SMTPF_WISH_FORWARD)
-    return l->definite == SMTPF_ACT_ACCEPT || l->definite == SMTPF_ACT_TAG;
+    return l->definite == SMTPF_ACT_ACCEPT || (l->definite == SMTPF_ACT_TAG && !s->barred);
   return p->route == SMTPF_WISH_FORWARD_NONSPAM && l->definite == SMTPF_ACT_ACCEPT && !s->unscanned;
 }
 
