@@ -11,7 +11,7 @@
 #include "core/config.h"
 #include "core/driver.h"
 #include "port.h"
-#include "stores.h"
+#include "port/store/stores.h"
 
 const char *smtpf_version(void)
 {

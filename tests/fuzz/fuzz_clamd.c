@@ -10,8 +10,8 @@
 
 #include <smtpfilter/ext/scan.h>
 
-#include "port/scan_clamd.h"
-#include "port/scan_command.h"
+#include "port/scan/clamd.h"
+#include "port/scan/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

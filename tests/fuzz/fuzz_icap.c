@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "port/scan_icap.h"
+#include "port/scan/icap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "port/scan_rspamd.h"
+#include "port/scan/rspamd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "port/scan_spamd_reply.h"
+#include "port/scan/spamd_reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,8 +9,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "port/dns_name.h"
-#include "port/zone.h"
+#include "port/dns/name.h"
+#include "port/dns/zone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

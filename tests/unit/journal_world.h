@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "port/journal.h"
+#include "port/journal/journal.h"
 
 #define WORLD_MEMORY ((smtpf_str){"\xff\0k", 3})
 

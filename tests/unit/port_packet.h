@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "port/dns_name.h"
-#include "port/dns_packet.h"
+#include "port/dns/name.h"
+#include "port/dns/packet.h"
 
 /* The first question, when it is an uncompressed name that a resolver would ask. 1 found, 0 not. */
 static inline int packet_question(const unsigned char *p, size_t n, char out[SMTPF_DNS_NAME_MAX + 1], size_t *len,

@@ -8,7 +8,7 @@
 
 #include <check.h>
 
-#include "port/store_change.h"
+#include "port/store/change.h"
 #include "port_fake.h"
 
 /* A kind of store. `begin` before each case, on an empty place; `end` behind it. */

@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
-#include "port/scan_clamd.h"
-#include "port/scan_pool.h"
+#include "port/scan/clamd.h"
+#include "port/scan/pool.h"
 #include "port_run.h"
 #include "scan_world.h"
 

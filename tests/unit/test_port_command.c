@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "port/scan_command.h"
+#include "port/scan/command.h"
 #include "port_run.h"
 #include "scan_world.h"
 

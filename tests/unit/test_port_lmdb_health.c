@@ -11,7 +11,7 @@
 
 #include "base/str.h"
 #include "lmdb_world.h"
-#include "port/store_lmdb.h"
+#include "port/lmdb/lmdb.h"
 #include "port_run.h"
 
 /* ---- alarms --------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "port/scan_rspamd.h"
+#include "port/scan/rspamd.h"
 #include "port_run.h"
 
 static smtpf_arena arena;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "port/scan_pool.h"
+#include "port/scan/pool.h"
 #include "port_run.h"
 #include "scan_world.h"
 

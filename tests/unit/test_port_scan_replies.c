@@ -6,8 +6,8 @@
 #include <check.h>
 #include <string.h>
 
-#include "port/scan_icap.h"
-#include "port/scan_spamd_reply.h"
+#include "port/scan/icap.h"
+#include "port/scan/spamd_reply.h"
 #include "port_run.h"
 
 #define CRLF "\r\n"

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "port/scan_pool.h"
+#include "port/scan/pool.h"
 #include "port_run.h"
 #include "scan_script.h"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "port/dns/zone.h"
 #include "port/port.h"
-#include "port/zone.h"
 #include "port_fake.h"
 #include "port_run.h"
 

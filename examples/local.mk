@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+# programs: short examples, hosts, tools. Included by the Makefile.am of the whole house.
+
+# ---- examples -----------------------------------------------------------------------------------------
+EXAMPLES = examples/01-sync examples/02-callback examples/03-own-check examples/04-own-directory \
+	examples/05-own-scanner
+check_PROGRAMS += $(EXAMPLES)
+TESTS += tests/examples.sh
+EXTRA_DIST += tests/examples.sh
+examples_01_sync_SOURCES = examples/01-sync.c
+examples_01_sync_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+examples_01_sync_LDADD = libsmtpfilter.la
+examples_02_callback_SOURCES = examples/02-callback.c
+examples_02_callback_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+examples_02_callback_LDADD = libsmtpfilter.la
+examples_03_own_check_SOURCES = examples/03-own-check.c
+examples_03_own_check_LDADD = libsmtpfilter.la
+examples_04_own_directory_SOURCES = examples/04-own-directory.c
+examples_04_own_directory_LDADD = libsmtpfilter.la
+examples_05_own_scanner_SOURCES = examples/05-own-scanner.c
+examples_05_own_scanner_LDADD = libsmtpfilter.la
+
+# ---- examples/tools: smtpf-replay, and what the transcripts are replayed with --------------------------------
+noinst_LTLIBRARIES += libreplay.la
+libreplay_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+libreplay_la_SOURCES = examples/tools/replay.h examples/tools/replay_checks.c examples/tools/replay_defer.c \
+	examples/tools/replay_diff.c examples/tools/replay_directive.c examples/tools/replay_facts.c \
+	examples/tools/replay_feed.c examples/tools/replay_hosts.c examples/tools/replay_json.c \
+	examples/tools/replay_lint.c examples/tools/replay_ports.c \
+	examples/tools/replay_record.c examples/tools/replay_run.c examples/tools/replay_scanner.c examples/tools/replay_script.c \
+	examples/tools/replay_store.c examples/tools/replay_text.c \
+	examples/common/host_options.c examples/common/host_options.h examples/common/text.c examples/common/text.h
+bin_PROGRAMS += smtpf-replay
+smtpf_replay_SOURCES = examples/tools/smtpf-replay.c
+smtpf_replay_LDADD = libreplay.la libsmtpfilter.la
+man1_MANS += docs/man/smtpf-replay.1
+EXTRA_DIST += docs/man/smtpf-replay.1
+
+# ---- examples/tools: smtpf-ledger ----------------------------------------------------------------------------
+bin_PROGRAMS += smtpf-ledger
+smtpf_ledger_SOURCES = examples/tools/smtpf-ledger.c examples/common/text.c examples/common/text.h
+smtpf_ledger_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_ledger_LDADD = libsmtpfilter.la
+man1_MANS += docs/man/smtpf-ledger.1
+EXTRA_DIST += docs/man/smtpf-ledger.1 tests/ledger.sh
+TESTS += tests/ledger.sh
+
+# ---- examples/hosts/spool: a host that finds after a crash what it had promised --------------------------------
+noinst_PROGRAMS += examples/hosts/spool/spoold
+examples_hosts_spool_spoold_SOURCES = examples/hosts/spool/client.c examples/hosts/spool/client.h \
+	examples/hosts/spool/main.c examples/hosts/spool/memory.c examples/hosts/spool/memory.h \
+	examples/hosts/spool/spool.c examples/hosts/spool/spool.h examples/common/text.c examples/common/text.h
+examples_hosts_spool_spoold_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+examples_hosts_spool_spoold_LDADD = libsmtpfilter.la
+TESTS += tests/interop/ledger_crash.py
+EXTRA_DIST += tests/interop/ledger_crash.py
+
+# ---- examples/hosts/proxy: smtpf-proxy -----------------------------------------------------------------------
+COMMON = examples/common/host_options.c examples/common/host_options.h examples/common/print.c examples/common/print.h \
+	examples/common/text.c examples/common/text.h
+PROXY = examples/hosts/proxy
+bin_PROGRAMS += smtpf-proxy
+smtpf_proxy_SOURCES = $(COMMON) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
+	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/identity.c $(PROXY)/identity.h $(PROXY)/listener.c $(PROXY)/listener.h $(PROXY)/log.c \
+	$(PROXY)/log.h $(PROXY)/loop.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
+	$(PROXY)/options.c $(PROXY)/options.h $(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
+	$(PROXY)/quarantine.h $(PROXY)/reload.c $(PROXY)/reload.h $(PROXY)/report.c $(PROXY)/ring.h $(PROXY)/settings.c $(PROXY)/settings.h \
+	$(PROXY)/spool.c $(PROXY)/spool.h $(PROXY)/transaction.c $(PROXY)/transaction.h
+smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
+smtpf_proxy_LDADD = libsmtpfilter.la
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_proxy
+TESTS += tests/unit/test_proxy
+endif
+tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h examples/common/text.c $(PROXY)/envelope.c \
+	$(PROXY)/identity.c $(PROXY)/message.c \
+	$(PROXY)/peers.c $(PROXY)/spool.c
+tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
+tests_unit_test_proxy_CFLAGS = $(AM_CFLAGS) -pthread
+PROXY_TESTS = tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \
+	tests/interop/corpus_identity.py tests/interop/many_wills.py tests/interop/scanner_faults.py
+man8_MANS += docs/man/smtpf-proxy.8
+EXTRA_DIST += docs/man/smtpf-proxy.8
+TESTS += $(PROXY_TESTS)
+EXTRA_DIST += $(PROXY_TESTS) tests/interop/mta.py tests/interop/proxy_harness.py tests/interop/scanner_fakes.py tests/interop/scan_overlap.py
+
+# ---- examples/tools: smtpf-greylist --------------------------------------------------------------------------
+bin_PROGRAMS += smtpf-greylist
+smtpf_greylist_SOURCES = examples/tools/greylist.h examples/tools/greylist_edit.c examples/tools/greylist_entry.c \
+	examples/tools/greylist_list.c examples/tools/greylist_store.c examples/tools/smtpf-greylist.c \
+	examples/common/host_options.c examples/common/host_options.h examples/common/text.c examples/common/text.h
+smtpf_greylist_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_greylist_LDADD = libsmtpfilter.la
+man1_MANS += docs/man/smtpf-greylist.1
+EXTRA_DIST += docs/man/smtpf-greylist.1
+TESTS += tests/interop/greylist_tool.py
+EXTRA_DIST += tests/interop/greylist_tool.py
+
+# ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
+bin_PROGRAMS += smtpf-policyd
+POLICYD = examples/hosts/policyd
+smtpf_policyd_SOURCES = $(POLICYD)/main.c $(POLICYD)/policyd.h $(POLICYD)/request.c $(POLICYD)/server.c \
+	examples/common/host_options.c examples/common/host_options.h
+smtpf_policyd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_policyd_LDADD = libsmtpfilter.la
+man8_MANS += docs/man/smtpf-policyd.8
+EXTRA_DIST += docs/man/smtpf-policyd.8
+TESTS += tests/interop/policyd.py tests/interop/policyd_postfix.py
+EXTRA_DIST += tests/interop/policyd.py tests/interop/policyd_postfix.py
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_delegation
+TESTS += tests/unit/test_delegation
+endif
