@@ -8,7 +8,7 @@ smtpfinclude_HEADERS = \
 	include/smtpfilter/config.h include/smtpfilter/driver.h include/smtpfilter/engine.h \
 	include/smtpfilter/error.h include/smtpfilter/session.h include/smtpfilter/smtpfilter.h \
 	include/smtpfilter/types.h include/smtpfilter/verdict.h include/smtpfilter/version.h \
-	include/smtpfilter/wire.h
+	include/smtpfilter/forward.h include/smtpfilter/wire.h
 smtpfextinclude_HEADERS = \
 	include/smtpfilter/ext/check.h \
 	include/smtpfilter/ext/content.h \

@@ -36,7 +36,8 @@ SMTPF_API void smtpf_engine_unref(smtpf_engine *engine);
  */
 SMTPF_API unsigned smtpf_engine_needs(const smtpf_engine *engine);
 
-/** Receives one warning: the place in the policy (file NULL when it was set by a call), and what does not fit together. */
+/** Receives one warning: the place in the policy (file NULL when it was set by a call), and what does not fit together.
+ */
 typedef void (*smtpf_lint_fn)(void *user, const char *file, int line, smtpf_str text);
 
 /**

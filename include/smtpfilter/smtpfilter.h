@@ -25,6 +25,7 @@
 #include "driver.h"
 #include "engine.h"
 #include "error.h"
+#include "forward.h"
 #include "session.h"
 #include "types.h"
 #include "verdict.h"

@@ -120,6 +120,8 @@ enum smtpf_capability {
   SMTPF_CAN_DELAY = 1 << 7,               /**< honours smtpf_verdict_delay() */
   SMTPF_CAN_REPORT_COMMIT = 1 << 8,       /**< calls smtpf_session_commit() */
   SMTPF_CAN_EDIT = 1 << 9,                /**< header edits on the message as a whole */
+  SMTPF_CAN_CUT_THROUGH = 1 << 10,        /**< gives copies that are forwarded to the target's server while the client
+                                               waits; its answer becomes the client's */
 };
 
 /** What one finding of a check says. */

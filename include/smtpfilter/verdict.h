@@ -86,6 +86,7 @@ typedef struct smtpf_recipient_info {
   int fallback;       /**< smtpf_fallback: who owns the copy when it cannot be delivered later and `dsn` is `never` */
   int known;          /**< 1 when this very copy was taken before and only our reply was lost: never deliver it again */
   smtpf_str canonical; /**< what the directory calls this recipient; as `address` when it has no other name for it */
+  smtpf_str dsn_to;    /**< whom a DSN may be sent to, without brackets: the sender as it came; empty with `never` */
 } smtpf_recipient_info;
 
 /** How many recipients were accepted in this transaction. Since 0.1. */

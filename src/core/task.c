@@ -91,7 +91,7 @@ int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
   e->kind = (uint8_t)f->kind;
   e->family = (uint8_t)t->opened->check->family;
   e->position = t->position;
-  e->flags = (uint8_t)f->flags;
+  e->flags = (uint16_t)f->flags;
   e->recipient = (uint32_t)f->recipient;
   const uint64_t us = (s->driver->now_ns - t->started_ns) / 1000;
   e->elapsed_us = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;

@@ -27,9 +27,9 @@ typedef struct smtpf_evidence {
   uint32_t recipient; /* it is about this accepted one alone, from 1; 0: all in its scope */
   uint16_t reply;     /* with REFUSE, DEFER or ELECTIVE; 0 for the default */
   uint16_t position;  /* of the check, among the engine's */
+  uint16_t flags;     /* smtpf_finding_flag */
   uint8_t stage;      /* smtpf_stage */
   uint8_t kind;       /* smtpf_evidence_kind */
-  uint8_t flags;      /* smtpf_finding_flag */
   uint8_t family;     /* smtpf_family */
 } smtpf_evidence;
 

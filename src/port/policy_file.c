@@ -28,7 +28,7 @@ enum {
 
 typedef struct walker {
   smtpf_config *cfg;
-  const smtpf_source *source;
+  const smtpf_policy_source *source;
   smtpf_error *err;
   smtpf_out path; /* room holds PATH_ROOM bytes and a NUL */
   char room[PATH_ROOM + 1];
@@ -50,21 +50,21 @@ static void cut_path(walker *w, size_t n)
   w->path.full = 0;
 }
 
-static smtpf_source_piece place(const walker *w, const config_setting_t *s)
+static smtpf_policy_source_piece place(const walker *w, const config_setting_t *s)
 {
-  return smtpf_source_place(w->source, (int)config_setting_source_line(s));
+  return smtpf_policy_source_place(w->source, (int)config_setting_source_line(s));
 }
 
 static int fail(walker *w, const config_setting_t *at, int code, const char *what, smtpf_str detail)
 {
-  const smtpf_source_piece p = place(w, at);
+  const smtpf_policy_source_piece p = place(w, at);
   return SMTPF_ERROR(w->err, code, p.file, p.line, smtpf_str_of(path_text(w)), SMTPF_LIT(": "), smtpf_str_of(what),
                      detail);
 }
 
 static int set(walker *w, const config_setting_t *at, smtpf_str value, int append)
 {
-  const smtpf_source_piece p = place(w, at);
+  const smtpf_policy_source_piece p = place(w, at);
   return smtpf_config_set_at(w->cfg, path_text(w), value.p, append, p.file, p.line, w->err);
 }
 
@@ -159,7 +159,7 @@ static int note_key(walker *w, config_setting_t *element, smtpf_str key, smtpf_m
                : fail(w, element, SMTPF_ENOMEM, smtpf_strerror(SMTPF_ENOMEM), SMTPF_LIT(""));
   char room[300];
   smtpf_out o;
-  const smtpf_source_piece p = place(w, first);
+  const smtpf_policy_source_piece p = place(w, first);
   smtpf_out_init(&o, room, sizeof room);
   smtpf_out_cstr(&o, p.file);
   smtpf_out_char(&o, ':');
@@ -285,7 +285,7 @@ static int parse(config_t *tree, const char *text)
   return code;
 }
 
-static int load(smtpf_config *cfg, const smtpf_source *source, smtpf_error *err)
+static int load(smtpf_config *cfg, const smtpf_policy_source *source, smtpf_error *err)
 {
   walker w = {.cfg = cfg, .source = source, .err = err};
   config_t tree;
@@ -295,7 +295,7 @@ static int load(smtpf_config *cfg, const smtpf_source *source, smtpf_error *err)
   if (code == SMTPF_OK) {
     code = walk_members(&w, config_root_setting(&tree), NULL);
   } else if (code == SMTPF_EPARSE) {
-    const smtpf_source_piece p = smtpf_source_place(source, config_error_line(&tree));
+    const smtpf_policy_source_piece p = smtpf_policy_source_place(source, config_error_line(&tree));
     SMTPF_ERROR(err, code, p.file, p.line, smtpf_str_of(config_error_text(&tree)));
   } else {
     SMTPF_ERROR(err, code, NULL, 0, smtpf_str_of(smtpf_strerror(code)));
@@ -306,10 +306,10 @@ static int load(smtpf_config *cfg, const smtpf_source *source, smtpf_error *err)
 
 int smtpf_config_load(smtpf_config *cfg, const char *path, smtpf_error *err)
 {
-  smtpf_source source;
-  int code = smtpf_source_read(&source, &cfg->mem, path, err);
+  smtpf_policy_source source;
+  int code = smtpf_policy_source_read(&source, &cfg->mem, path, err);
   if (code == SMTPF_OK)
     code = load(cfg, &source, err);
-  smtpf_source_free(&source);
+  smtpf_policy_source_free(&source);
   return code;
 }

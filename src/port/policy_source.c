@@ -16,7 +16,7 @@ enum { PATH_ROOM = 4096 };
 
 /* One file being copied into the text. */
 typedef struct scanner {
-  smtpf_source *s;
+  smtpf_policy_source *s;
   const char *file;
   const char *p;
   size_t n, at;
@@ -39,7 +39,7 @@ static int no_memory(const scanner *c)
 
 static int put(const scanner *c, const char *p, size_t n)
 {
-  smtpf_source *s = c->s;
+  smtpf_policy_source *s = c->s;
   void *text = s->text;
   if (n >= SMTPF_SOURCE_MAX - s->n)
     return fail(c, SMTPF_ELIMIT, "the policy is too large", (smtpf_str){NULL, 0});
@@ -56,18 +56,18 @@ static int put(const scanner *c, const char *p, size_t n)
 
 static int begin_piece(const scanner *c)
 {
-  smtpf_source *s = c->s;
+  smtpf_policy_source *s = c->s;
   void *pieces = s->pieces;
   if (smtpf_mem_grow(s->mem, &pieces, &s->cap_pieces, s->n_pieces + 1, sizeof *s->pieces) != SMTPF_OK)
     return no_memory(c);
   s->pieces = pieces;
-  s->pieces[s->n_pieces++] = (smtpf_source_piece){s->lines, c->line, c->file};
+  s->pieces[s->n_pieces++] = (smtpf_policy_source_piece){s->lines, c->line, c->file};
   return SMTPF_OK;
 }
 
-smtpf_source_piece smtpf_source_place(const smtpf_source *s, int line)
+smtpf_policy_source_piece smtpf_policy_source_place(const smtpf_policy_source *s, int line)
 {
-  smtpf_source_piece place = {line, 0, NULL};
+  smtpf_policy_source_piece place = {line, 0, NULL};
   for (size_t i = 0; i < s->n_pieces && s->pieces[i].at <= line; i++) {
     place.file = s->pieces[i].file;
     place.line = s->pieces[i].line + (line - s->pieces[i].at);
@@ -171,7 +171,7 @@ static int copy_number(scanner *c)
 
 /* ---- files ------------------------------------------------------------------------------------------ */
 
-static int read_file(smtpf_source *s, const char *path, const scanner *from, smtpf_error *err);
+static int read_file(smtpf_policy_source *s, const char *path, const scanner *from, smtpf_error *err);
 
 /* A name within the folder of the including file; an absolute one as it is. */
 static int include(scanner *c, smtpf_str name)
@@ -295,7 +295,7 @@ static const char *reason(int code)
   }
 }
 
-static int read_file(smtpf_source *s, const char *path, const scanner *from, smtpf_error *err)
+static int read_file(smtpf_policy_source *s, const char *path, const scanner *from, smtpf_error *err)
 {
   scanner c = {.s = s, .file = path, .line = 1, .depth = from ? from->depth + 1 : 0, .err = err};
   smtpf_str name;
@@ -319,19 +319,19 @@ static int read_file(smtpf_source *s, const char *path, const scanner *from, smt
   return code;
 }
 
-int smtpf_source_read(smtpf_source *s, const smtpf_mem *mem, const char *path, smtpf_error *err)
+int smtpf_policy_source_read(smtpf_policy_source *s, const smtpf_mem *mem, const char *path, smtpf_error *err)
 {
-  *s = (smtpf_source){.mem = mem, .lines = 1};
+  *s = (smtpf_policy_source){.mem = mem, .lines = 1};
   smtpf_arena_init(&s->names, mem, 1024, SMTPF_SOURCE_MAX);
   const scanner c = {.s = s, .file = path, .err = err};
   int code = put(&c, "", 0);
   return code == SMTPF_OK ? read_file(s, path, NULL, err) : code;
 }
 
-void smtpf_source_free(smtpf_source *s)
+void smtpf_policy_source_free(smtpf_policy_source *s)
 {
   smtpf_mem_free(s->mem, s->text);
   smtpf_mem_free(s->mem, s->pieces);
   smtpf_arena_clear(&s->names);
-  *s = (smtpf_source){.mem = s->mem};
+  *s = (smtpf_policy_source){.mem = s->mem};
 }

@@ -19,28 +19,28 @@ enum {
 };
 
 /* From this line of the text on, lines are those of `file` from `line` on. */
-typedef struct smtpf_source_piece {
+typedef struct smtpf_policy_source_piece {
   int at;
   int line;
   const char *file;
-} smtpf_source_piece;
+} smtpf_policy_source_piece;
 
-typedef struct smtpf_source {
+typedef struct smtpf_policy_source {
   const smtpf_mem *mem;
   smtpf_arena names; /* of files */
   char *text;        /* NUL-terminated */
   size_t n, cap;
   int lines; /* the last line of the text, from 1 */
-  smtpf_source_piece *pieces;
+  smtpf_policy_source_piece *pieces;
   size_t n_pieces, cap_pieces;
-} smtpf_source;
+} smtpf_policy_source;
 
 /* Reads a file: `@include "name"` at the beginning of a line is replaced by that file, taken relative to the one that
  * includes it. SMTPF_OK, SMTPF_EIO, SMTPF_EPARSE, SMTPF_ELIMIT or SMTPF_ENOMEM, with *err. Free it in any case. */
-int smtpf_source_read(smtpf_source *s, const smtpf_mem *mem, const char *path, smtpf_error *err);
-void smtpf_source_free(smtpf_source *s);
+int smtpf_policy_source_read(smtpf_policy_source *s, const smtpf_mem *mem, const char *path, smtpf_error *err);
+void smtpf_policy_source_free(smtpf_policy_source *s);
 
 /* Where a line of the text comes from. */
-smtpf_source_piece smtpf_source_place(const smtpf_source *s, int line);
+smtpf_policy_source_piece smtpf_policy_source_place(const smtpf_policy_source *s, int line);
 
 #endif

@@ -18,6 +18,7 @@
 #include "../config.h"
 #include "../engine.h"
 #include "../error.h"
+#include "../forward.h"
 #include "../session.h"
 #include "../types.h"
 #include "content.h"
@@ -119,6 +120,9 @@ typedef struct smtpf_event {
   uint64_t message_size;       /**< bytes of the message so far */
   uint64_t now_ns;             /**< monotonic */
   int64_t wall_s;              /**< seconds since 1970 */
+  int signature;               /**< smtpf_signature of the recipient's address (SRS, BATV) */
+  smtpf_str mailbox;           /**< RCPT: the address that is meant: behind a good signature of BATV the one it was made
+                                    of, else as `recipient` has it; empty for <postmaster> */
 } smtpf_event;
 
 /* ---- tasks -------------------------------------------------------------------------------------- */
@@ -141,6 +145,9 @@ enum smtpf_finding_flag {
   SMTPF_FINDING_QUARANTINE = 1 << 6, /**< UNKNOWN: a copy that would be taken is quarantined, or tagged by who has no
                                           quarantine: a scanner that could not scan */
   SMTPF_FINDING_TAG = 1 << 7,        /**< UNKNOWN: a copy that would be taken unmarked is tagged */
+  SMTPF_FINDING_ROUTE = 1 << 8, /**< it is about where the copy would be forwarded to, and counts only for who forwards.
+                                     HIT with REFUSE: refused, or kept in the mailbox, as `forward_failed` says; HIT
+                                     without: the copy stays in the mailbox */
 };
 
 /** What kind of evidence a check gives: profiles ask for, or decline, refusals and greylisting by kind. */
@@ -150,6 +157,7 @@ enum smtpf_family {
   SMTPF_FAMILY_LIST = 2,     /**< reputation: block and allow lists (`reject_lists`) */
   SMTPF_FAMILY_GREYLIST = 3, /**< elective deferral of strangers (`greylist`) */
   SMTPF_FAMILY_CONTENT = 4,  /**< what the message holds (`reject_content`) */
+  SMTPF_FAMILY_BOUNCE = 5,   /**< bounces of mail that was not sent: counts for who asked for it (`bounces`) */
 };
 
 /** One finding. */
@@ -293,6 +301,42 @@ SMTPF_API int smtpf_task_note(smtpf_task *t, const smtpf_change *changes, size_t
  * otherwise for good. What is put off anyway counts too. A greylist keeps its history for such mail alone. Since 0.1.
  */
 SMTPF_API int smtpf_task_greylists(const smtpf_task *t);
+/**
+ * Asks the server of a mailbox elsewhere whether it would take mail for it.
+ * @param t         the task
+ * @param recipient address without brackets; copied
+ * @param sender    envelope sender to ask with; empty for the null sender; copied
+ * @param tag       comes back with the answer (SMTPF_ANSWER_CALLOUT). @return as smtpf_task_query(). Since 0.1.
+ */
+SMTPF_API int smtpf_task_callout(smtpf_task *t, smtpf_str recipient, smtpf_str sender, uint32_t tag);
+
+/** Where a message really came from, seen from one recipient: the first host that nobody behind us answers for. */
+typedef struct smtpf_source {
+  size_t size;    /**< sizeof(smtpf_source) */
+  smtpf_ip ip;    /**< its address */
+  smtpf_str text; /**< the same as text */
+  smtpf_str helo; /**< what it called itself; may be empty */
+  smtpf_str name; /**< its name as the trusted host saw it; may be empty, never believed */
+  size_t hops;    /**< trusted hosts between it and us */
+} smtpf_source;
+
+/**
+ * After the header section: the host that gave the message to the trusted forwarder, backup MX or list that brings it,
+ * found by walking the Received fields through trusted hosts only (RFC 5321 4.4). Lists and sender policies of a
+ * recipient who trusts the client are about this host.
+ * @param t         the task
+ * @param recipient from 1
+ * @param[out] out  set `size` first; valid as long as the task
+ * @return SMTPF_OK; SMTPF_ENOTFOUND: the client itself is the source (nobody trusts it), or the chain does not say
+ * (none of these is to be blamed for what was found of the client). SMTPF_EINVAL. Since 0.1.
+ */
+SMTPF_API int smtpf_task_source(const smtpf_task *t, size_t recipient, smtpf_source *out);
+/** Where the recipient's copy would be forwarded to: at RCPT this one's (`recipient` 0), later the accepted one's of
+ * this number, from 1. Of members' the first route. @return SMTPF_OK or SMTPF_ENOTFOUND (it stays here). Since 0.1. */
+SMTPF_API int smtpf_task_forward(const smtpf_task *t, size_t recipient, smtpf_str *target);
+/** HMAC-SHA256 (RFC 2104) by the crypto port, at once. @param t the task @param key,data any bytes @param[out] out 32
+ * bytes @return SMTPF_OK, SMTPF_EUNSUPPORTED (no crypto port) or SMTPF_EIO. Since 0.1. */
+SMTPF_API int smtpf_task_hmac(smtpf_task *t, smtpf_str key, smtpf_str data, unsigned char out[32]);
 /** Sleeps. Since 0.1. */
 SMTPF_API int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag);
 
@@ -303,6 +347,7 @@ enum smtpf_answer_kind {
   SMTPF_ANSWER_STORE,
   SMTPF_ANSWER_TIMER,
   SMTPF_ANSWER_SCAN,
+  SMTPF_ANSWER_CALLOUT,
 };
 struct smtpf_scan_result;
 /** What a port answered. Valid during resume. */
@@ -315,6 +360,7 @@ typedef struct smtpf_answer {
   int store;                               /**< STORE: smtpf_store_status */
   smtpf_str value;                         /**< STORE: the value found */
   const struct smtpf_scan_result *scan;    /**< SCAN (ext/scan.h) */
+  const smtpf_callout_answer *callout;     /**< CALLOUT */
 } smtpf_answer;
 
 /* ---- the check ---------------------------------------------------------------------------------- */

@@ -173,6 +173,100 @@ typedef struct smtpf_resolver_cares_options {
   int tries;           /**< 0 for 2 */
 } smtpf_resolver_cares_options;
 
+/** Receives an answer of the DNS for a program of its own; valid during the call. In smtpf_driver_process() or inside
+ *  the call that asked. */
+typedef void (*smtpf_dns_fn)(void *user, const smtpf_dns_answer *answer);
+
+/**
+ * Asks the DNS for a port or program, through the driver's cache. @param driver,type,name as smtpf_task_query()
+ * @param fn,user  receiver
+ * @return SMTPF_OK: `fn` is called once, unless the driver goes first; SMTPF_EINVAL, SMTPF_ENOMEM. Since 0.1.
+ */
+SMTPF_API int smtpf_driver_query(smtpf_driver *driver, int type, smtpf_str name, smtpf_dns_fn fn, void *user);
+
+/** Why there are no hosts to send mail for a domain to. */
+enum smtpf_mail_hosts_status {
+  SMTPF_MAIL_HOSTS_OK = 1,  /**< some */
+  SMTPF_MAIL_HOSTS_NULL,    /**< it takes no mail (null MX, RFC 7505) */
+  SMTPF_MAIL_HOSTS_ABSENT,  /**< no such domain, or it has neither MX nor address */
+  SMTPF_MAIL_HOSTS_UNKNOWN, /**< the DNS did not say */
+};
+
+/** One host to try. */
+typedef struct smtpf_mail_host {
+  size_t size;         /**< sizeof(smtpf_mail_host) */
+  smtpf_str name;      /**< host name */
+  smtpf_ip ip;         /**< its address */
+  uint16_t preference; /**< of the MX; 0 for the domain itself */
+} smtpf_mail_host;
+
+/** Receives the hosts of a domain, the best first; valid during the call. */
+typedef void (*smtpf_mail_hosts_fn)(void *user, int status, const smtpf_mail_host *hosts, size_t n);
+
+/**
+ * Where mail for a domain goes: its MXs by preference, equal ones in random order, else its own addresses (RFC 5321
+ * 5.1). An address literal is its own host. At most 16. @param driver the driver @param domain without brackets
+ * @param fn,user receiver
+ * @return as smtpf_driver_query(). Since 0.1.
+ */
+SMTPF_API int smtpf_driver_mail_hosts(smtpf_driver *driver, smtpf_str domain, smtpf_mail_hosts_fn fn, void *user);
+
+/* ---- crypto ------------------------------------------------------------------------------------- */
+
+/** Keyed hashes (RFC 2104). */
+enum smtpf_hmac {
+  SMTPF_HMAC_SHA1 = 1, /**< 20 bytes: SRS and BATV, whose partners expect it */
+  SMTPF_HMAC_SHA256,   /**< 32 bytes: what is our own */
+};
+
+/** Cryptography, for signed addresses. All functions compute and return; any thread. */
+typedef struct smtpf_crypto {
+  size_t size;      /**< sizeof(smtpf_crypto) */
+  const char *name; /**< `openssl` */
+  int (*hmac)(void *shared, int algorithm, smtpf_str key, smtpf_str data,
+              unsigned char out[32]); /**< SMTPF_OK, or SMTPF_EIO */
+} smtpf_crypto;
+
+/** The default: OpenSSL's libcrypto. NULL in a build without it, where a driver of a policy with keys is refused with
+ *  SMTPF_EUNSUPPORTED unless it brings its own. Since 0.1. */
+SMTPF_API const smtpf_crypto *smtpf_crypto_openssl(void);
+
+/* ---- callout ------------------------------------------------------------------------------------ */
+
+/** How a recipient callout ended. */
+enum smtpf_callout_status {
+  SMTPF_CALLOUT_ACCEPTED = 1, /**< the server took the recipient */
+  SMTPF_CALLOUT_REFUSED,      /**< 5xx for the recipient itself */
+  SMTPF_CALLOUT_UNKNOWN,      /**< it could not be found out: 4xx, no server, too many callouts, refused before RCPT */
+};
+
+/** What a callout found. */
+typedef struct smtpf_callout_answer {
+  size_t size;        /**< sizeof(smtpf_callout_answer) */
+  int status;         /**< smtpf_callout_status */
+  int code;           /**< the reply to RCPT; 0 when there was none */
+  smtpf_str enhanced; /**< with it, or empty */
+  smtpf_str text;     /**< with it; for the log and for the sender */
+  smtpf_str cause;    /**< UNKNOWN: a short word: `timeout`, `connect`, `rate`, `dns`, `mail-refused` ... */
+} smtpf_callout_answer;
+
+/** Asks another server whether it would take a recipient. */
+typedef struct smtpf_callout {
+  size_t size;                                                   /**< sizeof(smtpf_callout) */
+  const char *name;                                              /**< `smtp` */
+  int (*start)(void *shared, smtpf_driver *driver, void **self); /**< SMTPF_OK or an error */
+  int (*ask)(void *self, smtpf_op op, smtpf_str recipient,
+             smtpf_str sender);            /**< without brackets; SMTPF_OK: smtpf_op_callout() follows */
+  void (*cancel)(void *self, smtpf_op op); /**< no completion is wanted any more */
+  void (*stop)(void *self);                /**< frees; completes nothing */
+} smtpf_callout;
+
+/** Completes a callout. The answer is copied. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
+SMTPF_API int smtpf_op_callout(smtpf_driver *driver, smtpf_op op, const smtpf_callout_answer *answer);
+
+/** The default: SMTP to the hosts of the recipient's domain, or to `callout.servers`. Since 0.1. */
+SMTPF_API const smtpf_callout *smtpf_callout_smtp(void);
+
 /* ---- directory ---------------------------------------------------------------------------------- */
 
 /** What a directory knows of a recipient. */
@@ -405,6 +499,10 @@ typedef struct smtpf_ports {
   void *journal_shared;             /**< handed to start */
   const smtpf_spool *spool;         /**< default: unlinked files in `spool.path` */
   void *spool_shared;               /**< handed to each function */
+  const smtpf_crypto *crypto;       /**< default: OpenSSL's */
+  void *crypto_shared;              /**< handed to each function */
+  const smtpf_callout *callout;     /**< default: SMTP */
+  void *callout_shared;             /**< handed to start */
 } smtpf_ports;
 
 #ifdef __cplusplus
