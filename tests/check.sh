@@ -63,17 +63,14 @@ suite_threads() { # the threaded programs under TSan
 
 suite_valgrind() { # the unit programs under valgrind
   built unit build CFLAGS="${CFLAGS:--O2 -g}" || return 0
-  step "valgrind: unit programs" valgrind-make make -C build -j "$jobs" check TESTS= || return 0
-  for program in $(make -s -C build print-unit-tests); do
-    one "valgrind: $program" "valgrind-$(basename "$program")" in_folder build timeout 1200 \
-      env srcdir=.. CK_FORK=no SMTPF_VALGRIND=1 ./libtool --mode=execute valgrind -q --leak-check=full \
-      --errors-for-leak-kinds=definite,possible --error-exitcode=9 "$program" || :
-  done
+  find build -name '*.trs' -delete # what the suite `unit` left is counted
+  CK_FORK=no SMTPF_VALGRIND=1 harness valgrind build TESTS="$(make -s -C build print-unit-tests)" \
+    LOG_COMPILER="$top/build/libtool --mode=execute valgrind -q --leak-check=full --errors-for-leak-kinds=definite,possible --error-exitcode=9"
 }
 
 suite_install() { # clang's build, installed; the checks compiled against what was installed
   built install build-clang CC=clang --enable-werror --prefix="$top/build-clang/root" CFLAGS="-O2 -g -gdwarf-4" || return 0
-  harness install build-clang
+  harness install build-clang TESTS="$(make -s -C build-clang print-plain-tests)"
   one "install: make install" install-install make -C build-clang install || return 0
   one "install: make installcheck" install-installcheck make -C build-clang installcheck || return 0
   rm -rf build-clang/stage
@@ -82,9 +79,10 @@ suite_install() { # clang's build, installed; the checks compiled against what w
 
 suite_fuzz() { # each fuzz target for a few seconds
   build_fuzz || failed "fuzz: build" || return 0
-  for target in $(make -s -C build-fuzz print-fuzz-targets); do
-    one "fuzz: $target" "fuzz-$target" python3 tests/fuzz/run.py --build build-fuzz "$target" "${FUZZ_SECONDS:-10}" || :
-  done
+  status=0
+  step "fuzz: each target for ${FUZZ_SECONDS:-10} s" fuzz-all \
+    python3 tests/fuzz/run.py --build build-fuzz --tally "$tally" "${FUZZ_SECONDS:-10}" || status=$?
+  [ "$status" -eq 0 ] || echo "FAIL fuzz: $(grep -c FINDING "$logs/fuzz-all.log") targets: build/logs/fuzz-all.log" >>"$remarks"
 }
 
 suite_docs() { # Doxygen, whose warnings are errors

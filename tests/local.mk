@@ -327,6 +327,9 @@ installcheck-local:
 # ---- for bootstrap: what is what ---------------------------------------------------------------------------
 print-unit-tests:
 	@printf '%s\n' $(check_PROGRAMS) | grep '^tests/unit/'
+# What the compiler could make differ; what talks to other programs or looks at sources is the ordinary build's.
+print-plain-tests:
+	@printf '%s\n' $(check_PROGRAMS) $(TESTS) | sort | uniq -d | grep -v '^tests/interop/'
 print-fuzz-targets:
 	@printf '%s\n' $(FUZZ_TARGETS) | sed -n 's/.*fuzz_//p'
 print-threaded-tests:
@@ -335,4 +338,4 @@ THREADED_TESTS = tests/interop/proxy_threads.py
 if HAVE_CHECK
 THREADED_TESTS += tests/unit/test_port_poll tests/unit/test_port_zone tests/unit/test_core_threads tests/unit/test_port_lmdb_threads
 endif
-.PHONY: print-unit-tests print-fuzz-targets print-threaded-tests
+.PHONY: print-unit-tests print-plain-tests print-fuzz-targets print-threaded-tests

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs libFuzzer targets: run.py --build FOLDER [TARGET] [SECONDS]. One line of JSON last; exit 1 on a finding.
+"""Runs libFuzzer targets: run.py --build FOLDER [TARGET...] [SECONDS]. One line of JSON last; exit 1 on a finding.
 
-Without TARGET each runs in turn. New inputs stay in FOLDER/corpus/TARGET, findings in FOLDER/findings.
+Without TARGET all are run, one on each processor. With --tally FILE a line `passed failed skipped` is added to it. New inputs stay in FOLDER/corpus/TARGET, findings in FOLDER/findings.
 """
 import argparse
+import concurrent.futures
 import glob
 import json
 import os
@@ -28,8 +29,7 @@ def fuzz(build, target, seconds):
     found = sorted(set(os.listdir(findings)) - before)
     executions = re.search(r"number_of_executed_units:\s*(\d+)", run.stderr)
     coverage = re.findall(r"cov: (\d+)", run.stderr)
-    if run.returncode:
-        print(run.stderr[-4000:])
+    print("  fuzzed %s for %d s: %s" % (target, seconds, "FINDING\n" + run.stderr[-4000:] if run.returncode else "clean"), flush=True)
     return {"seconds": seconds, "executions": int(executions.group(1)) if executions else 0,
             "edges": int(coverage[-1]) if coverage else 0, "findings": max(len(found), int(run.returncode != 0))}
 
@@ -37,6 +37,7 @@ def fuzz(build, target, seconds):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
+    p.add_argument("--tally")
     p.add_argument("words", nargs="*")
     args = p.parse_args()
     build = os.path.abspath(args.build)
@@ -48,11 +49,13 @@ def main():
     if unknown or not known:
         sys.exit("no fuzz target %s; there are: %s" % (" ".join(unknown), " ".join(known)))
     seconds = int(numbers[0]) if numbers else 60
-    results = {}
-    for target in targets:
-        print("  fuzzing %s for %d s" % (target, seconds), flush=True)
-        results[target] = fuzz(build, target, seconds)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        results = dict(zip(targets, pool.map(lambda t: fuzz(build, t, seconds), targets)))
     bad = sum(r["findings"] for r in results.values())
+    if args.tally:
+        failed = sum(r["findings"] > 0 for r in results.values())
+        with open(args.tally, "a", encoding="ascii") as f:
+            f.write("%d %d 0\n" % (len(results) - failed, failed))
     print(json.dumps({"name": "fuzz", "findings": bad, "targets": results}))
     return 1 if bad else 0
 
