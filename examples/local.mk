@@ -56,7 +56,7 @@ TESTS += tests/interop/ledger_crash.py
 EXTRA_DIST += tests/interop/ledger_crash.py
 
 # ---- examples/hosts/proxy: smtpf-proxy -----------------------------------------------------------------------
-COMMON = examples/common/host_options.c examples/common/host_options.h examples/common/print.c examples/common/print.h \
+COMMON = examples/common/edits.c examples/common/edits.h examples/common/host_options.c examples/common/host_options.h examples/common/print.c examples/common/print.h \
 	examples/common/text.c examples/common/text.h
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
@@ -73,7 +73,7 @@ if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_proxy
 TESTS += tests/unit/test_proxy
 endif
-tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h examples/common/text.c $(PROXY)/envelope.c \
+tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h examples/common/edits.c examples/common/text.c $(PROXY)/envelope.c \
 	$(PROXY)/identity.c $(PROXY)/message.c \
 	$(PROXY)/peers.c $(PROXY)/spool.c
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
@@ -101,7 +101,7 @@ EXTRA_DIST += tests/interop/greylist_tool.py
 bin_PROGRAMS += smtpf-policyd
 POLICYD = examples/hosts/policyd
 smtpf_policyd_SOURCES = $(POLICYD)/main.c $(POLICYD)/policyd.h $(POLICYD)/request.c $(POLICYD)/server.c \
-	examples/common/host_options.c examples/common/host_options.h
+	examples/common/host_options.c examples/common/host_options.h examples/common/policy.c examples/common/policy.h
 smtpf_policyd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_policyd_LDADD = libsmtpfilter.la
 man8_MANS += docs/man/smtpf-policyd.8

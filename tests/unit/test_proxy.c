@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../examples/common/edits.h"
 #include "../../examples/common/text.h"
 #include "../../examples/hosts/proxy/envelope.h"
 #include "../../examples/hosts/proxy/identity.h"
@@ -90,7 +91,7 @@ START_TEST(fields_are_folded_at_blanks_only)
   char value[600];
   for (size_t i = 0; i < sizeof value; i++)
     value[i] = i % 9 == 8 ? ' ' : 'x';
-  message_field(&t, SMTPF_LIT("X-Long"), (smtpf_str){value, sizeof value});
+  edits_field(&t, SMTPF_LIT("X-Long"), (smtpf_str){value, sizeof value});
   size_t line = 0, folds = 0;
   for (size_t i = 0; i < t.n; i++) {
     if (t.p[i] == '\n') {

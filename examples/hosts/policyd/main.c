@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <smtpfilter/ext/check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "../../common/host_options.h"
+#include "../../common/policy.h"
 #include "policyd.h"
 
 enum { SETS_MAX = 64 };
@@ -17,6 +18,7 @@ enum { SETS_MAX = 64 };
 /* The command line. Options of postgrey's set the options of the policy that mean the same. */
 struct arguments {
   const char *policy;
+  policy_source source;
   const char *listen[LISTEN_MAX]; /* as --unix and --inet gave them, in turn */
   int is_unix[LISTEN_MAX];
   size_t n_listen;
@@ -72,8 +74,9 @@ static void idle_close(void *self)
 
 static const smtpf_check judged[] = {IDLE("relay"), IDLE("recipient")};
 
-static int stand_alone(smtpf_config *cfg, smtpf_error *err)
+static int stand_alone(smtpf_config *cfg, void *user, smtpf_error *err)
 {
+  (void)user;
   int r = SMTPF_OK;
   for (size_t i = 0; r == SMTPF_OK && i < sizeof judged / sizeof *judged; i++)
     r = smtpf_config_add_check(cfg, &judged[i]);
@@ -83,44 +86,25 @@ static int stand_alone(smtpf_config *cfg, smtpf_error *err)
   return r;
 }
 
-static void print_log(void *user, int level, const char *event, const smtpf_log_field *fields, size_t n)
+/* The command line is stronger than the file. */
+static int apply_sets(smtpf_config *cfg, void *user, smtpf_error *err)
 {
-  (void)user;
-  (void)level;
-  fprintf(stderr, "smtpf-policyd: %s", event);
-  for (size_t i = 0; i < n; i++)
-    fprintf(stderr, " %s=%.*s", fields[i].name, (int)fields[i].value.n, fields[i].value.p);
-  fputc('\n', stderr);
-}
-
-static int configure(smtpf_config *cfg, const struct arguments *a, smtpf_error *err)
-{
-  int r = host_options_add(cfg);
-  smtpf_config_set_log(cfg, SMTPF_LOG_WARNING, print_log, NULL);
-  if (r == SMTPF_OK)
-    r = a->policy ? smtpf_config_load(cfg, a->policy, err) : stand_alone(cfg, err);
+  const struct arguments *a = user;
+  int r = SMTPF_OK;
   for (size_t i = 0; r == SMTPF_OK && i < a->n_sets; i++)
     r = a->sets[i].append ? smtpf_config_append(cfg, a->sets[i].path, a->sets[i].value, err)
                           : smtpf_config_set(cfg, a->sets[i].path, a->sets[i].value, err);
   return r;
 }
 
-static smtpf_engine *load(const struct arguments *a)
+static smtpf_engine *load(struct arguments *a)
 {
-  smtpf_error err = {.size = sizeof err};
-  smtpf_config *cfg = NULL;
-  smtpf_engine *engine = NULL;
-  int r = smtpf_config_new(&cfg, NULL);
-  if (r == SMTPF_OK)
-    r = configure(cfg, a, &err);
-  if (r == SMTPF_OK)
-    r = smtpf_engine_new(&engine, cfg, &err);
-  if (r != SMTPF_OK && err.line)
-    fprintf(stderr, "smtpf-policyd: %s:%d: %s\n", err.file, err.line, err.text);
-  else if (r != SMTPF_OK)
-    fprintf(stderr, "smtpf-policyd: %s\n", err.text[0] ? err.text : smtpf_strerror(r));
-  smtpf_config_free(cfg);
-  return engine;
+  a->source = (policy_source){.program = "smtpf-policyd",
+                              .file = a->policy,
+                              .before = a->policy ? NULL : stand_alone,
+                              .after = apply_sets,
+                              .user = a};
+  return policy_load(&a->source);
 }
 
 void policy_reload(server *s)

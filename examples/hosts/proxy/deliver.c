@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../common/edits.h"
 #include "client.h"
 #include "quarantine.h"
 #include "transaction.h"
@@ -19,18 +20,18 @@
 static void quarantine_fields(transaction *t, const smtpf_verdict *v, text *out)
 {
   const struct client *c = t->client;
-  message_field(out, SMTPF_LIT("X-Quarantine-Id"), t->id);
-  message_field(out, SMTPF_LIT("X-Quarantine-Client"), smtpf_str_of(c->address));
-  message_field(out, SMTPF_LIT("X-Quarantine-Helo"), smtpf_str_of(c->helo));
-  message_field(out, SMTPF_LIT("X-Quarantine-Sender"), transaction_string(t, t->sender));
-  message_field(out, SMTPF_LIT("X-Quarantine-Rule"), smtpf_verdict_rule(v));
+  edits_field(out, SMTPF_LIT("X-Quarantine-Id"), t->id);
+  edits_field(out, SMTPF_LIT("X-Quarantine-Client"), smtpf_str_of(c->address));
+  edits_field(out, SMTPF_LIT("X-Quarantine-Helo"), smtpf_str_of(c->helo));
+  edits_field(out, SMTPF_LIT("X-Quarantine-Sender"), transaction_string(t, t->sender));
+  edits_field(out, SMTPF_LIT("X-Quarantine-Rule"), smtpf_verdict_rule(v));
   for (size_t i = 0; i < t->n; i++) {
     smtpf_recipient_info r = {.size = sizeof r};
     if (t->rcpt[i].disposition != SMTPF_QUARANTINED || !t->rcpt[i].open || smtpf_verdict_recipient(v, i, &r))
       continue;
-    message_field(out, SMTPF_LIT("X-Quarantine-Recipient"), transaction_string(t, t->rcpt[i].path));
+    edits_field(out, SMTPF_LIT("X-Quarantine-Recipient"), transaction_string(t, t->rcpt[i].path));
     if (r.reason.n)
-      message_field(out, SMTPF_LIT("X-Quarantine-Reason"), r.reason);
+      edits_field(out, SMTPF_LIT("X-Quarantine-Reason"), r.reason);
   }
 }
 

@@ -41,7 +41,4 @@ size_t outgoing_fill(outgoing *o, const spool *s, char *out, size_t cap);
 size_t outgoing_plain(outgoing *o, const spool *s, char *out, size_t cap);
 void outgoing_end(outgoing *o);
 
-/* A field with its CRLF, folded at blanks. */
-void message_field(text *t, smtpf_str name, smtpf_str value);
-
 #endif
