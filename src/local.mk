@@ -21,12 +21,12 @@ smtpfextinclude_HEADERS = \
 	include/smtpfilter/ext/scan.h
 
 # ---- the library: libsmtpf_all holds every object, so that tests can reach inside -----------------------
-libsmtpf_all_la_SOURCES = $(BASE) $(MAIL) $(MATCH) $(POLICY) $(CORE) $(CHECKS) $(WIRE) $(PORT)
+libsmtpf_all_la_SOURCES = $(BASE) $(MAIL) $(MATCH) $(POLICY) $(FORWARD) $(CORE) $(CHECKS) $(WIRE) $(PORT)
 libsmtpf_all_la_CPPFLAGS = $(AM_CPPFLAGS) $(CARES_CFLAGS) $(LIBCONFIG_CFLAGS) $(LMDB_CFLAGS) $(PCRE2_CFLAGS) \
-	$(HIREDIS_CFLAGS) $(HIREDIS_SSL_CFLAGS) $(RSPAMD_CFLAGS)
+	$(HIREDIS_CFLAGS) $(HIREDIS_SSL_CFLAGS) $(RSPAMD_CFLAGS) $(CRYPTO_CFLAGS)
 libsmtpf_all_la_CFLAGS = $(AM_CFLAGS) -pthread
 libsmtpf_all_la_LIBADD = $(CARES_LIBS) $(LIBCONFIG_LIBS) $(LMDB_LIBS) $(PCRE2_LIBS) \
-	$(HIREDIS_SSL_LIBS) $(HIREDIS_LIBS) $(RSPAMD_LIBS) -lpthread
+	$(HIREDIS_SSL_LIBS) $(HIREDIS_LIBS) $(RSPAMD_LIBS) $(CRYPTO_LIBS) -lpthread
 libsmtpfilter_la_SOURCES =
 libsmtpfilter_la_LIBADD = libsmtpf_all.la
 libsmtpfilter_la_LDFLAGS = -version-info $(SMTPF_LT_VERSION) -no-undefined
@@ -61,6 +61,15 @@ MATCH = src/match/factor.c src/match/factor.h src/match/gram.c src/match/gram.h 
 POLICY = src/policy/budget.c src/policy/budget.h src/policy/evidence.h src/policy/judge.c src/policy/judge.h \
 	src/policy/ledger.c src/policy/ledger.h src/policy/origin.c src/policy/origin.h src/policy/partition.c \
 	src/policy/partition.h src/policy/profile.h
+
+# ---- src/forward --------------------------------------------------------------------------------------
+FORWARD = \
+	src/forward/prvs.c \
+	src/forward/prvs.h \
+	src/forward/signer.c \
+	src/forward/signer.h \
+	src/forward/srs.c \
+	src/forward/srs.h
 
 # ---- src/core -----------------------------------------------------------------------------------------
 CORE = \
@@ -254,4 +263,9 @@ if HAVE_RSPAMD
 PORT += $(RSPAMD)
 else
 PORT += src/port/scan/rspamd_none.c
+endif
+if HAVE_OPENSSL
+PORT += src/port/crypto/openssl.c
+else
+PORT += src/port/crypto/none.c
 endif

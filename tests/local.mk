@@ -135,7 +135,7 @@ if !SANITIZED
 TESTS += $(LINTS)
 endif
 EXTRA_DIST += $(LINTS) tests/lint/source.py tests/lint/allowed-base.txt tests/lint/allowed-mail.txt tests/lint/allowed-match.txt \
-	tests/lint/allowed-policy.txt tests/lint/allowed-core.txt tests/lint/allowed-wire.txt tests/lint/allowed-check.txt \
+	tests/lint/allowed-policy.txt tests/lint/allowed-forward.txt tests/lint/allowed-core.txt tests/lint/allowed-wire.txt tests/lint/allowed-check.txt \
 	tests/abi/manifest.txt
 
 # ---- tests/transcripts, tests/oom: conversations and what must come of them ------------------------------------

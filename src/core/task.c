@@ -338,6 +338,14 @@ int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag)
   return r;
 }
 
+int smtpf_task_hmac(smtpf_task *t, smtpf_str key, smtpf_str data, unsigned char out[32])
+{
+  const smtpf_ports *ports = &t->session->driver->ports;
+  if (!ports->crypto)
+    return SMTPF_EUNSUPPORTED;
+  return ports->crypto->hmac(ports->crypto_shared, SMTPF_HMAC_SHA256, key, data, out);
+}
+
 /* ---- completing (ext/port.h) -------------------------------------------------------------------------------- */
 
 smtpf_op_slot *smtpf_op_open(const smtpf_driver *d, smtpf_op op, int kind)

@@ -63,5 +63,7 @@ int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine, const smtpf_ports
     p.store = smtpf_store_of_policy(engine);
   if (!p.spool)
     p.spool = smtpf_spool_file();
+  if (!p.crypto)
+    p.crypto = smtpf_crypto_openssl();
   return smtpf_driver_create(out, engine, &p);
 }

@@ -13,17 +13,18 @@ MAY_INCLUDE = {  # rooms under src, beside the room itself
     "mail": {"base"},
     "match": {"base"},
     "policy": {"base", "mail"},
-    "core": {"base", "mail", "policy"},
+    "forward": {"base", "mail"},
+    "core": {"base", "mail", "policy", "forward"},
     "wire": {"base", "mail"},
     "check": set(),
-    "port": {"base", "mail", "policy", "core", "wire", "check"},
+    "port": {"base", "mail", "policy", "forward", "core", "wire", "check"},
 }
 LIBC = {  # headers of the C library that a pure room may use; none of them reaches the outside
     "limits.h", "stdalign.h", "stdatomic.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "cpuid.h", "emmintrin.h", "immintrin.h",
 }
 LIBRARIES = {"match": {"pcre2.h"}}  # what a room is there to use
 ALSO = {"src/check/%s.c" % name: {"stdio.h"} for name in ("addrlist", "greylist_exempt", "rules_file")}  # `open` reads the files the policy names
-PURE = {"base", "mail", "match", "policy", "core", "wire", "check"}
+PURE = {"base", "mail", "match", "policy", "forward", "core", "wire", "check"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
 

@@ -10,7 +10,7 @@ import re
 import sys
 
 SRC = os.environ.get("srcdir", ".")
-ROOMS = ("base", "mail", "match", "policy", "core", "wire", "check", "port")
+ROOMS = ("base", "mail", "match", "policy", "forward", "core", "wire", "check", "port")
 
 
 def files(*folders, ext=(".c", ".h")):
