@@ -101,6 +101,8 @@ CORE = \
 	src/core/log.c \
 	src/core/lookup.c \
 	src/core/lookup.h \
+	src/core/mail_hosts.c \
+	src/core/mail_hosts.h \
 	src/core/message.h \
 	src/core/op.c \
 	src/core/op.h \

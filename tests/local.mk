@@ -264,6 +264,13 @@ tests_unit_test_core_SOURCES = tests/unit/core_world.c tests/unit/core_world.h t
 tests_unit_test_core_threads_SOURCES = tests/unit/port_run.h tests/unit/test_core_threads.c
 tests_unit_test_core_threads_CFLAGS = $(AM_CFLAGS) -pthread
 
+# ---- tests/unit of callouts and forwards ---------------------------------------------------------------------
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_mail_hosts
+TESTS += tests/unit/test_mail_hosts
+endif
+tests_unit_test_mail_hosts_SOURCES = tests/unit/port_run.h tests/unit/suites.h tests/unit/test_mail_hosts.c
+
 # ---- tests/unit of src/match ---------------------------------------------------------------------------------
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_match

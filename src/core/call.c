@@ -55,7 +55,27 @@ int smtpf_driver_scan(smtpf_driver *d, smtpf_str cursor, size_t most, smtpf_scan
   return SMTPF_OK;
 }
 
+int smtpf_driver_query(smtpf_driver *d, int type, smtpf_str name, smtpf_dns_fn fn, void *user)
+{
+  smtpf_op_slot *slot = begin(d, user);
+  if (!slot)
+    return SMTPF_ENOMEM;
+  slot->dns_fn = fn;
+  int r = smtpf_dns_ask(d, slot, type, name);
+  if (r != SMTPF_OK)
+    smtpf_op_give(&d->ops, slot);
+  return r;
+}
+
 /* ---- answers ---- */
+
+void smtpf_call_dns(smtpf_driver *d, smtpf_op_slot *slot, const smtpf_dns_answer *answer)
+{
+  const smtpf_dns_fn fn = slot->dns_fn;
+  void *user = slot->call_user;
+  smtpf_op_give(&d->ops, slot);
+  fn(user, answer);
+}
 
 int smtpf_call_answered(smtpf_driver *d, smtpf_op op, int status, smtpf_str value)
 {

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "call.h"
 #include "driver.h"
 
 enum { NAME_MAX_LENGTH = 253, KEY_MAX = 2 + NAME_MAX_LENGTH };
@@ -64,16 +65,36 @@ static size_t make_key(char *out, int type, smtpf_str name)
   return 2 + name.n;
 }
 
+/* Who asked gets the entry, and a reference to it: a task when its session runs, a program at once. */
+static void give_answer(smtpf_driver *d, smtpf_op_slot *slot, smtpf_dns_entry *e)
+{
+  if (slot->use == SMTPF_OP_CALL) {
+    smtpf_call_dns(d, slot, &e->answer);
+    smtpf_dns_release(d, e);
+    return;
+  }
+  slot->dns = e;
+  smtpf_driver_answered(d, slot);
+}
+
+/* The flight is over before anybody is told: a program that is told may ask the same again. */
 static void answer_waiters(smtpf_driver *d, smtpf_dns_flight *f, smtpf_dns_entry *e)
 {
+  smtpf_link waiters;
+  smtpf_list_init(&waiters);
   while (!smtpf_list_empty(&f->waiters)) {
     smtpf_op_slot *slot = SMTPF_OF(f->waiters.next, smtpf_op_slot, in_queue);
     smtpf_list_remove(&slot->in_queue);
+    smtpf_list_append(&waiters, &slot->in_queue);
     slot->flight = NULL;
-    slot->dns = e;
+  }
+  end_flight(d, f);
+  while (!smtpf_list_empty(&waiters)) {
+    smtpf_op_slot *slot = SMTPF_OF(waiters.next, smtpf_op_slot, in_queue);
+    smtpf_list_remove(&slot->in_queue);
     if (e != &no_memory)
       e->cached.refs++;
-    smtpf_driver_answered(d, slot);
+    give_answer(d, slot, e);
   }
 }
 
@@ -117,8 +138,7 @@ int smtpf_dns_ask(smtpf_driver *d, smtpf_op_slot *slot, int type, smtpf_str name
   smtpf_cached *kept = smtpf_cache_get(&d->dns.cache, (smtpf_str){key, n}, d->now_ns);
   if (kept) {
     d->stats[SMTPF_STAT_DNS_CACHED]++;
-    slot->dns = SMTPF_OF(kept, smtpf_dns_entry, cached);
-    smtpf_driver_answered(d, slot);
+    give_answer(d, slot, SMTPF_OF(kept, smtpf_dns_entry, cached));
     return SMTPF_OK;
   }
   smtpf_dns_flight *f = smtpf_map_get(&d->dns.flights, (smtpf_str){key, n});
@@ -196,6 +216,5 @@ int smtpf_op_dns(smtpf_driver *d, smtpf_op op, const smtpf_dns_answer *answer)
   } else {
     answer_waiters(d, f, (smtpf_dns_entry *)(uintptr_t)&no_memory);
   }
-  end_flight(d, f);
   return SMTPF_OK;
 }

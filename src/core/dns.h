@@ -30,7 +30,8 @@ typedef struct smtpf_dns {
 void smtpf_dns_init(smtpf_dns *dns, const smtpf_mem *mem, const uint64_t seed[2]);
 void smtpf_dns_free(smtpf_driver *d);
 
-/* Asks for a task's operation. SMTPF_OK (it will be answered), SMTPF_EINVAL (no name) or SMTPF_ENOMEM. */
+/* Asks for the operation of a task or program. SMTPF_OK (it will be answered), SMTPF_EINVAL (no name) or SMTPF_ENOMEM.
+ */
 int smtpf_dns_ask(smtpf_driver *d, smtpf_op_slot *slot, int type, smtpf_str name);
 
 /* The operation does not wait any more. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mail_hosts.h"
 #include "run.h"
 #include "session.h"
 #include "tenure.h"
@@ -61,6 +62,7 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
   smtpf_list_init(&d->tenures);
   smtpf_list_init(&d->runnable);
   smtpf_list_init(&d->ready);
+  smtpf_list_init(&d->searches);
   smtpf_heap_init(&d->timers, &d->mem);
   smtpf_ops_init(&d->ops, &d->mem);
   int r = ports->random->fill(ports->random->user, d->seed, sizeof d->seed);
@@ -98,6 +100,7 @@ void smtpf_driver_free(smtpf_driver *d)
   if (d->ports.resolver->stop)
     d->ports.resolver->stop(d->resolver);
   d->ports.poller->stop(d->poller);
+  smtpf_mail_hosts_free(d);
   smtpf_dns_free(d);
   smtpf_cache_free(&d->lookups);
   smtpf_runs_free(d);

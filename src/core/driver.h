@@ -48,6 +48,7 @@ struct smtpf_driver {
   uint32_t *places; /* of each descriptor: one more than its index in watches; 0: none */
   size_t cap_places;
   smtpf_link sessions, runnable, ready;
+  smtpf_link searches;     /* for mail hosts */
   struct smtpf_run *spare; /* task lists for the next stages */
   size_t n_spare;
   smtpf_link tenures; /* of the engines in use */

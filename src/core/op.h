@@ -22,7 +22,7 @@ enum smtpf_op_use {
   SMTPF_OP_TASK,   /* a check waits for an answer */
   SMTPF_OP_FLIGHT, /* a DNS question is at the resolver */
   SMTPF_OP_TIMER,  /* a port's or host's timer */
-  SMTPF_OP_CALL,   /* a program's own store operation */
+  SMTPF_OP_CALL,   /* a program's own operation */
 };
 
 typedef struct smtpf_op_slot {
@@ -43,9 +43,10 @@ typedef struct smtpf_op_slot {
   void *timer_user;                /* TIMER */
   smtpf_store_fn store_fn;         /* CALL */
   smtpf_scan_fn scan_fn;           /* CALL */
+  smtpf_dns_fn dns_fn;             /* CALL */
   void *call_user;                 /* CALL */
   struct smtpf_dns_entry *dns;     /* DNS answer, referenced */
-  struct smtpf_dns_flight *flight; /* FLIGHT; TASK: the one it waits for */
+  struct smtpf_dns_flight *flight; /* FLIGHT; TASK, CALL: the one it waits for */
   struct smtpf_lookup *lookup;     /* DIRECTORY: the answer, referenced */
   struct smtpf_scanning *scanning; /* SCAN */
   smtpf_str value;                 /* STORE: what was found; DIRECTORY: what was asked for */
