@@ -81,6 +81,8 @@ static void read_numbers(const reader *r, smtpf_profile *p)
       {"null_sender", NULL, &p->null_sender},
       {"route", NULL, &p->route},
       {"fallback", NULL, &p->fallback},
+      {"forward_failed", NULL, &p->forward_failed},
+      {"bounces", NULL, &p->bounces},
   };
   for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
     if (!says(r, wishes[i].name))

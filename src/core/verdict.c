@@ -209,9 +209,7 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
   const smtpf_rcpt *r = v->session->rcpts[i];
   const smtpf_reply reply = own_reply(v, r);
   const smtpf_session *s = v->session;
-  /* A bounce stays one wherever it goes: a report about it must not come back to anybody (RFC 5321 4.5.5). */
-  const int null_sender = s->sender.form == SMTPF_PATH_NULL;
-  const smtpf_str own_sender = null_sender ? (smtpf_str){"", 0} : s->sender.address;
+  const smtpf_str own_sender = s->sender.form == SMTPF_PATH_NULL ? (smtpf_str){"", 0} : s->sender.address;
   const smtpf_profile *p = r->entry.outcome.profile ? r->entry.outcome.profile : r->profile;
   const int forward = r->entry.disposition ? r->entry.forward : r->entry.outcome.forward;
   const smtpf_recipient_info info = {
@@ -230,7 +228,7 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
       .wish = r->entry.disposition ? r->entry.wish : 0,
       .route = forward ? SMTPF_ROUTE_FORWARD : SMTPF_ROUTE_MAILBOX,
       .forward = forward ? p->forward : (smtpf_str){"", 0},
-      .sender = r->entry.sender && !null_sender ? p->forward_sender : own_sender,
+      .sender = r->entry.sender ? r->entry.outcome.sender : own_sender,
       .fallback = p->fallback,
       .known = r->entry.known,
       .canonical = r->canonical,

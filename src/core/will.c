@@ -106,6 +106,14 @@ static const smtpf_profile *profile_at(const smtpf_rcpt *rcpt, size_t i)
   return rcpt->n_members ? rcpt->members[i] : rcpt->profile;
 }
 
+/* The envelope sender of what is forwarded, where it is another than the message's. A bounce stays one wherever it
+ * goes: a report about it must not come back to anybody (RFC 5321 4.5.5). */
+static smtpf_str sender_of(const smtpf_session *s, const smtpf_profile *p)
+{
+  const int same = s->sender.form == SMTPF_PATH_NULL || smtpf_str_equal(p->forward_sender, s->sender.address);
+  return p->route == SMTPF_WISH_MAILBOX || same ? (smtpf_str){NULL, 0} : p->forward_sender;
+}
+
 /* `only_from` is judged on what was written and on what is behind it. */
 static smtpf_will will_of(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t i, const smtpf_standing *client)
 {
@@ -118,6 +126,7 @@ static smtpf_will will_of(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t
                               smtpf_origin_restricted(client, rcpt->profile, null_sender)),
       .entry = (uint8_t)smtpf_engine_entry(p, &s->sender, &s->client),
       .budget = rcpt->entry.budget,
+      .sender = sender_of(s, p),
   };
 }
 
@@ -154,7 +163,7 @@ int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out)
 static int same_will(const smtpf_will *a, const smtpf_will *b)
 {
   return a->profile == b->profile && a->origin == b->origin && a->restricted == b->restricted && a->entry == b->entry &&
-         a->budget == b->budget;
+         a->budget == b->budget && smtpf_str_equal(a->sender, b->sender);
 }
 
 /* What weighs most differs only in words. */

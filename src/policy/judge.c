@@ -188,6 +188,7 @@ smtpf_outcome smtpf_judge_by(const smtpf_will *w, const smtpf_summary *s)
   o.forward = (uint8_t)forwards(s, &o);
   o.refusable = (uint8_t)smtpf_origin_may_reject(w->origin);
   o.unknown = s->unknown;
+  o.sender = w->sender;
   return o;
 }
 
@@ -244,7 +245,7 @@ static int same_forward(const smtpf_outcome *o, size_t n)
 {
   size_t i = 0;
   while (i < n && o[i].forward && smtpf_str_equal(o[i].profile->forward, o[0].profile->forward) &&
-         smtpf_str_equal(o[i].profile->forward_sender, o[0].profile->forward_sender))
+         smtpf_str_equal(o[i].sender, o[0].sender))
     i++;
   return i == n;
 }

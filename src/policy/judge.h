@@ -78,6 +78,7 @@ typedef struct smtpf_will {
   uint8_t restricted; /* smtpf_origin_restricted() */
   uint8_t entry;      /* smtpf_entry_kind */
   uint8_t budget;     /* smtpf_budget_state */
+  smtpf_str sender;   /* envelope sender of a forward, when it is another than the message's; else empty */
 } smtpf_will;
 
 typedef struct smtpf_outcome {
@@ -93,6 +94,7 @@ typedef struct smtpf_outcome {
   int32_t threshold;           /* the profile's, where a score decided */
   const smtpf_evidence *cause; /* the finding that decided, or weighed most; NULL when there is none */
   const smtpf_profile *profile;
+  smtpf_str sender; /* the will's */
 } smtpf_outcome;
 
 /* What a view holds for one will: all that the table looks at. */

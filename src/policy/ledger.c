@@ -136,7 +136,7 @@ static int leaves_with_a_sender(const smtpf_entry *e)
 
 static smtpf_str sender_of(const smtpf_entry *e)
 {
-  return e->forward ? e->outcome.profile->forward_sender : (smtpf_str){NULL, 0};
+  return e->forward ? e->outcome.sender : (smtpf_str){NULL, 0};
 }
 
 static int senders_differ(smtpf_entry *const *entries, size_t n)

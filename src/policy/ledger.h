@@ -51,7 +51,7 @@ typedef struct smtpf_entry {
   uint8_t overridden;  /* the outcome could not be kept */
   uint8_t dsn;         /* smtpf_dsn */
   uint8_t forward;     /* the copy goes to the profile's forward address */
-  uint8_t sender;      /* with the profile's forward_sender */
+  uint8_t sender;      /* with the outcome's sender */
 } smtpf_entry;
 
 /* A reply, as smtpf_act: ACCEPT, DEFER or REJECT; `cause` is the index of the entry that gives its words. */

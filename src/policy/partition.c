@@ -24,7 +24,7 @@ static int within_reach(int act, unsigned capabilities)
 static smtpf_str sender_of(const smtpf_outcome *o, int act)
 {
   const int forwarded = o->forward && (act == SMTPF_ACT_ACCEPT || act == SMTPF_ACT_TAG);
-  return forwarded ? o->profile->forward_sender : (smtpf_str){NULL, 0};
+  return forwarded ? o->sender : (smtpf_str){NULL, 0};
 }
 
 int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned capabilities)

@@ -14,6 +14,16 @@ enum smtpf_profile_route {
   SMTPF_WISH_FORWARD_NONSPAM, /* what is known not to be spam; the rest stays in the mailbox */
 };
 
+/* `profiles[name].forward_failed`: what becomes of a copy whose forward is known to be refused. */
+enum smtpf_profile_failed { SMTPF_FAILED_REFUSE = 0, SMTPF_FAILED_MAILBOX };
+
+/* `profiles[name].bounces`: what a bounce has to show. */
+enum smtpf_profile_bounces {
+  SMTPF_BOUNCES_ALL = 0, /* nothing */
+  SMTPF_BOUNCES_SIGNED,  /* that it comes to an address we have signed */
+  SMTPF_BOUNCES_PROVEN,  /* that, or the mail it is about */
+};
+
 /* A personal entry that covers this sender or client. */
 enum smtpf_entry_kind { SMTPF_ENTRY_NONE = 0, SMTPF_ENTRY_ALLOW, SMTPF_ENTRY_DENY };
 
@@ -29,6 +39,8 @@ typedef struct smtpf_profile {
   uint8_t route;                 /* smtpf_profile_route */
   uint8_t null_sender;           /* the null sender passes `only_from` */
   uint8_t fallback;              /* smtpf_fallback */
+  uint8_t forward_failed;        /* smtpf_profile_failed */
+  uint8_t bounces;               /* smtpf_profile_bounces */
   uint64_t only_from;            /* scopes, as bits; 0: anybody */
   uint64_t forwarders;           /* scopes this recipient trusts as forwarders */
   uint64_t lists;                /* scopes of the mailing lists the recipient subscribed to */

@@ -170,7 +170,8 @@ smtpf_will cast_will(const cast_client *client, const cast_variant *v, int null_
                       .origin = (uint8_t)smtpf_origin_of(&client->standing, v->profile),
                       .restricted = (uint8_t)(smtpf_origin_restricted(&client->standing, v->profile, null_sender) != 0),
                       .entry = v->entry,
-                      .budget = v->budget};
+                      .budget = v->budget,
+                      .sender = v->profile->forward_sender};
 }
 
 smtpf_view cast_view(const cast_scene *a, const cast_scene *b, const smtpf_evidence *room[])

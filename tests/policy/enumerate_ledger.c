@@ -20,6 +20,7 @@ static void kind(smtpf_outcome o, size_t profile, int budgets)
   if (!o.definite)
     o.definite = o.act;
   o.profile = &cast_profiles[profile];
+  o.sender = o.profile->forward_sender;
   for (int b = 0; b < budgets; b++)
     kinds[n_kinds++] = (smtpf_entry){.outcome = o, .budget = (uint8_t)b};
 }

@@ -258,7 +258,7 @@ static const char *possible(const oracle_case *c)
       if (fate(&c->after[i]) == SMTPF_DELIVERED && !c->before[i].known)
         LAW(c->after[i].overridden, "L6: a copy is marked with the others, and nobody is told");
   size_t rewritten = 0, same = 0, on_the_way = 0;
-  const smtpf_profile *first = NULL;
+  const smtpf_str *first = NULL;
   for (size_t i = 0; i < c->n; i++) {
     const smtpf_entry *a = &c->after[i];
     if (a->known || refused(fate(a)) || fate(a) == SMTPF_DISCARDED || fate(a) == SMTPF_QUARANTINED)
@@ -266,11 +266,11 @@ static const char *possible(const oracle_case *c)
     on_the_way++;
     if (!a->sender)
       continue;
-    const smtpf_profile *p = a->outcome.profile;
-    LAW(a->forward && p->forward_sender.n, "L6: another envelope sender for a copy that needs none");
-    first = first ? first : p;
+    const smtpf_str *as = &a->outcome.sender;
+    LAW(a->forward && as->n, "L6: another envelope sender for a copy that needs none");
+    first = first ? first : as;
     rewritten++;
-    same += p->forward_sender.n == first->forward_sender.n && p->forward_sender.p == first->forward_sender.p;
+    same += as->n == first->n && as->p == first->p;
   }
   if (rewritten && !can(c, SMTPF_CAN_SENDER_PER_RCPT))
     LAW(rewritten == on_the_way && same == on_the_way, "L6: an envelope sender that this host cannot vary");
@@ -319,8 +319,7 @@ static const char *named(const oracle_case *c, const smtpf_entry *b, const smtpf
   const int wish = wished(put_off ? b->outcome.act : b->outcome.definite), waits = b->budget == SMTPF_BUDGET_LEFT;
   const int route = !refused(fate(a)) && fate(a) != SMTPF_DISCARDED && fate(a) != SMTPF_QUARANTINED;
   const int goes = a->forward == b->outcome.forward;
-  const int sent =
-      !a->forward || !a->outcome.profile || (a->sender != 0) == (a->outcome.profile->forward_sender.n != 0);
+  const int sent = !a->forward || !a->outcome.profile || (a->sender != 0) == (a->outcome.sender.n != 0);
   if (fate(a) != wish || (route && (!goes || !sent)))
     LAW(a->overridden, "L6: a wish was not kept, and nobody is told");
   else if (!(with_fate(c, SMTPF_TAGGED) && !can(c, SMTPF_CAN_EDIT_PER_RCPT)) && !(is_elective(b) && waits == !put_off))

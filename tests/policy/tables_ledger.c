@@ -8,6 +8,7 @@ static const int disposition_of[] = {
 typedef struct copy {
   int out, act, wish, disposition, overridden, forward, sender;
   const smtpf_profile *p;
+  smtpf_str as;
 } copy;
 
 typedef struct board {
@@ -92,8 +93,8 @@ static void send_on(board *b)
       v->forward = v->sender = 0;
       continue;
     }
-    v->sender = v->forward && v->p->forward_sender.n;
-    const smtpf_str *s = v->sender ? &v->p->forward_sender : &none;
+    v->sender = v->forward && v->as.n;
+    const smtpf_str *s = v->sender ? &v->as : &none;
     one &= !first || same(*first, *s);
     first = first ? first : s;
   }
@@ -130,6 +131,7 @@ static void open_board(board *b, const oracle_case *c)
     v->wish = disposition_of[cannot_wait ? e->outcome.definite : e->outcome.act];
     v->disposition = e->known ? e->disposition : disposition_of[v->act];
     v->p = e->outcome.profile;
+    v->as = e->outcome.sender;
     v->forward = e->outcome.forward;
     b->known += e->known;
   }
@@ -224,7 +226,7 @@ static int at_best(int act, unsigned caps)
 static smtpf_str leaves_as(const smtpf_outcome *o, int act)
 {
   const smtpf_str none = {0};
-  return o->forward && act != SMTPF_ACT_QUARANTINE ? o->profile->forward_sender : none;
+  return o->forward && act != SMTPF_ACT_QUARANTINE ? o->sender : none;
 }
 
 int table_conflict(const smtpf_outcome *a, const smtpf_outcome *b, unsigned caps)

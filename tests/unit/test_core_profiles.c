@@ -44,6 +44,8 @@ START_TEST(a_profile_without_wishes)
   ck_assert_uint_eq(p->route, SMTPF_WISH_MAILBOX);
   ck_assert_uint_eq(p->null_sender, 1);
   ck_assert_uint_eq(p->fallback, SMTPF_FALLBACK_POSTMASTER);
+  ck_assert_uint_eq(p->forward_failed, SMTPF_FAILED_REFUSE);
+  ck_assert_uint_eq(p->bounces, SMTPF_BOUNCES_ALL);
   ck_assert_uint_eq(p->only_from | p->forwarders | p->lists, 0);
   ck_assert_uint_eq(p->forward.n + p->forward_sender.n + p->language.n, 0);
   ck_assert_uint_eq(p->n_allow + p->n_deny, 0);
@@ -68,6 +70,8 @@ static void wish_everything(const char *prefix)
                                           {"forward", "a@y.example"},
                                           {"forward_sender", "b@x.example"},
                                           {"fallback", "quarantine"},
+                                          {"forward_failed", "mailbox"},
+                                          {"bounces", "proven"},
                                           {"language", "de"},
                                           {"weights[\"second\"].percent", "1000"}};
   static const char *const lists[][2] = {{"only_from", "s1"},   {"only_from", "s3"},      {"forwarders", "s2"},
@@ -96,6 +100,8 @@ static void expect_everything(const smtpf_profile *p)
   ck_assert_uint_eq(p->null_sender, 0);
   ck_assert_uint_eq(p->route, SMTPF_WISH_FORWARD_NONSPAM);
   ck_assert_uint_eq(p->fallback, SMTPF_FALLBACK_QUARANTINE);
+  ck_assert_uint_eq(p->forward_failed, SMTPF_FAILED_MAILBOX);
+  ck_assert_uint_eq(p->bounces, SMTPF_BOUNCES_PROVEN);
   expect_text(p->forward, "a@y.example");
   expect_text(p->forward_sender, "b@x.example");
   expect_text(p->language, "de");

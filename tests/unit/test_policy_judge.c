@@ -29,13 +29,13 @@ static smtpf_evidence hit(int32_t score)
 static smtpf_evidence fact(unsigned flags)
 {
   smtpf_evidence e = hit(0);
-  e.flags = (uint8_t)(SMTPF_FINDING_REFUSE | flags);
+  e.flags = (uint16_t)(SMTPF_FINDING_REFUSE | flags);
   return e;
 }
 
 static smtpf_evidence unknown(unsigned flags)
 {
-  return (smtpf_evidence){.check = "scan", .code = "timeout", .kind = SMTPF_UNKNOWN, .flags = (uint8_t)flags};
+  return (smtpf_evidence){.check = "scan", .code = "timeout", .kind = SMTPF_UNKNOWN, .flags = (uint16_t)flags};
 }
 
 static smtpf_evidence clear(int32_t score)
@@ -92,47 +92,53 @@ START_TEST(lines_of_wills)
   enum { STRANGER = SMTPF_ORIGIN_STRANGER, LIST = SMTPF_ORIGIN_LIST, OWN = SMTPF_ORIGIN_OWN };
   enum { LEFT = SMTPF_BUDGET_LEFT, SPENT = SMTPF_BUDGET_SPENT, UNREADABLE = SMTPF_BUDGET_UNREADABLE };
   const struct {
-    smtpf_will will;
+    const smtpf_profile *profile;
+    uint8_t origin, restricted, entry, budget;
     const smtpf_evidence *e;
     int act, rule, definite;
   } lines[] = {
-      {{&usual, OWN, 1, 0, LEFT}, &some, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED, SMTPF_ACT_REJECT},
-      {{&usual, OWN, 0, SMTPF_ENTRY_DENY, LEFT}, &spam, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
-      {{&usual, STRANGER, 0, SMTPF_ENTRY_ALLOW, LEFT}, &spam, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, SMTPF_ACT_ACCEPT},
-      {{&usual, STRANGER, 0, SMTPF_ENTRY_DENY, LEFT}, &some, SMTPF_ACT_REJECT, SMTPF_RULE_DENY, SMTPF_ACT_REJECT},
-      {{&usual, LIST, 0, SMTPF_ENTRY_DENY, LEFT}, &some, SMTPF_ACT_QUARANTINE, SMTPF_RULE_DENY, SMTPF_ACT_QUARANTINE},
-      {{&open, LIST, 0, SMTPF_ENTRY_DENY, LEFT}, &some, SMTPF_ACT_TAG, SMTPF_RULE_DENY, SMTPF_ACT_TAG},
-      {{&drop, STRANGER, 0, 0, LEFT}, &spam, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, SMTPF_ACT_DISCARD},
-      {{&late, STRANGER, 0, 0, LEFT}, &spam, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, SMTPF_ACT_REJECT},
-      {{&late, LIST, 0, 0, LEFT}, &spam, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, SMTPF_ACT_DISCARD},
-      {{&usual, LIST, 0, 0, LEFT}, &spam, SMTPF_ACT_QUARANTINE, SMTPF_RULE_REJECT, SMTPF_ACT_QUARANTINE},
-      {{&open, LIST, 0, 0, LEFT}, &spam, SMTPF_ACT_TAG, SMTPF_RULE_REJECT, SMTPF_ACT_TAG},
-      {{&usual, STRANGER, 0, 0, LEFT}, &down, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_QUARANTINE},
-      {{&usual, STRANGER, 0, 0, SPENT}, &down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
-      {{&usual, LIST, 0, 0, UNREADABLE}, &down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
-      {{&open, STRANGER, 0, 0, SPENT}, &down, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
-      {{&usual, STRANGER, 0, 0, LEFT}, &keep, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
-      {{&open, LIST, 0, 0, LEFT}, &keep, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
-      {{&usual, STRANGER, 0, 0, SPENT}, &mark, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
-      {{&usual, STRANGER, 0, SMTPF_ENTRY_ALLOW, LEFT}, &keep, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, SMTPF_ACT_ACCEPT},
-      {{&usual, OWN, 0, 0, LEFT}, &down, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
-      {{&usual, OWN, 0, SMTPF_ENTRY_DENY, LEFT}, &own_down, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_QUARANTINE},
-      {{&usual, OWN, 0, 0, SPENT}, &own_down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
-      {{&usual, LIST, 0, 0, LEFT}, &virus, SMTPF_ACT_QUARANTINE, SMTPF_RULE_BARRED, SMTPF_ACT_QUARANTINE},
-      {{&open, LIST, 0, 0, LEFT}, &virus, SMTPF_ACT_TAG, SMTPF_RULE_BARRED, SMTPF_ACT_TAG},
-      {{&usual, OWN, 0, 0, LEFT}, &virus, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
-      {{&keen, STRANGER, 0, 0, LEFT}, &early, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_ACCEPT},
-      {{&keen, STRANGER, 0, 0, SPENT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
-      {{&keen, LIST, 0, 0, LEFT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
-      {{&usual, STRANGER, 0, 0, LEFT}, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
-      {{&usual, STRANGER, 0, 0, LEFT}, &some, SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, SMTPF_ACT_QUARANTINE},
-      {{&open, STRANGER, 0, 0, LEFT}, &some, SMTPF_ACT_TAG, SMTPF_RULE_TAG, SMTPF_ACT_TAG},
+      {&usual, OWN, 1, 0, LEFT, &some, SMTPF_ACT_REJECT, SMTPF_RULE_RESTRICTED, SMTPF_ACT_REJECT},
+      {&usual, OWN, 0, SMTPF_ENTRY_DENY, LEFT, &spam, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
+      {&usual, STRANGER, 0, SMTPF_ENTRY_ALLOW, LEFT, &spam, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, SMTPF_ACT_ACCEPT},
+      {&usual, STRANGER, 0, SMTPF_ENTRY_DENY, LEFT, &some, SMTPF_ACT_REJECT, SMTPF_RULE_DENY, SMTPF_ACT_REJECT},
+      {&usual, LIST, 0, SMTPF_ENTRY_DENY, LEFT, &some, SMTPF_ACT_QUARANTINE, SMTPF_RULE_DENY, SMTPF_ACT_QUARANTINE},
+      {&open, LIST, 0, SMTPF_ENTRY_DENY, LEFT, &some, SMTPF_ACT_TAG, SMTPF_RULE_DENY, SMTPF_ACT_TAG},
+      {&drop, STRANGER, 0, 0, LEFT, &spam, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, SMTPF_ACT_DISCARD},
+      {&late, STRANGER, 0, 0, LEFT, &spam, SMTPF_ACT_REJECT, SMTPF_RULE_REJECT, SMTPF_ACT_REJECT},
+      {&late, LIST, 0, 0, LEFT, &spam, SMTPF_ACT_DISCARD, SMTPF_RULE_DISCARD, SMTPF_ACT_DISCARD},
+      {&usual, LIST, 0, 0, LEFT, &spam, SMTPF_ACT_QUARANTINE, SMTPF_RULE_REJECT, SMTPF_ACT_QUARANTINE},
+      {&open, LIST, 0, 0, LEFT, &spam, SMTPF_ACT_TAG, SMTPF_RULE_REJECT, SMTPF_ACT_TAG},
+      {&usual, STRANGER, 0, 0, LEFT, &down, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_QUARANTINE},
+      {&usual, STRANGER, 0, 0, SPENT, &down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
+      {&usual, LIST, 0, 0, UNREADABLE, &down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
+      {&open, STRANGER, 0, 0, SPENT, &down, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
+      {&usual, STRANGER, 0, 0, LEFT, &keep, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
+      {&open, LIST, 0, 0, LEFT, &keep, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
+      {&usual, STRANGER, 0, 0, SPENT, &mark, SMTPF_ACT_TAG, SMTPF_RULE_SPENT, SMTPF_ACT_TAG},
+      {&usual, STRANGER, 0, SMTPF_ENTRY_ALLOW, LEFT, &keep, SMTPF_ACT_ACCEPT, SMTPF_RULE_ALLOW, SMTPF_ACT_ACCEPT},
+      {&usual, OWN, 0, 0, LEFT, &down, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
+      {&usual, OWN, 0, SMTPF_ENTRY_DENY, LEFT, &own_down, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_QUARANTINE},
+      {&usual, OWN, 0, 0, SPENT, &own_down, SMTPF_ACT_QUARANTINE, SMTPF_RULE_SPENT, SMTPF_ACT_QUARANTINE},
+      {&usual, LIST, 0, 0, LEFT, &virus, SMTPF_ACT_QUARANTINE, SMTPF_RULE_BARRED, SMTPF_ACT_QUARANTINE},
+      {&open, LIST, 0, 0, LEFT, &virus, SMTPF_ACT_TAG, SMTPF_RULE_BARRED, SMTPF_ACT_TAG},
+      {&usual, OWN, 0, 0, LEFT, &virus, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, SMTPF_ACT_ACCEPT},
+      {&keen, STRANGER, 0, 0, LEFT, &early, SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE, SMTPF_ACT_ACCEPT},
+      {&keen, STRANGER, 0, 0, SPENT, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
+      {&keen, LIST, 0, 0, LEFT, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
+      {&usual, STRANGER, 0, 0, LEFT, &early, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, SMTPF_ACT_ACCEPT},
+      {&usual, STRANGER, 0, 0, LEFT, &some, SMTPF_ACT_QUARANTINE, SMTPF_RULE_QUARANTINE, SMTPF_ACT_QUARANTINE},
+      {&open, STRANGER, 0, 0, LEFT, &some, SMTPF_ACT_TAG, SMTPF_RULE_TAG, SMTPF_ACT_TAG},
   };
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-    const smtpf_outcome o = smtpf_judge(&lines[i].will, (smtpf_view){&lines[i].e, 1});
+    const smtpf_will will = {.profile = lines[i].profile,
+                             .origin = lines[i].origin,
+                             .restricted = lines[i].restricted,
+                             .entry = lines[i].entry,
+                             .budget = lines[i].budget};
+    const smtpf_outcome o = smtpf_judge(&will, (smtpf_view){&lines[i].e, 1});
     ck_assert_msg(o.act == lines[i].act && o.rule == lines[i].rule && o.definite == lines[i].definite,
                   "line %zu: act %d by %d, definite %d", i, o.act, o.rule, o.definite);
-    ck_assert_int_eq(o.refusable, lines[i].will.origin == STRANGER);
+    ck_assert_int_eq(o.refusable, lines[i].origin == STRANGER);
     const int asks = lines[i].e == &down || lines[i].e == &keep || lines[i].e == &mark || lines[i].e == &own_down;
     ck_assert_int_eq(o.spent, asks && lines[i].rule != SMTPF_RULE_ALLOW && lines[i].rule != SMTPF_RULE_OWN);
     ck_assert_int_eq(o.unknown, asks);

@@ -354,6 +354,8 @@ START_TEST(where_copies_go)
     smtpf_entry a = ENTRY(ACCEPT, ACCEPT), b = a, *v[] = {&a, &b};
     a.outcome.profile = rows[i].a;
     b.outcome.profile = rows[i].b;
+    a.outcome.sender = rows[i].a->forward_sender;
+    b.outcome.sender = rows[i].b->forward_sender;
     a.outcome.forward = a.outcome.profile->route != SMTPF_WISH_MAILBOX;
     b.outcome.forward = b.outcome.profile->route != SMTPF_WISH_MAILBOX;
     (void)smtpf_ledger_decide(v, 2, rows[i].can | COMMITS, 0);

@@ -99,6 +99,8 @@ START_TEST(one_address_to_forward_to)
     smtpf_outcome v[] = {ACT(ACCEPT, ACCEPT), ACT(ACCEPT, ACCEPT)};
     v[0].profile = rows[i].a;
     v[1].profile = rows[i].b;
+    v[0].sender = rows[i].a->forward_sender;
+    v[1].sender = rows[i].b->forward_sender;
     v[0].forward = (uint8_t)rows[i].a_goes;
     v[1].forward = (uint8_t)rows[i].b_goes;
     ck_assert_msg(smtpf_judge_members(v, 2).forward == rows[i].forward, "row %zu", i);

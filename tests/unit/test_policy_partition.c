@@ -26,6 +26,7 @@ static const smtpf_profile plain = {.reject = 10000,
                                    .route = SMTPF_WISH_FORWARD,
                                    .forward = {"a@b", 3},
                                    .forward_sender = {"s@x", 3}};
+#define AS .sender = {"s@x", 3} /* what that makes of a will */
 
 enum {
   EACH = SMTPF_CAN_REPLY_PER_RCPT,
@@ -44,10 +45,10 @@ START_TEST(row_by_row)
     .act = SMTPF_ACT_##a, .profile = &plain                                                                            \
   }
   const smtpf_outcome accept = IS(ACCEPT), tag = IS(TAG), keep = IS(QUARANTINE), drop = IS(DISCARD), defer = IS(DEFER),
-                      refuse = IS(REJECT), sent = {.act = SMTPF_ACT_ACCEPT, .profile = &away, .forward = 1},
-                      marked = {.act = SMTPF_ACT_TAG, .profile = &away, .forward = 1},
-                      stays = {.act = SMTPF_ACT_ACCEPT, .profile = &away},
-                      held = {.act = SMTPF_ACT_QUARANTINE, .profile = &away, .forward = 1};
+                      refuse = IS(REJECT), sent = {.act = SMTPF_ACT_ACCEPT, .profile = &away, .forward = 1, AS},
+                      marked = {.act = SMTPF_ACT_TAG, .profile = &away, .forward = 1, AS},
+                      stays = {.act = SMTPF_ACT_ACCEPT, .profile = &away, AS},
+                      held = {.act = SMTPF_ACT_QUARANTINE, .profile = &away, .forward = 1, AS};
   const struct {
     smtpf_outcome a, b;
     unsigned can;
@@ -149,10 +150,10 @@ START_TEST(what_else_may_come)
                    listed = {.profile = &quiet, .origin = SMTPF_ORIGIN_LIST},
                    allowed = {.profile = &quiet, .origin = SMTPF_ORIGIN_STRANGER, .entry = SMTPF_ENTRY_ALLOW},
                    own = {.profile = &quiet, .origin = SMTPF_ORIGIN_OWN},
-                   strange = {.profile = &nonspam, .origin = SMTPF_ORIGIN_STRANGER},
-                   strange_too = {.profile = &forward, .origin = SMTPF_ORIGIN_STRANGER},
-                   goes = {.profile = &nonspam, .origin = SMTPF_ORIGIN_OWN},
-                   goes_too = {.profile = &forward, .origin = SMTPF_ORIGIN_OWN};
+                   strange = {.profile = &nonspam, .origin = SMTPF_ORIGIN_STRANGER, AS},
+                   strange_too = {.profile = &forward, .origin = SMTPF_ORIGIN_STRANGER, AS},
+                   goes = {.profile = &nonspam, .origin = SMTPF_ORIGIN_OWN, AS},
+                   goes_too = {.profile = &forward, .origin = SMTPF_ORIGIN_OWN, AS};
   smtpf_will spent = a, spent_allowed = allowed;
   spent.budget = spent_allowed.budget = SMTPF_BUDGET_SPENT;
   ck_assert(joins(&a, 1, &a, 1, 0, EDIT, 0));
@@ -204,8 +205,8 @@ START_TEST(who_counts_differently)
                                   {.profile = &quiet, .origin = SMTPF_ORIGIN_STRANGER, .entry = SMTPF_ENTRY_ALLOW}};
   for (size_t i = 1; i < sizeof strangers / sizeof *strangers; i++)
     ck_assert_msg(!joins(&strangers[0], 1, &strangers[i], 1, 0, EDIT | KEEP, 0), "stranger %zu", i);
-  const smtpf_will own[] = {{.profile = &sends, .origin = SMTPF_ORIGIN_OWN},
-                            {.profile = &sends_ham, .origin = SMTPF_ORIGIN_OWN},
+  const smtpf_will own[] = {{.profile = &sends, .origin = SMTPF_ORIGIN_OWN, AS},
+                            {.profile = &sends_ham, .origin = SMTPF_ORIGIN_OWN, AS},
                             {.profile = &other, .origin = SMTPF_ORIGIN_OWN},
                             {.profile = &quiet, .origin = SMTPF_ORIGIN_OWN}};
   ck_assert(!joins(&own[0], 1, &own[1], 1, 0, 0, 0));

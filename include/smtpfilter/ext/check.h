@@ -157,7 +157,10 @@ enum smtpf_family {
   SMTPF_FAMILY_LIST = 2,     /**< reputation: block and allow lists (`reject_lists`) */
   SMTPF_FAMILY_GREYLIST = 3, /**< elective deferral of strangers (`greylist`) */
   SMTPF_FAMILY_CONTENT = 4,  /**< what the message holds (`reject_content`) */
-  SMTPF_FAMILY_BOUNCE = 5,   /**< bounces of mail that was not sent: counts for who asked for it (`bounces`) */
+  SMTPF_FAMILY_BOUNCE = 5,   /**< mail with the null sender to an address that is not signed: counts, whatever it finds,
+                                  only for who asked for it (`bounces` = `signed`) */
+  SMTPF_FAMILY_PROOF = 6,    /**< bounces that neither come to a signed address nor quote mail that was sent from here:
+                                  likewise (`bounces` = `proven`) */
 };
 
 /** One finding. */
