@@ -56,15 +56,17 @@ TESTS += tests/interop/ledger_crash.py
 EXTRA_DIST += tests/interop/ledger_crash.py
 
 # ---- examples/hosts/proxy: smtpf-proxy -----------------------------------------------------------------------
-COMMON = examples/common/edits.c examples/common/edits.h examples/common/host_options.c examples/common/host_options.h examples/common/print.c examples/common/print.h \
+COMMON = examples/common/address.c examples/common/address.h examples/common/edits.c examples/common/edits.h \
+	examples/common/host_options.c examples/common/host_options.h examples/common/log.c examples/common/log.h \
+	examples/common/print.c examples/common/print.h examples/common/ring.h \
 	examples/common/text.c examples/common/text.h
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
 smtpf_proxy_SOURCES = $(COMMON) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
-	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/identity.c $(PROXY)/identity.h $(PROXY)/listener.c $(PROXY)/listener.h $(PROXY)/log.c \
-	$(PROXY)/log.h $(PROXY)/loop.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
+	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/identity.c $(PROXY)/identity.h $(PROXY)/listener.c $(PROXY)/listener.h \
+	$(PROXY)/loop.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
 	$(PROXY)/options.c $(PROXY)/options.h $(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
-	$(PROXY)/quarantine.h $(PROXY)/reload.c $(PROXY)/reload.h $(PROXY)/report.c $(PROXY)/ring.h $(PROXY)/settings.c $(PROXY)/settings.h \
+	$(PROXY)/quarantine.h $(PROXY)/reload.c $(PROXY)/reload.h $(PROXY)/report.c $(PROXY)/settings.c $(PROXY)/settings.h \
 	$(PROXY)/spool.c $(PROXY)/spool.h $(PROXY)/transaction.c $(PROXY)/transaction.h
 smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
@@ -73,7 +75,8 @@ if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_proxy
 TESTS += tests/unit/test_proxy
 endif
-tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h examples/common/edits.c examples/common/text.c $(PROXY)/envelope.c \
+tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h examples/common/address.c examples/common/edits.c \
+	examples/common/text.c $(PROXY)/envelope.c \
 	$(PROXY)/identity.c $(PROXY)/message.c \
 	$(PROXY)/peers.c $(PROXY)/spool.c
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)

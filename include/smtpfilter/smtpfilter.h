@@ -26,6 +26,7 @@
 #include "engine.h"
 #include "error.h"
 #include "forward.h"
+#include "milter.h"
 #include "session.h"
 #include "types.h"
 #include "verdict.h"

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "../../common/log.h"
 #include "transaction.h"
 
 #define LINGER_MS 2000

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "../../common/log.h"
 #include "transaction.h"
 
 /* ---- closing ----------------------------------------------------------------------------------- */

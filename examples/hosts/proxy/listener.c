@@ -9,8 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../common/log.h"
 #include "client.h"
-#include "log.h"
 
 #define BACKLOG 4096
 #define ACCEPT_MAX 64 /* in one turn, so that other threads and other clients get theirs */

@@ -10,10 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../common/log.h"
 #include "client.h"
 #include "hop.h"
 #include "listener.h"
-#include "log.h"
 
 #define EVENTS 256
 #define SWEEP_MS 250

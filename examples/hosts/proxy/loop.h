@@ -11,9 +11,9 @@
 #include <smtpfilter/ext/port.h>
 #include <smtpfilter/smtpfilter.h>
 
+#include "../../common/ring.h"
 #include "../../common/text.h"
 #include "peers.h"
-#include "ring.h"
 #include "settings.h"
 #include "spool.h"
 

@@ -8,9 +8,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "../../common/log.h"
 #include "hop.h"
 #include "listener.h"
-#include "log.h"
 #include "options.h"
 #include "quarantine.h"
 #include "reload.h"

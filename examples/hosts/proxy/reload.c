@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../common/log.h"
 #include "hop.h"
-#include "log.h"
 #include "quarantine.h"
 
 #define PROBE_MS 2000

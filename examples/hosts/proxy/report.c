@@ -5,9 +5,9 @@
 #include <smtpfilter/ext/mail.h>
 #include <string.h>
 
+#include "../../common/log.h"
 #include "../../common/print.h"
 #include "client.h"
-#include "log.h"
 #include "transaction.h"
 
 static print_event event_of(const client *c)

@@ -16,10 +16,10 @@
 
 #include <smtpfilter/smtpfilter.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
+
+#include "../../common/address.h"
 
 #define PROXY_LISTEN_MAX 16
-#define ADDRESS_TEXT 128 /* room for any address as text */
 
 /* What the command line said; lasts as long as the process. */
 typedef struct arguments {
@@ -36,12 +36,6 @@ typedef struct arguments {
   int explain;
   const char *log; /* --log, NULL for the policy's */
 } arguments;
-
-typedef struct address {
-  struct sockaddr_storage sa;
-  socklen_t len;
-  int lmtp; /* RFC 2033 is spoken there, else SMTP */
-} address;
 
 enum identity { IDENTITY_AUTO, IDENTITY_XCLIENT, IDENTITY_XFORWARD, IDENTITY_NONE };
 enum log_verdicts { LOG_ALL, LOG_REFUSED, LOG_NONE };
@@ -72,12 +66,5 @@ typedef struct settings {
 int settings_load(settings **out, const arguments *a, smtpf_error *err);
 settings *settings_ref(settings *s);
 void settings_unref(settings *s);
-
-/* `127.0.0.1:25`, `[::1]:25`, `unix:/path`, each perhaps after `lmtp:`. 1 when it is one. */
-int address_parse(const char *name, address *out);
-/* The same way back, without `lmtp:`; `cap` ADDRESS_TEXT is always enough. */
-void address_format(const struct sockaddr *sa, char *out, size_t cap);
-/* Without port and brackets, empty for a Unix socket; returns the port. */
-unsigned address_host(const struct sockaddr *sa, char *out, size_t cap);
 
 #endif

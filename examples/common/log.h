@@ -3,12 +3,12 @@
  * log: lines on standard error, text or JSON. A thread gathers its lines in a text of its own and writes them at
  * the end of a turn; other threads write each line at once.
  */
-#ifndef PROXY_LOG_H
-#define PROXY_LOG_H
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
 
 #include <smtpfilter/smtpfilter.h>
 
-#include "../../common/text.h"
+#include "text.h"
 
 typedef struct log_field {
   const char *name;

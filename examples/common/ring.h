@@ -2,8 +2,8 @@
  *
  * ring: an intrusive ring; an empty one points to itself.
  */
-#ifndef PROXY_RING_H
-#define PROXY_RING_H
+#ifndef COMMON_RING_H
+#define COMMON_RING_H
 
 #include <stddef.h>
 

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The milter protocol: what the filter says. Every packet is written whole or not at all, and holds no byte that would
+ * end a string, a line or a field early.
+ */
+#include <smtpfilter/milter.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/str.h"
+
+enum { LENGTH = 4, OLDEST = 2, LINES_MAX = 32, LINE_MAX_BYTES = 512, FOLD_AT = 76 };
+
+/* ---- packets --------------------------------------------------------------------------------------- */
+
+static void put_number(char *p, uint32_t v)
+{
+  p[0] = (char)(v >> 24);
+  p[1] = (char)(v >> 16);
+  p[2] = (char)(v >> 8);
+  p[3] = (char)v;
+}
+
+static void add_number(smtpf_out *o, uint32_t v)
+{
+  char bytes[4];
+  put_number(bytes, v);
+  smtpf_out_str(o, (smtpf_str){bytes, sizeof bytes});
+}
+
+static void begin(smtpf_out *o, int letter, char *room, size_t cap)
+{
+  smtpf_out_init(o, room, cap);
+  add_number(o, 0);
+  smtpf_out_char(o, (char)letter);
+}
+
+static int end(smtpf_out *o)
+{
+  if (o->full || o->n < LENGTH || o->n > INT32_MAX)
+    return SMTPF_ELIMIT;
+  put_number(o->p, (uint32_t)(o->n - LENGTH));
+  return (int)o->n;
+}
+
+static void add_string(smtpf_out *o, smtpf_str s)
+{
+  smtpf_out_str(o, s);
+  smtpf_out_char(o, '\0');
+}
+
+static int is_one_line(smtpf_str s)
+{
+  return !s.n || (!memchr(s.p, '\0', s.n) && !memchr(s.p, '\n', s.n) && !memchr(s.p, '\r', s.n));
+}
+
+/* ---- negotiation ----------------------------------------------------------------------------------- */
+
+int smtpf_milter_negotiate(const smtpf_milter_packet *offer, smtpf_milter_terms *terms,
+                           const smtpf_str macros[SMTPF_MILTER_STAGES], char *room, size_t cap)
+{
+  if (offer->command != SMTPF_MILTER_OPTNEG)
+    return SMTPF_EINVAL;
+  if (offer->offer.version < OLDEST)
+    return SMTPF_EUNSUPPORTED;
+  const smtpf_milter_terms agreed = {offer->offer.version < SMTPF_MILTER_VERSION ? offer->offer.version
+                                                                                 : SMTPF_MILTER_VERSION,
+                                     offer->offer.actions & terms->actions, offer->offer.protocol & terms->protocol};
+  smtpf_out o;
+  begin(&o, SMTPF_MILTER_OPTNEG, room, cap);
+  add_number(&o, agreed.version);
+  add_number(&o, agreed.actions);
+  add_number(&o, agreed.protocol);
+  for (uint32_t i = 0; macros && agreed.actions & SMTPF_MILTER_CAN_SETSYMLIST && i < SMTPF_MILTER_STAGES; i++) {
+    if (!macros[i].n)
+      continue;
+    add_number(&o, i);
+    add_string(&o, macros[i]);
+  }
+  const int n = end(&o);
+  if (n > 0)
+    *terms = agreed;
+  return n;
+}
+
+/* ---- answers --------------------------------------------------------------------------------------- */
+
+int smtpf_milter_letter(int reply, char *room, size_t cap)
+{
+  smtpf_out o;
+  begin(&o, reply, room, cap);
+  return end(&o);
+}
+
+static void add_code(smtpf_out *o, int code, char separator, smtpf_str enhanced)
+{
+  smtpf_out_uint(o, (uint64_t)code);
+  smtpf_out_char(o, separator);
+  if (enhanced.n) {
+    smtpf_out_str(o, enhanced);
+  } else {
+    smtpf_out_uint(o, (uint64_t)code / 100);
+    smtpf_out_cstr(o, ".0.0");
+  }
+  smtpf_out_char(o, ' ');
+}
+
+static void add_line(smtpf_out *o, smtpf_str line)
+{
+  for (size_t i = 0; i < line.n && i < LINE_MAX_BYTES; i++) {
+    if (line.p[i] == '%')
+      smtpf_out_char(o, '%');
+    smtpf_out_char(o, line.p[i] < 0x20 || line.p[i] > 0x7e ? '?' : line.p[i]);
+  }
+}
+
+int smtpf_milter_answer(int code, smtpf_str enhanced, smtpf_str text, char *room, size_t cap)
+{
+  if (code < 400)
+    return smtpf_milter_letter(SMTPF_MILTER_CONTINUE, room, cap);
+  smtpf_out o;
+  begin(&o, SMTPF_MILTER_REPLYCODE, room, cap);
+  for (int i = 1; i <= LINES_MAX; i++) {
+    const smtpf_str line = smtpf_str_cut(&text, '\n');
+    const int last = !text.n || i == LINES_MAX;
+    add_code(&o, code, last ? ' ' : '-', enhanced);
+    add_line(&o, line);
+    if (last)
+      break;
+    smtpf_out_cstr(&o, "\r\n");
+  }
+  smtpf_out_char(&o, '\0');
+  return end(&o);
+}
+
+/* ---- changes --------------------------------------------------------------------------------------- */
+
+int smtpf_milter_envelope(int reply, smtpf_str path, smtpf_str params, char *room, size_t cap)
+{
+  smtpf_out o;
+  if (!path.n || !is_one_line(path) || !is_one_line(params))
+    return SMTPF_EINVAL;
+  begin(&o, reply, room, cap);
+  add_string(&o, path);
+  if (params.n)
+    add_string(&o, params);
+  return end(&o);
+}
+
+/* At the last blank before the line gets too long; the milter protocol has LF alone between lines. */
+static void add_folded(smtpf_out *o, smtpf_str value, size_t column)
+{
+  size_t line = 0;
+  while (value.n) {
+    const char *blank = memchr(value.p + 1, ' ', value.n - 1);
+    const size_t n = blank ? (size_t)(blank - value.p) : value.n;
+    if (line && column + n > FOLD_AT && value.p[0] == ' ') {
+      smtpf_out_char(o, '\n');
+      column = 0;
+    }
+    smtpf_out_str(o, (smtpf_str){value.p, n});
+    column += n;
+    line++;
+    value = (smtpf_str){value.p + n, value.n - n};
+  }
+}
+
+int smtpf_milter_header(int reply, const smtpf_milter_terms *terms, uint32_t index, smtpf_str name, smtpf_str value,
+                        char *room, size_t cap)
+{
+  smtpf_out o;
+  if (!name.n || !is_one_line(name) || !is_one_line(value))
+    return SMTPF_EINVAL;
+  begin(&o, reply, room, cap);
+  if (reply != SMTPF_MILTER_ADDHEADER)
+    add_number(&o, index);
+  add_string(&o, name);
+  if (value.n && terms->protocol & SMTPF_MILTER_HDR_LEADSPC)
+    smtpf_out_char(&o, ' ');
+  add_folded(&o, value, name.n + 2);
+  smtpf_out_char(&o, '\0');
+  return end(&o);
+}
+
+int smtpf_milter_body(smtpf_str bytes, char *room, size_t cap)
+{
+  smtpf_out o;
+  if (bytes.n > SMTPF_MILTER_CHUNK)
+    return SMTPF_EINVAL;
+  begin(&o, SMTPF_MILTER_REPLBODY, room, cap);
+  smtpf_out_str(&o, bytes);
+  return end(&o);
+}
