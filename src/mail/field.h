@@ -74,11 +74,12 @@ int smtpf_message_id_next(smtpf_str *rest, smtpf_message_id *out);
 typedef struct smtpf_received {
   smtpf_str from;                     /* what the client called itself */
   smtpf_str rdns;                     /* its name in the comment that follows; empty without one */
-  smtpf_ip ip;                        /* its address, from brackets or from the comment; family 0 without one */
+  smtpf_ip ip;                        /* its address, from a comment, else from a literal; family 0 without one */
   smtpf_str by;                       /* the server */
   smtpf_str via, with, id, recipient; /* recipient: of `for`, without brackets */
   smtpf_date date;                    /* behind the last `;` */
   uint8_t dated;                      /* 1 when there is a date */
+  uint8_t twice;                      /* 1 when `from`, `by` or `with` is there again: the client's HELO may say it */
 } smtpf_received;
 
 /* All strings point into `value`; clauses in any order, the first of each counts. SMTPF_OK, or SMTPF_EPARSE when it has

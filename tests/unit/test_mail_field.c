@@ -246,13 +246,39 @@ START_TEST(received)
   RECEIVED("from helo (unknown [IPv6:2001:db8::1]) by b", "helo", "unknown", "2001:db8::1", "b");
   RECEIVED("from [192.0.2.7] (helo=friend) by b with esmtp (Exim 4)", "[192.0.2.7]", "", "192.0.2.7", "b");
   RECEIVED("from name.example ([192.0.2.9] helo=x) by b", "name.example", "", "192.0.2.9", "b");
-  RECEIVED("from unknown (HELO friend) (192.0.2.3) by b with SMTP", "unknown", "HELO", "192.0.2.3", "b");
+  RECEIVED("from unknown (HELO friend) (192.0.2.3) by b with SMTP", "unknown", "", "192.0.2.3", "b");
   RECEIVED("by b with local id x", "", "", "-", "b");
   RECEIVED("(from root@localhost) by b", "", "", "-", "b");
+  ck_assert(!trace.twice);
   RECEIVED("from a (evil) from c by d by e", "a", "evil", "-", "d");
+  ck_assert(trace.twice);
   ck_assert_int_eq(smtpf_received_parse(S(""), &trace), SMTPF_EPARSE);
   ck_assert_int_eq(smtpf_received_parse(S("(qmail 1 invoked by uid 5); 20 May 2000 01:55:02 -0000"), &trace),
                    SMTPF_EPARSE);
+}
+END_TEST
+
+/* The client writes what it likes where it may; the server's own word is the one that counts. */
+START_TEST(received_forged)
+{
+  RECEIVED("from [198.51.100.9] (unknown [203.0.113.6]) by b", "[198.51.100.9]", "unknown", "203.0.113.6", "b");
+  RECEIVED("from [198.51.100.9]x (unknown [203.0.113.6]) by b", "[198.51.100.9]x", "unknown", "203.0.113.6", "b");
+  RECEIVED("from [198.51.100.9 (unknown [203.0.113.6]) by b", "[198.51.100.9", "unknown", "203.0.113.6", "b");
+  RECEIVED("from x (198.51.100.9 [203.0.113.6]) by b", "x", "", "203.0.113.6", "b");
+  RECEIVED("from x (IDENT:[198.51.100.9]@h.example [203.0.113.6]) by b", "x", "", "203.0.113.6", "b");
+  RECEIVED("from x (h.example [203.0.113.6] (may be [198.51.100.9])) by b", "x", "h.example", "203.0.113.6", "b");
+  RECEIVED("from x ([203.0.113.6] helo=[198.51.100.9]) by b", "x", "", "203.0.113.6", "b");
+  RECEIVED("from x ([203.0.113.6]:4321 ident=[198.51.100.9] helo=[198.51.100.8]) by b", "x", "", "203.0.113.6", "b");
+  RECEIVED("from [203.0.113.6]:4321 (helo=[198.51.100.9]) by b", "[203.0.113.6]:4321", "", "203.0.113.6", "b");
+  RECEIVED("from unknown (HELO 198.51.100.9) (203.0.113.6) by b", "unknown", "", "203.0.113.6", "b");
+  RECEIVED("from unknown (HELO [198.51.100.9]) (203.0.113.6) by b", "unknown", "", "203.0.113.6", "b");
+  RECEIVED("from x (u [203.0.113.6]) (Client CN \"[198.51.100.9]\") by b", "x", "u", "203.0.113.6", "b");
+  RECEIVED("from x two words (u [203.0.113.6]) by b", "x", "u", "203.0.113.6", "b");
+  ck_assert(!trace.twice);
+  RECEIVED("from x by y with local (u [203.0.113.6]) by b with ESMTP", "x", "", "-", "y");
+  ck_assert(trace.twice);
+  RECEIVED("from x (u [203.0.113.6]) by b ([198.51.100.9]) with ESMTP", "x", "u", "203.0.113.6", "b");
+  RECEIVED("from x (u [203.0.113.6", "x", "u", "203.0.113.6", "");
 }
 END_TEST
 
@@ -260,7 +286,7 @@ Suite *smtpf_suite_mail_field(void)
 {
   Suite *s = suite_create("fields");
   const TTest *const content[] = {parameters, parameters_odd, NULL};
-  const TTest *const others[] = {mailbox_lists, mailbox_lists_odd, dates, message_ids, received, NULL};
+  const TTest *const others[] = {mailbox_lists, mailbox_lists_odd, dates, message_ids, received, received_forged, NULL};
   add_case(s, "parameters", content);
   add_case(s, "structured fields", others);
   return s;
