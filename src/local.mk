@@ -94,6 +94,7 @@ CORE = \
 	src/core/engine_profile.c \
 	src/core/engine_scanner.c \
 	src/core/engine_scope.c \
+	src/core/engine_signature.c \
 	src/core/evidence.c \
 	src/core/key.c \
 	src/core/key.h \
@@ -120,6 +121,8 @@ CORE = \
 	src/core/section.h \
 	src/core/session.c \
 	src/core/session.h \
+	src/core/signature.c \
+	src/core/signature.h \
 	src/core/spool.c \
 	src/core/spool.h \
 	src/core/stage_connect.c \
@@ -151,7 +154,7 @@ CHECKS = src/check/addrlist.c src/check/checks.c src/check/checks.h src/check/de
 	src/check/greylist_identity.c src/check/greylist_memory.c src/check/greylist_pattern.c \
 	src/check/greylist_sender.c src/check/helo.c src/check/iprev.c src/check/null_sender.c src/check/recipient.c \
 	src/check/relay.c src/check/scanner.c src/check/scanner.h src/check/scanner_class.c src/check/scanner_policy.c \
-	src/check/scanner_say.c \
+	src/check/scanner_say.c src/check/signed_address.c src/check/unsigned_bounce.c \
 	src/check/rules.c src/check/rules.h src/check/rules_file.c src/check/rules_judge.c src/check/rules_lint.c \
 	src/check/rules_mail.c src/check/rules_set.c
 
@@ -173,6 +176,7 @@ PORT = \
 	src/port/dns/zone.h \
 	src/port/dns/zone_parse.c \
 	src/port/dns/zone_resolver.c \
+	src/port/file.c \
 	src/port/journal/compact.c \
 	src/port/journal/file.c \
 	src/port/journal/journal.h \

@@ -26,7 +26,8 @@ struct smtpf_ports; /* ext/port.h */
  * @param engine    the policy of new sessions; a reference is taken
  * @param ports     what touches the outside (ext/port.h), copied; NULL, or NULL members, for the
  *                  defaults: epoll, system clock, system random, c-ares, memory store
- * @return SMTPF_OK, SMTPF_ENOMEM, SMTPF_EIO (a port could not start) or SMTPF_EINVAL. Since 0.1.
+ * @return SMTPF_OK, SMTPF_ENOMEM, SMTPF_EIO (a port could not start), SMTPF_EUNSUPPORTED (the policy has keys
+ *         to sign addresses with, and there is no crypto port) or SMTPF_EINVAL. Since 0.1.
  */
 SMTPF_API SMTPF_USE_RESULT int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine,
                                                 const struct smtpf_ports *ports);

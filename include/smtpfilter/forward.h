@@ -26,6 +26,7 @@ enum smtpf_signature {
   SMTPF_SIGNATURE_GOOD,     /**< one of our keys made it, and it is not too old */
   SMTPF_SIGNATURE_EXPIRED,  /**< one of our keys made it, too long ago */
   SMTPF_SIGNATURE_BAD,      /**< it has the form, and no key of ours made it */
+  SMTPF_SIGNATURE_UNKNOWN,  /**< it has the form, and the crypto port failed */
 };
 
 /**

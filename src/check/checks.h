@@ -22,6 +22,8 @@ extern const smtpf_check smtpf_check_helo;
 extern const smtpf_check smtpf_check_null_sender;
 extern const smtpf_check smtpf_check_relay;
 extern const smtpf_check smtpf_check_recipient;
+extern const smtpf_check smtpf_check_signed_address;
+extern const smtpf_check smtpf_check_unsigned_bounce;
 extern const smtpf_check smtpf_check_rules;
 extern const smtpf_check smtpf_check_delay;
 extern const smtpf_check smtpf_check_greylist;

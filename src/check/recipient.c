@@ -59,7 +59,9 @@ static int recipient_run(void *self, smtpf_task *t, const smtpf_event *ev)
     return smtpf_task_clear(t, "not-local");
   if (ev->recipient->form == SMTPF_PATH_POSTMASTER)
     return smtpf_task_clear(t, "postmaster"); /* RFC 5321 4.5.1: somebody reads it */
-  rc = smtpf_task_lookup(t, ev->recipient->address, TAG_DIRECTORY);
+  if (ev->signature > SMTPF_SIGNATURE_GOOD)
+    return smtpf_task_clear(t, "signature"); /* `signed_address` has said what there is to say */
+  rc = smtpf_task_lookup(t, ev->mailbox, TAG_DIRECTORY);
   if (rc == SMTPF_OK)
     rc = smtpf_task_timer(t, r->timeout_ms, TAG_TIMER);
   if (rc != SMTPF_OK)
@@ -82,7 +84,7 @@ static int recipient_resume(void *self, smtpf_task *t, const smtpf_answer *a)
     return defer(t, "timeout", SMTPF_LIT("the directory did not answer in time"));
   switch (a->directory->status) {
   case SMTPF_DIRECTORY_EXISTS: return smtpf_task_clear(t, "exists");
-  case SMTPF_DIRECTORY_ABSENT: f.detail = smtpf_task_event(t)->recipient->address; return smtpf_task_report(t, &f);
+  case SMTPF_DIRECTORY_ABSENT: f.detail = smtpf_task_event(t)->mailbox; return smtpf_task_report(t, &f);
   default: return defer(t, "directory", a->directory->cause);
   }
 }

@@ -5,8 +5,11 @@
  * try to be routed further by whoever delivers them (the percent hack, bang paths, a slash, a pipe, a leading dot) and
  * source routes are refused as well. `<Postmaster>` without a domain is always ours (RFC 5321 4.1.1.3).
  *
- * Leaves the fact `relay.class` for the checks that follow on this recipient: `local`, `relay`, `foreign`, or `refused`
- * for an address that nobody should be bothered with.
+ * An address that we have signed is taken whatever its local part holds; so is one of `srs.domain`, which leads back to
+ * where it came from.
+ *
+ * Leaves the fact `relay.class` for the checks that follow on this recipient: `local`, `relay`, `returns` (SRS, with a
+ * good signature), `foreign`, or `refused` for an address that nobody should be bothered with.
  */
 #include <smtpfilter/ext/check.h>
 
@@ -33,12 +36,13 @@ typedef struct domain_set {
 typedef struct relay {
   smtpf_mem mem;
   domain_set local, relay;
+  smtpf_str srs;
   smtpf_str characters;
   int refuse_route, literal;
 } relay;
 
 /* What becomes of the address: the values of `relay.class`. */
-static const char LOCAL[] = "local", RELAY[] = "relay", FOREIGN[] = "foreign", REFUSED[] = "refused";
+static const char LOCAL[] = "local", RELAY[] = "relay", RETURNS[] = "returns", FOREIGN[] = "foreign", REFUSED[] = "refused";
 
 static smtpf_str without_dot(smtpf_str domain)
 {
@@ -105,6 +109,7 @@ static int relay_open(void **self, const smtpf_section *policy, smtpf_error *err
     return SMTPF_ENOMEM;
   memset(r, 0, sizeof *r);
   r->mem = *mem;
+  r->srs = smtpf_section_string(policy, "srs.domain");
   r->characters = smtpf_section_string(policy, "relay.refuse_characters");
   r->refuse_route = smtpf_section_number(policy, "relay.source_route") != 0;
   r->literal = smtpf_section_number(policy, "relay.literal") != 0;
@@ -130,7 +135,9 @@ static const char *class_of(const relay *r, const smtpf_event *ev)
                    smtpf_ip_equal(&ip, ev->local)
                ? LOCAL
                : FOREIGN;
-  if (has_domain(&r->local, to->domain))
+  if (ev->returns_to.n)
+    return RETURNS;
+  if (has_domain(&r->local, to->domain) || (r->srs.n && smtpf_domain_equal(r->srs, to->domain)))
     return LOCAL;
   return has_domain(&r->relay, to->domain) ? RELAY : FOREIGN;
 }
@@ -179,7 +186,7 @@ static int relay_run(void *self, smtpf_task *t, const smtpf_event *ev)
   if (!ev->own) {
     if (r->refuse_route && to->route.n)
       return refuse(t, "source-route", REFUSED, to->route, "source routes are not accepted");
-    if (is_hack(r, to))
+    if (ev->signature != SMTPF_SIGNATURE_GOOD && is_hack(r, to))
       return refuse(t, "address-hack", REFUSED, to->local_part, "such a local part is not accepted");
     if (class == FOREIGN)
       return refuse(t, "denied", FOREIGN, to->domain, "relaying denied");

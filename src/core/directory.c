@@ -20,7 +20,8 @@ static int lookup(void *self, smtpf_op op, smtpf_str address)
     return SMTPF_ENOTFOUND;
   const smtpf_engine *e = slot->task->session->engine; /* a session keeps the policy it began with */
   const smtpf_profile *p = smtpf_engine_recipient(e, address);
-  const int absent = !p && e->directory_complete && smtpf_engine_is_local(e, address);
+  const int complete = e->directory_complete || smtpf_engine_is_srs_alone(e, address);
+  const int absent = !p && complete && smtpf_engine_is_local(e, address);
   const smtpf_directory_answer a = {
       .size = sizeof a,
       .status = absent ? SMTPF_DIRECTORY_ABSENT : SMTPF_DIRECTORY_EXISTS,

@@ -7,6 +7,7 @@
 #include "mail_hosts.h"
 #include "run.h"
 #include "session.h"
+#include "signature.h"
 #include "tenure.h"
 
 /* ---- life ------------------------------------------------------------------------------------------- */
@@ -65,7 +66,9 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
   smtpf_list_init(&d->searches);
   smtpf_heap_init(&d->timers, &d->mem);
   smtpf_ops_init(&d->ops, &d->mem);
-  int r = ports->random->fill(ports->random->user, d->seed, sizeof d->seed);
+  int r = smtpf_signature_possible(d, engine);
+  if (r == SMTPF_OK)
+    r = ports->random->fill(ports->random->user, d->seed, sizeof d->seed);
   if (r == SMTPF_OK) {
     smtpf_dns_init(&d->dns, &d->mem, d->seed);
     smtpf_cache_init(&d->lookups, &d->mem, d->seed);
@@ -119,6 +122,7 @@ void smtpf_driver_set_engine(smtpf_driver *d, smtpf_engine *engine)
 {
   smtpf_engine *old = d->engine;
   d->engine = smtpf_engine_ref(engine);
+  (void)smtpf_signature_possible(d, engine); /* said; what cannot be checked is unknown */
   smtpf_tenures_sweep(d);
   smtpf_engine_unref(old);
 }

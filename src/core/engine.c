@@ -135,6 +135,7 @@ static void destroy(smtpf_engine *e)
   smtpf_map_free(&e->by_name);
   smtpf_map_free(&e->recipients);
   smtpf_map_free(&e->local_domains);
+  smtpf_map_free(&e->signing.exempt);
   smtpf_tree_free(&e->tree);
   smtpf_options_free(&e->options);
   smtpf_mem_free(&mem, e);
@@ -158,6 +159,8 @@ static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
     r = smtpf_tree_copy(&e->tree, &cfg->tree);
   if (r == SMTPF_OK)
     r = read_settings(e, err);
+  if (r == SMTPF_OK)
+    r = smtpf_engine_read_signing(e, cfg, err);
   if (r == SMTPF_OK && cfg->ports)
     r = cfg->ports(e->tree.root, err);
   if (r == SMTPF_OK)
@@ -185,7 +188,8 @@ int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)
   e->log_user = cfg->log_user;
   e->log_level = cfg->log_level;
   smtpf_options_init(&e->options, &e->mem);
-  smtpf_map *const maps[] = {&e->recipients, &e->local_domains, &e->by_name, &e->scopes.identities, &e->scopes.names};
+  smtpf_map *const maps[] = {&e->recipients, &e->local_domains, &e->by_name,
+                             &e->scopes.identities, &e->scopes.names, &e->signing.exempt};
   for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
     smtpf_map_init(maps[i], &e->mem, (const uint64_t[2]){1, 2});
   e->loaded_s = cfg->clock ? cfg->clock->wall_s(cfg->clock->user) : 0;

@@ -12,6 +12,8 @@
 
 #include "base/map.h"
 #include "config.h"
+#include "forward/prvs.h"
+#include "forward/srs.h"
 #include "policy/budget.h"
 #include "policy/profile.h"
 #include "text.h"
@@ -60,6 +62,15 @@ typedef struct smtpf_scopes {
   smtpf_map names;            /* lower-case domains -> uint64_t */
 } smtpf_scopes;
 
+/* Signed addresses; without keys (`signer.n` 0) there are none. The crypto is the driver's. */
+typedef struct smtpf_signing {
+  smtpf_srs srs;
+  smtpf_prvs prvs;
+  smtpf_map exempt; /* lower-case `user@domain` and domains whose mail is not signed */
+  int srs_alone;    /* `srs.domain` is none of local_domains: nothing else is there */
+  int exposed[2];   /* the key files of SRS and BATV can be read by others */
+} smtpf_signing;
+
 struct smtpf_engine {
   atomic_uint refs;
   smtpf_mem mem;
@@ -84,6 +95,7 @@ struct smtpf_engine {
   smtpf_map recipients;           /* lower-case `user@domain` and `@domain` -> const smtpf_profile */
   smtpf_map local_domains;        /* lower-case names */
   smtpf_trie *own_networks;
+  smtpf_signing signing;
   smtpf_scanner_entry *scanners;
   size_t n_scanners;
   smtpf_str spool_path;
@@ -105,6 +117,9 @@ int smtpf_engine_read_recipients(smtpf_engine *e, const smtpf_config *cfg, smtpf
 /* What the checks have to say about a policy that was loaded, to its log. */
 void smtpf_engine_log_warnings(const smtpf_engine *e);
 int smtpf_engine_read_scanners(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
+
+/* Domain and keys of signed addresses; behind the places. */
+int smtpf_engine_read_signing(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
 
 /* A scanner's place by its name; SIZE_MAX when there is none. */
 size_t smtpf_engine_scanner(const smtpf_engine *e, smtpf_str name);
@@ -145,7 +160,8 @@ int smtpf_engine_entry_sound(smtpf_str entry);
 int smtpf_engine_lower(smtpf_str s, char room[SMTPF_ADDRESS_MAX], smtpf_str *out);
 int smtpf_engine_lower_copy(smtpf_engine *e, smtpf_str s, smtpf_str *out);
 
-/* 1 when the domain of an address is one of local_domains. */
+/* 1 when the domain of an address is one of local_domains, or `srs.domain`; 1 when it is the latter alone. */
+int smtpf_engine_is_srs_alone(const smtpf_engine *e, smtpf_str address);
 int smtpf_engine_is_local(const smtpf_engine *e, smtpf_str address);
 
 #endif

@@ -138,3 +138,10 @@ int smtpf_engine_is_local(const smtpf_engine *e, smtpf_str address)
     return 0;
   return smtpf_map_get(&e->local_domains, domain) != NULL;
 }
+
+int smtpf_engine_is_srs_alone(const smtpf_engine *e, smtpf_str address)
+{
+  const smtpf_str domain = domain_with_at(address);
+  return e->signing.srs_alone && domain.n > 1 &&
+         smtpf_domain_equal((smtpf_str){domain.p + 1, domain.n - 1}, e->signing.srs.domain);
+}

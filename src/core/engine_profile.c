@@ -78,6 +78,7 @@ static void read_numbers(const reader *r, smtpf_profile *p)
       {"reject_lists", NULL, &p->reject_lists},
       {"reject_content", NULL, &p->reject_content},
       {"greylist", NULL, &p->greylist},
+      {"batv", NULL, &p->batv},
       {"null_sender", NULL, &p->null_sender},
       {"route", NULL, &p->route},
       {"fallback", NULL, &p->fallback},

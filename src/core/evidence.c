@@ -78,6 +78,9 @@ void smtpf_session_event(smtpf_session *s, int stage, smtpf_event *out)
       .message_size = smtpf_message_size(s->message),
       .now_ns = s->driver->now_ns,
       .wall_s = s->driver->wall_s,
+      .signature = s->rcpt ? s->rcpt->signature : 0,
+      .mailbox = s->rcpt && s->rcpt->path.form == SMTPF_PATH_MAILBOX ? s->rcpt->address : (smtpf_str){"", 0},
+      .returns_to = s->rcpt ? s->rcpt->returns_to : (smtpf_str){"", 0},
   };
 }
 

@@ -152,7 +152,7 @@ void smtpf_session_drop_transaction(smtpf_session *s)
   s->of_transaction = (smtpf_scope){NULL, NULL};
   s->transaction_facts = NULL;
   s->sender = (smtpf_path){0};
-  s->sender_params = (smtpf_str){NULL, 0};
+  s->sender_params = s->forward_sender = s->signed_sender = (smtpf_str){NULL, 0};
   s->queue_id[0] = '\0';
   s->rcpts = NULL;
   s->rcpt = NULL;

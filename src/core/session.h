@@ -93,9 +93,11 @@ typedef struct smtpf_settlement {
 typedef struct smtpf_rcpt {
   smtpf_path path;
   smtpf_str written;   /* with brackets */
-  smtpf_str address;   /* domain in lower case */
+  smtpf_str address;   /* domain in lower case; behind a good signature of BATV the mailbox */
   smtpf_str canonical; /* what the directory calls it; the same without one */
   smtpf_str params;
+  smtpf_str returns_to;          /* behind a good signature of SRS; else empty */
+  uint8_t signature;             /* smtpf_signature */
   const smtpf_profile *profile;  /* of the address as written */
   const smtpf_profile **members; /* of the mailboxes behind it; none: its own */
   size_t n_members;
@@ -171,6 +173,8 @@ struct smtpf_session {
   smtpf_str client_text, rdns, identity, helo;
   smtpf_path sender;
   smtpf_str sender_params;
+  smtpf_str forward_sender; /* the sender by SRS; empty: its own */
+  smtpf_str signed_sender;  /* the sender by BATV; empty: its own */
   char queue_id[64];         /* the host's; empty */
   smtpf_rcpt **rcpts, *rcpt; /* accepted ones; the one being judged */
   size_t n_rcpts, cap_rcpts;

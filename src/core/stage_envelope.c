@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "driver.h"
+#include "signature.h"
 #include "step.h"
 #include "will.h"
 
@@ -78,7 +79,8 @@ int smtpf_session_mail(smtpf_session *s, smtpf_str path, smtpf_str params)
     s->over = 1;
     return smtpf_session_end(s, SMTPF_OK);
   }
-  if (smtpf_arena_copy(&s->transaction, params, &s->sender_params) != SMTPF_OK)
+  if (smtpf_arena_copy(&s->transaction, params, &s->sender_params) != SMTPF_OK ||
+      smtpf_signature_senders(s) != SMTPF_OK)
     s->no_memory = 1;
   s->failed_rcpts = 0;
   return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_MAIL));
@@ -146,12 +148,14 @@ static int note_rcpt(smtpf_session *s, smtpf_str params)
   int r = canonical(&s->transaction, &rcpt->path, &rcpt->address);
   if (r == SMTPF_OK)
     r = smtpf_arena_copy(&s->transaction, params, &rcpt->params);
+  if (r == SMTPF_OK)
+    r = smtpf_signature_read(s, rcpt);
   if (r != SMTPF_OK)
     return r;
   rcpt->canonical = rcpt->address;
   const smtpf_profile *own = smtpf_engine_recipient(s->engine, rcpt->address);
   rcpt->profile = own ? own : s->engine->site;
-  return SMTPF_OK;
+  return smtpf_signature_route(s, rcpt);
 }
 
 int smtpf_session_rcpt(smtpf_session *s, smtpf_str path, smtpf_str params)

@@ -273,7 +273,7 @@ int smtpf_task_lookup(smtpf_task *t, smtpf_str address, uint32_t tag)
   if (r != SMTPF_OK)
     return r;
   const smtpf_rcpt *rcpt = t->session->rcpt;
-  slot->of_recipient = rcpt && smtpf_str_equal_nocase(address, rcpt->address);
+  slot->of_recipient = rcpt && smtpf_str_equal_nocase(address, rcpt->address); /* the mailbox that is meant */
   smtpf_lookup_ask(t->session->driver, slot, address);
   return SMTPF_OK;
 }

@@ -24,6 +24,12 @@ int smtpf_task_recipient(const smtpf_task *t, size_t i, smtpf_str *address, smtp
   return SMTPF_OK;
 }
 
+int smtpf_task_signature(const smtpf_task *t, size_t recipient)
+{
+  const smtpf_session *s = t->session;
+  return recipient && recipient <= s->n_rcpts ? s->rcpts[recipient - 1]->signature : SMTPF_SIGNATURE_NONE;
+}
+
 int smtpf_task_certain(smtpf_task *t, unsigned flags)
 {
   smtpf_session *s = t->session;

@@ -36,6 +36,7 @@ typedef struct smtpf_profile {
   uint8_t reject_lists;          /* reputation may refuse */
   uint8_t reject_content;        /* content may refuse */
   uint8_t greylist;              /* strangers may be deferred by a greylist */
+  uint8_t batv;                  /* what this user sends has a signed sender */
   uint8_t route;                 /* smtpf_profile_route */
   uint8_t null_sender;           /* the null sender passes `only_from` */
   uint8_t fallback;              /* smtpf_fallback */

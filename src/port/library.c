@@ -39,6 +39,7 @@ int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
   }
   cfg->ports = smtpf_store_check_policy;
   cfg->clock = smtpf_clock_system();
+  cfg->read_file = smtpf_file_read;
   *out = cfg;
   return SMTPF_OK;
 }

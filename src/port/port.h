@@ -21,6 +21,9 @@ const smtpf_random *smtpf_random_system(void);
 /* epoll, timerfd and eventfd behind one descriptor that nests in any other poller. `shared` is NULL. */
 const smtpf_poller *smtpf_poller_epoll(void);
 
+/* A small file that the policy names; what config.h's `read_file` says. */
+int smtpf_file_read(const char *path, char *room, size_t cap, size_t *n, int *exposed);
+
 /* What a policy with `store.type = "redis"` must say: a result of smtpf_engine_new(). Fails in a build without hiredis.
  */
 int smtpf_redis_policy(const smtpf_section *policy, smtpf_error *err);

@@ -123,6 +123,7 @@ typedef struct smtpf_event {
   int signature;               /**< smtpf_signature of the recipient's address (SRS, BATV) */
   smtpf_str mailbox;           /**< RCPT: the address that is meant: behind a good signature of BATV the one it was made
                                     of, else as `recipient` has it; empty for <postmaster> */
+  smtpf_str returns_to;        /**< RCPT: where an SRS address with a good signature leads back to; else empty */
 } smtpf_event;
 
 /* ---- tasks -------------------------------------------------------------------------------------- */
@@ -337,6 +338,9 @@ SMTPF_API int smtpf_task_source(const smtpf_task *t, size_t recipient, smtpf_sou
 /** Where the recipient's copy would be forwarded to: at RCPT this one's (`recipient` 0), later the accepted one's of
  * this number, from 1. Of members' the first route. @return SMTPF_OK or SMTPF_ENOTFOUND (it stays here). Since 0.1. */
 SMTPF_API int smtpf_task_forward(const smtpf_task *t, size_t recipient, smtpf_str *target);
+/** What the address of an accepted recipient proved: smtpf_signature. @param t the task @param recipient from 1
+ * @return SMTPF_SIGNATURE_NONE also where there is no such recipient. Since 0.1. */
+SMTPF_API int smtpf_task_signature(const smtpf_task *t, size_t recipient);
 /** HMAC-SHA256 (RFC 2104) by the crypto port, at once. @param t the task @param key,data any bytes @param[out] out 32
  * bytes @return SMTPF_OK, SMTPF_EUNSUPPORTED (no crypto port) or SMTPF_EIO. Since 0.1. */
 SMTPF_API int smtpf_task_hmac(smtpf_task *t, smtpf_str key, smtpf_str data, unsigned char out[32]);
