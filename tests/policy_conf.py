@@ -95,6 +95,10 @@ def main():
             f.write("192.0.2.1\n")
         whole = os.path.join(tmp, "whole.conf")
         everything = uncommented(text).replace("/etc/smtpfilter/blocked.txt", listed)
+        keys = os.path.join(tmp, "keys")
+        with open(keys, "w", encoding="ascii") as f:
+            f.write("# of nobody\nthe key of a test, and of nothing else\n")
+        everything = re.sub(r"/etc/smtpfilter/(srs|batv)\.keys", keys, everything)
         everything = everything.replace("/usr/share/smtpfilter/rules", os.path.abspath(os.path.join(SRC, "examples/rules")))
         everything = everything.replace("/var/spool/smtpfilter/quarantine", os.path.join(tmp, "quarantine"))
         for _ in range(8):

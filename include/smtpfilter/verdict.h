@@ -68,7 +68,7 @@ SMTPF_API int smtpf_verdict_evidence(const smtpf_verdict *v, size_t i, smtpf_evi
 typedef struct smtpf_recipient_info {
   size_t size;        /**< sizeof(smtpf_recipient_info) */
   smtpf_str path;     /**< as the client wrote it, with brackets */
-  smtpf_str address;  /**< `local-part@domain`, domain in lower case */
+  smtpf_str address;  /**< `local-part@domain`, domain in lower case; behind a good signature of BATV the mailbox */
   int disposition;    /**< smtpf_disposition; 0 at RCPT and DATA, where it is still open */
   int final;          /**< 1 when it can no longer change */
   int dsn;            /**< smtpf_dsn */
@@ -82,9 +82,10 @@ typedef struct smtpf_recipient_info {
   int route;          /**< smtpf_route of a copy that is taken; while it is open, by what is known so far, so that a
                            host can ask whether the address is good */
   smtpf_str forward;  /**< FORWARD: the address the copy goes to; else empty */
-  smtpf_str sender;   /**< the envelope sender to deliver with, without brackets; empty for the null sender */
-  int fallback;       /**< smtpf_fallback: who owns the copy when it cannot be delivered later and `dsn` is `never` */
-  int known;          /**< 1 when this very copy was taken before and only our reply was lost: never deliver it again */
+  smtpf_str sender; /**< the envelope sender to deliver with, without brackets; empty for the null sender: the message's
+                         own, or what `forward_sender`, SRS or BATV make of it */
+  int fallback;     /**< smtpf_fallback: who owns the copy when it cannot be delivered later and `dsn` is `never` */
+  int known;        /**< 1 when this very copy was taken before and only our reply was lost: never deliver it again */
   smtpf_str canonical; /**< what the directory calls this recipient; as `address` when it has no other name for it */
   smtpf_str dsn_to;    /**< whom a DSN may be sent to, without brackets: the sender as it came; empty with `never` */
 } smtpf_recipient_info;

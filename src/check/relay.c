@@ -42,7 +42,8 @@ typedef struct relay {
 } relay;
 
 /* What becomes of the address: the values of `relay.class`. */
-static const char LOCAL[] = "local", RELAY[] = "relay", RETURNS[] = "returns", FOREIGN[] = "foreign", REFUSED[] = "refused";
+static const char LOCAL[] = "local", RELAY[] = "relay", RETURNS[] = "returns", FOREIGN[] = "foreign",
+                  REFUSED[] = "refused";
 
 static smtpf_str without_dot(smtpf_str domain)
 {

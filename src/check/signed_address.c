@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * signed_address: recipients that we have signed ourselves, as the envelope sender of what we forwarded (SRS) or of what
- * our users sent (BATV). A signature that is too old, or that no key of ours made, is nobody's address: whoever writes to
- * it found it in an old mail, or made it up. What comes to the sender of a forward is a bounce, and is led back; mail
- * from a real sender has nothing to look for there. Where the signature cannot be checked now, the client is asked to
- * come again.
+ * signed_address: recipients that we have signed ourselves, as the envelope sender of what we forwarded (SRS) or of
+ * what our users sent (BATV). A signature that is too old, or that no key of ours made, is nobody's address: whoever
+ * writes to it found it in an old mail, or made it up. What comes to the sender of a forward is a bounce, and is led
+ * back; mail from a real sender has nothing to look for there. Where the signature cannot be checked now, the client is
+ * asked to come again.
  */
 #include <smtpfilter/ext/check.h>
 
 static const smtpf_option rows[] = {
     {"srs.null_sender_only", SMTPF_OPTION_BOOL, "true", 0, 1, NULL,
-     "Whether addresses of `srs.domain` that lead back to a sender take bounces alone, mail with the null sender; other "
+     "Whether addresses of `srs.domain` that lead back to a sender take bounces alone, mail with the null sender; "
+     "other "
      "mail to them is refused with 550 5.7.1. Who switches it off lets anybody who has got such an address write to "
      "the sender behind it through us, until it expires."},
 };

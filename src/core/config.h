@@ -27,7 +27,7 @@ struct smtpf_config {
   /* Reads a file that the policy names: SMTPF_OK, SMTPF_ENOTFOUND, SMTPF_EIO, SMTPF_ELIMIT (it is larger); *exposed:
    * others can write or read it. NULL: nobody can. */
   int (*read_file)(const char *path, char *room, size_t cap, size_t *n, int *exposed);
-  const smtpf_clock *clock;       /* what time it is when a policy is loaded; NULL: nobody knows */
+  const smtpf_clock *clock; /* what time it is when a policy is loaded; NULL: nobody knows */
   smtpf_log_fn log;
   void *log_user;
   int log_level;

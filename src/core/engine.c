@@ -188,8 +188,8 @@ int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)
   e->log_user = cfg->log_user;
   e->log_level = cfg->log_level;
   smtpf_options_init(&e->options, &e->mem);
-  smtpf_map *const maps[] = {&e->recipients, &e->local_domains, &e->by_name,
-                             &e->scopes.identities, &e->scopes.names, &e->signing.exempt};
+  smtpf_map *const maps[] = {&e->recipients,        &e->local_domains, &e->by_name,
+                             &e->scopes.identities, &e->scopes.names,  &e->signing.exempt};
   for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
     smtpf_map_init(maps[i], &e->mem, (const uint64_t[2]){1, 2});
   e->loaded_s = cfg->clock ? cfg->clock->wall_s(cfg->clock->user) : 0;

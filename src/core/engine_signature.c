@@ -95,7 +95,8 @@ static int read_keys(smtpf_engine *e, const smtpf_config *cfg, const char *list,
   return SMTPF_OK;
 }
 
-/* ---- SRS ---------------------------------------------------------------------------------------------------------- */
+/* ---- SRS ----------------------------------------------------------------------------------------------------------
+ */
 
 /* Local, as whoever takes its mail must see it; `alone`: nothing but signed addresses is there. */
 static int read_srs_domain(smtpf_engine *e, smtpf_error *err)
@@ -134,7 +135,8 @@ static int read_srs(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
   return has_domain ? read_srs_domain(e, err) : SMTPF_OK;
 }
 
-/* ---- BATV --------------------------------------------------------------------------------------------------------- */
+/* ---- BATV ---------------------------------------------------------------------------------------------------------
+ */
 
 /* `user@domain` as it is, `@domain` without its sign. */
 static int read_exempt(smtpf_engine *e, smtpf_error *err)

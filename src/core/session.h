@@ -173,8 +173,8 @@ struct smtpf_session {
   smtpf_str client_text, rdns, identity, helo;
   smtpf_path sender;
   smtpf_str sender_params;
-  smtpf_str forward_sender; /* the sender by SRS; empty: its own */
-  smtpf_str signed_sender;  /* the sender by BATV; empty: its own */
+  smtpf_str forward_sender;  /* the sender by SRS; empty: its own */
+  smtpf_str signed_sender;   /* the sender by BATV; empty: its own */
   char queue_id[64];         /* the host's; empty */
   smtpf_rcpt **rcpts, *rcpt; /* accepted ones; the one being judged */
   size_t n_rcpts, cap_rcpts;

@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "scan.h"
 #include "session.h"
+#include "signature.h"
 
 /* ---- making ---------------------------------------------------------------------------------------------------------
  */
@@ -202,6 +203,12 @@ static smtpf_reply own_reply(const smtpf_verdict *v, const smtpf_rcpt *r)
   return (smtpf_reply){554, SMTPF_LIT("5.0.0"), r->reason.n ? r->reason : SMTPF_LIT("refused")};
 }
 
+/* While it is open, by what is known so far, as its route is. */
+static int changes_sender(const smtpf_rcpt *r)
+{
+  return r->entry.disposition ? r->entry.sender : r->entry.outcome.forward && r->entry.outcome.sender.n;
+}
+
 int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_info *out)
 {
   if (i >= smtpf_verdict_recipient_count(v))
@@ -209,7 +216,6 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
   const smtpf_rcpt *r = v->session->rcpts[i];
   const smtpf_reply reply = own_reply(v, r);
   const smtpf_session *s = v->session;
-  const smtpf_str own_sender = s->sender.form == SMTPF_PATH_NULL ? (smtpf_str){"", 0} : s->sender.address;
   const smtpf_profile *p = r->entry.outcome.profile ? r->entry.outcome.profile : r->profile;
   const int forward = r->entry.disposition ? r->entry.forward : r->entry.outcome.forward;
   const smtpf_recipient_info info = {
@@ -228,7 +234,7 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
       .wish = r->entry.disposition ? r->entry.wish : 0,
       .route = forward ? SMTPF_ROUTE_FORWARD : SMTPF_ROUTE_MAILBOX,
       .forward = forward ? p->forward : (smtpf_str){"", 0},
-      .sender = r->entry.sender ? r->entry.outcome.sender : own_sender,
+      .sender = changes_sender(r) ? r->entry.outcome.sender : smtpf_signature_sender_of(s, r),
       .fallback = p->fallback,
       .known = r->entry.known,
       .canonical = r->canonical,

@@ -108,10 +108,13 @@ static const smtpf_profile *profile_at(const smtpf_rcpt *rcpt, size_t i)
 
 /* The envelope sender of what is forwarded, where it is another than the message's. A bounce stays one wherever it
  * goes: a report about it must not come back to anybody (RFC 5321 4.5.5). */
-static smtpf_str sender_of(const smtpf_session *s, const smtpf_profile *p)
+static smtpf_str sender_of(const smtpf_session *s, const smtpf_rcpt *rcpt, const smtpf_profile *p)
 {
-  const int same = s->sender.form == SMTPF_PATH_NULL || smtpf_str_equal(p->forward_sender, s->sender.address);
-  return p->route == SMTPF_WISH_MAILBOX || same ? (smtpf_str){NULL, 0} : p->forward_sender;
+  const smtpf_str none = {NULL, 0};
+  if (p->route == SMTPF_WISH_MAILBOX || s->sender.form == SMTPF_PATH_NULL || rcpt->returns_to.n)
+    return none;
+  const smtpf_str as = p->forward_sender.n ? p->forward_sender : s->forward_sender;
+  return smtpf_str_equal(as, s->sender.address) ? none : as;
 }
 
 /* `only_from` is judged on what was written and on what is behind it. */
@@ -126,7 +129,7 @@ static smtpf_will will_of(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t
                               smtpf_origin_restricted(client, rcpt->profile, null_sender)),
       .entry = (uint8_t)smtpf_engine_entry(p, &s->sender, &s->client),
       .budget = rcpt->entry.budget,
-      .sender = sender_of(s, p),
+      .sender = sender_of(s, rcpt, p),
   };
 }
 

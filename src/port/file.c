@@ -2,6 +2,7 @@
  *
  * A small file that the policy names, read when it is loaded.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -22,7 +23,7 @@ int smtpf_file_read(const char *path, char *room, size_t cap, size_t *n, int *ex
     r = SMTPF_ELIMIT;
   if (r == SMTPF_OK) {
     *n = got;
-    *exposed = (st.st_mode & (S_IRWXG | S_IRWXO) & ~(mode_t)S_IRGRP) != 0;
+    *exposed = (st.st_mode & (S_IRWXG | S_IRWXO) & ~(unsigned)S_IRGRP) != 0;
   }
   fclose(in);
   return r;
