@@ -47,7 +47,7 @@ class Sink:
     unless a rule says otherwise, as Exim's is even where every recipient was refused."""
 
     def __init__(self, extensions=("PIPELINING", "8BITMIME", "SIZE 10000000"), rules=None, port=0, receive_buffer=0,
-                 lmtp=False, path=None):
+                 lmtp=False, path=None, host="127.0.0.1"):
         self.extensions, self.rules, self.messages, self.connections = list(extensions), dict(rules or {}), [], 0
         self.lines, self.lock, self.live, self.broken = [], threading.Lock(), set(), 0
         self.slow = 0.0  # seconds between reads inside a message
@@ -56,10 +56,10 @@ class Sink:
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind(path or ("127.0.0.1", port))
+        self.listener.bind(path or (host, port))
         self.listener.listen(200)
         self.port = 0 if path else self.listener.getsockname()[1]
-        self.address = ("lmtp:" if lmtp else "") + ("unix:" + path if path else "127.0.0.1:%d" % self.port)
+        self.address = ("lmtp:" if lmtp else "") + ("unix:" + path if path else "%s:%d" % (host, self.port))
         self.closed = False
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
@@ -278,7 +278,7 @@ class Client:
             self.socket.connect(proxy.path)
         else:
             self.socket.bind((source, 0))
-            self.socket.connect(("127.0.0.1", proxy.port))
+            self.socket.connect((getattr(proxy, "ip", "127.0.0.1"), proxy.port))
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = self.socket.makefile("rb")
         self.banner = self.reply() if banner else None

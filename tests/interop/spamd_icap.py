@@ -92,14 +92,15 @@ def deliver(folder, kind, server, more, messages):
 
 # ---- spamd ----------------------------------------------------------------------------------------------------------
 
-def spamd(folder, port):
+def spamd(folder, port, rules=""):
+    """SpamAssassin's daemon, with more rules if given. Skip when it is not there."""
     path, root = program("spamd")
     os.mkdir(folder + "/site")
     os.mkdir(folder + "/home")
     write(folder + "/site/init.pre", "".join("loadplugin Mail::SpamAssassin::Plugin::%s\n" % p for p in (
         "Check", "BodyEval", "HeaderEval", "MIMEEval", "HTMLEval", "RelayEval", "WLBLEval")))
     write(folder + "/site/local.cf", "dns_available no\nskip_rbl_checks 1\nuse_bayes 0\nrequired_score 5\n"
-          "body MARK /MARK-OF-SPAM/\nscore MARK 6.5\n")
+          "body MARK /MARK-OF-SPAM/\nscore MARK 6.5\n" + rules)
     subprocess.run(["chmod", "-R", "a+rwX", folder], check=True)
     command = ["perl", "-T", "-I" + root + "/share/perl5", path, "--local", "--siteconfigpath=" + folder + "/site",
                "--configpath=" + root + "/share/spamassassin", "--listen=127.0.0.1:%d" % port, "--socketpath=" + folder + "/sock",

@@ -12,6 +12,9 @@ HAM_FATES = ["delivered", "quarantined", "told", "consented", "lost", "unaccount
 SPAM_FATES = ["refused", "delivered", "forwarded", "quarantined", "discarded", "bounced", "unaccounted"]
 
 
+FORWARDER = b"From: <MAILER-DAEMON@mx.old.example>"  # refused by us, it bounced
+
+
 def outside(world, mail):
     """What arrived at others' servers: copies at targets, and bounces with their authors or with innocents."""
     found, everybody = [], {m.id: m.recipients for m in mail}
@@ -104,6 +107,7 @@ class Account:
         delays = sorted(f.delay for f in ham if f.delay is not None) or [0.0]
         return {
             "bounces_to_innocents": len(self.innocent),
+            "bounces_by_forwarders": sum(FORWARDER in a.data for a in self.innocent),
             "lost_silently": self.count(True, "lost"),
             "legitimate_delivered": self.count(True, "delivered"),
             "legitimate_told": self.count(True, "told"),

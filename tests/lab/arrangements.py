@@ -17,8 +17,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 from mta import Missing, Postfix  # noqa: E402
-from proxy_harness import Proxy, eventually  # noqa: E402
+from proxy_harness import Proxy, Skip, eventually  # noqa: E402
 import policy  # noqa: E402
+from names import Names  # noqa: E402
 from sinks import Filter, Port, identity  # noqa: E402
 from world import LISTED, OF_TARGET, PEOPLE, REFUSED  # noqa: E402
 
@@ -56,6 +57,7 @@ class Arrangement:
 
     def __init__(self, folder, scorer, virus, world, options):
         self.folder, self.scorer, self.virus, self.world, self.options = folder, scorer, virus, world, options
+        self.names = Names({d: s.ip for d, s in world.items()})
         self.postfix, self.port = None, None
 
     def main(self):
@@ -71,7 +73,7 @@ class Arrangement:
         os.chmod(self.folder, 0o755)
         conf = os.path.join(root, "conf")
         text = MAIN.format(root=root, aliases="texthash:%s/virtual" % conf if self.forwards else "") + self.main()
-        maps = {"transport": "".join("%s smtp:[127.0.0.1]:%d\n" % (d, s.port) for d, s in self.world.items()),
+        maps = {"transport": "".join("%s smtp:[%s]:%d\n" % (d, s.ip, s.port) for d, s in self.world.items()),
                 "virtual": "".join("%s %s\n" % (p.address, p.target) for p in PEOPLE if p.target),
                 "blocked": "%s/32 REJECT listed\n" % LISTED}
         files = os.path.join(self.folder, "maps")
@@ -96,6 +98,7 @@ class Arrangement:
         return quiet >= 5
 
     def stop(self):
+        self.names.close()
         if self.postfix:
             self.postfix.stop()
 
@@ -193,7 +196,7 @@ class Library(Arrangement):
         self.quarantine = os.path.join(self.folder, "quarantine")
         path = os.path.join(self.folder, "policy.conf")
         with open(path, "w", encoding="ascii") as f:
-            f.write(policy.text(self.quarantine, self.folder, self.scorer.port, self.virus.port, self.options))
+            f.write(policy.text(self))
         self.proxy = Proxy(self.postfix.port, policy=path, program=self.options.program, arguments=["--log", "json", "--explain"])
         self.port = self.proxy.port
 

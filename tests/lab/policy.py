@@ -21,6 +21,7 @@ scanners = (
   { name = "virus"; type = "spamd"; kind = "virus"; servers = [ "127.0.0.1:%(virus)d" ]; },
   { name = "spam"; type = "spamd"; servers = [ "127.0.0.1:%(scorer)d" ]; }
 );
+resolver = { servers = [ "%(names)s" ]; };
 quarantine = { directory = "%(quarantine)s"; };
 spool = { path = "%(folder)s"; };
 proxy = { identity = "xforward"; };
@@ -36,8 +37,9 @@ def wishes(person, careless):
     return '  { address = "%s"; %s }' % (person.address, lines)
 
 
-def text(quarantine, folder, scorer, virus, options):
+def text(lab):
+    """For an arrangement, which knows its folder and who listens where."""
     return TEXT % dict(
         site=SITE, own=HOSTS["desk.example.net"].ip, listed=LISTED, forwarder=HOSTS["mx.old.example"].ip,
-        list=HOSTS["lists.example"].ip, reject=REFUSED, recipients=",\n".join(wishes(p, options.careless) for p in PEOPLE),
-        virus=virus, scorer=scorer, quarantine=quarantine, folder=folder)
+        list=HOSTS["lists.example"].ip, reject=REFUSED, recipients=",\n".join(wishes(p, lab.options.careless) for p in PEOPLE),
+        virus=lab.virus.port, scorer=lab.scorer.port, quarantine=lab.quarantine, folder=lab.folder, names=lab.names.address)

@@ -4,6 +4,7 @@ import json
 
 ROWS = [  # (figure, what it is called, whether less is better)
     ("bounces_to_innocents", "bounces to innocents"),
+    ("bounces_by_forwarders", "  of this, by a forwarder that was refused"),
     ("lost_silently", "legitimate mail lost silently"),
     ("legitimate_delivered", "legitimate mail delivered"),
     ("legitimate_told", "legitimate mail whose sender was told"),

@@ -15,18 +15,20 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import report  # noqa: E402
 import world  # noqa: E402
 from accounting import Account, by_kind, conditions  # noqa: E402
-from arrangements import ALL, Missing  # noqa: E402
-from scorer import Scorer, Virus  # noqa: E402
+from arrangements import ALL, Missing, Skip  # noqa: E402
+from scorer import Real, Scorer, Virus  # noqa: E402
 from senders import Senders  # noqa: E402
 from sinks import world as servers  # noqa: E402
 
 
 def arguments(argv):
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--mail", type=int, default=300, metavar="N", help="messages (default 300)")
+    p.add_argument("--mail", type=int, default=1000, metavar="N", help="messages (default 1000)")
     p.add_argument("--seed", type=int, default=1, help="of the random source")
     p.add_argument("--only", metavar="NAMES", help="arrangements, separated by commas")
     p.add_argument("--careless", action="store_true", help="one more quarantine, which nobody reads: the lab then fails")
+    p.add_argument("--scanner", choices=["table", "spamd"], default="table",
+                   help="the deterministic one (default), or SpamAssassin's daemon")
     p.add_argument("--svg", metavar="FILE", help="writes the plot")
     p.add_argument("--build", default="build", help="where smtpf-proxy is")
     p.add_argument("--kinds", action="store_true", help="prints what became of each kind of mail")
@@ -39,7 +41,7 @@ def arguments(argv):
 
 def play(kind, mail, options):
     """All mail through one arrangement."""
-    scorer, virus = Scorer({m.id: m.score for m in mail}), Virus()
+    scorer, virus = Real() if options.scanner == "spamd" else Scorer({m.id: m.score for m in mail}), Virus()
     outside = servers(mail, world.OUTSIDE)
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:
         arrangement = kind(folder, scorer, virus, outside, options)
@@ -70,7 +72,7 @@ def main(argv):
         begun = time.monotonic()
         try:
             account, left = play(kind, mail, options)
-        except Missing as why:
+        except (Missing, Skip) as why:
             missing.append("%s: %s" % (kind.name, why))
             continue
         accounts.append(account)

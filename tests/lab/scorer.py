@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The scanner of the lab: it speaks spamd's protocol (SPAMC/1.5), and its opinion of each message stands in a table, so
-that a run can be repeated. `Virus` is the same, and finds the lab's virus only."""
+that a run can be repeated. `Virus` is the same, and finds the lab's virus only. `Real` is SpamAssassin itself, with rules
+that give the words of world.weights() the same scores, and its own rules beside them."""
+import os
 import re
 import socket
+import sys
+import tempfile
 import threading
 
-from world import EVIL, MARKED
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+import spamd_icap  # noqa: E402
+from world import EVIL, MARKED, WEIGHTS  # noqa: E402
 
 ID = re.compile(rb"^X-Lab-Id: (m[0-9]+)\r?$", re.M)
 
@@ -77,6 +83,21 @@ class Virus(Scorer):
 
     def score(self, message):
         return 100.0 if EVIL.encode() in message else 0.0
+
+
+class Real:
+    """spamd. Raises proxy_harness.Skip where there is none."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="lab-spamd-")
+        os.chmod(self.folder.name, 0o755)
+        self.port = spamd_icap.free_port()
+        rules = "".join("body LAB_%d /\\blabweight%d\\b/\nscore LAB_%d %d\n" % (w, w, w, w) for w in WEIGHTS)
+        self.server = spamd_icap.spamd(self.folder.name, self.port, rules)
+
+    def close(self):
+        self.server.stop()
+        self.folder.cleanup()
 
 
 def ask(port, message):

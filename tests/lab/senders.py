@@ -180,7 +180,7 @@ class Senders:
         server = self.world[m.sender.split("@")[1]]
         data = bounce(m.sender, envelope.data.split(b"\r\n\r\n", 1)[0] + b"\r\n", self.told.reply[(m.id, recipient)],
                       host=m.host.name, about=recipient)
-        client = Client(Port(server.port))
+        client = Client(Port(server.port, server.ip))
         try:
             client.deliver(data, b"<%s>" % m.sender.encode(), sender=b"<>")
         finally:

@@ -9,6 +9,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+from mta import free_port  # noqa: E402
 from proxy_harness import Client, Sink  # noqa: E402
 from scorer import ID, ask  # noqa: E402
 from world import REFUSED  # noqa: E402
@@ -38,9 +39,10 @@ class Server(Sink):
     """A mail server of one domain. It keeps everything, unless `judge` (of id, recipients and how often it has seen the
     message) gives a reply, or `drop` to keep or lose it and close without a word."""
 
-    def __init__(self, domain, judge=None, rules=None, extensions=("PIPELINING", "8BITMIME", "SIZE 10000000")):
+    def __init__(self, domain, place, judge=None, rules=None):
         self.domain, self.judge, self.arrived, self.seen = domain, judge, [], {}
-        super().__init__(extensions, rules)
+        self.ip, port = place
+        super().__init__(("PIPELINING", "8BITMIME", "SIZE 10000000"), rules, host=self.ip, port=port)
 
     def end(self, connection, helo, sender, recipients, data, identity):  # pylint: disable=redefined-outer-name
         arrival = Arrival(path(sender), [path(r) for r in recipients], data)
@@ -57,18 +59,18 @@ class Server(Sink):
             return list(self.arrived)
 
 
-def strict(mail):
+def strict(place, mail):
     """Refuses at the dot what it takes for spam."""
     refused = {m.id for m in mail if m.refused_there}
-    return Server("strict.example", lambda a, _: b"554 5.7.1 this looks like spam\r\n" if a.id in refused else b"")
+    return Server("strict.example", place, lambda a, _: b"554 5.7.1 this looks like spam\r\n" if a.id in refused else b"")
 
 
-def closed():
+def closed(place):
     """Has no such mailbox any more, and says so at RCPT."""
-    return Server("closed.example", rules={"RCPT": b"550 5.1.1 no such user here\r\n"})
+    return Server("closed.example", place, rules={"RCPT": b"550 5.1.1 no such user here\r\n"})
 
 
-def fickle():
+def fickle(place):
     """Says yes to whoever asks with the null sender, as callouts do; and no when mail comes."""
     senders = {}
 
@@ -79,10 +81,10 @@ def fickle():
     def rcpt(_, connection, __):
         return b"550 5.2.1 the mailbox is disabled\r\n" if senders.get(connection.fileno()) else b""
 
-    return Server("fickle.example", rules={"MAIL": mail, "RCPT": rcpt})
+    return Server("fickle.example", place, rules={"MAIL": mail, "RCPT": rcpt})
 
 
-def dropping():
+def dropping(place):
     """Closes after the final dot without a reply, the first time it sees a message: one half is lost with it, the other
     half was kept."""
     def judge(arrival, times):
@@ -90,12 +92,18 @@ def dropping():
             return b""
         return "kept, and gone" if int(arrival.id[1:]) % 2 else "gone"
 
-    return Server("drops.example", judge)
+    return Server("drops.example", place, judge)
 
 
 def world(mail, domains):
-    special = {"strict.example": lambda: strict(mail), "closed.example": closed, "fickle.example": fickle, "drops.example": dropping}
-    return {d: special[d]() if d in special else Server(d) for d in domains}
+    """A server for each domain: on addresses of their own, and on one port, as on the real port 25."""
+    special = {"strict.example": lambda place: strict(place, mail), "closed.example": closed, "fickle.example": fickle,
+               "drops.example": dropping}
+    servers, port = {}, free_port()
+    for i, d in enumerate(domains):
+        place = ("127.0.1.%d" % (i + 1), port)
+        servers[d] = special[d](place) if d in special else Server(d, place)
+    return servers
 
 
 # ---- a filter behind acceptance ------------------------------------------------------------------------------------------
@@ -136,5 +144,5 @@ class Port:
     """What proxy_harness.Client connects to."""
     path = None
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, ip="127.0.0.1"):
+        self.port, self.ip = port, ip

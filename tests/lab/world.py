@@ -103,15 +103,23 @@ her two like him see time could no make than first been its who now people my ma
 little very after called just where most know""".split()
 
 
+WEIGHTS = [1, 2, 4, 8, 16, 32, 64]
+
+
+def weights(score):
+    """Words that a real scanner can be taught to score: together they have the whole part of the score."""
+    return " ".join("labweight%d" % w for w in WEIGHTS if int(score) & w)
+
+
 class Maker:
     """Makes messages. Everything comes from one random source, in one order."""
 
     def __init__(self, seed):
         self.random, self.number, self.mail = random.Random(seed), 0, []
 
-    def text(self, ham, evil):
+    def text(self, ham, evil, score):
         r = self.random
-        lines = []
+        lines = [weights(score)]
         for _ in range(r.randint(5, 60) if ham else r.randint(20, 300)):
             lines.append(" ".join(r.choice(WORDS) for _ in range(11)))
         if evil:
@@ -140,7 +148,7 @@ class Maker:
         if m.quotes or kind.startswith("bounce"):
             m.data = head.encode()  # the rest is known when its time has come: senders.bounce()
         else:
-            m.data = (head + "Content-Type: text/plain; charset=us-ascii\r\n\r\n" + self.text(ham, evil)).encode()
+            m.data = (head + "Content-Type: text/plain; charset=us-ascii\r\n\r\n" + self.text(ham, evil, m.score)).encode()
         self.mail.append(m)
         return m
 
