@@ -67,7 +67,7 @@ smtpf_proxy_SOURCES = $(COMMON) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/cli
 	$(PROXY)/loop.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
 	$(PROXY)/options.c $(PROXY)/options.h $(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
 	$(PROXY)/quarantine.h $(PROXY)/reload.c $(PROXY)/reload.h $(PROXY)/report.c $(PROXY)/settings.c $(PROXY)/settings.h \
-	$(PROXY)/spool.c $(PROXY)/spool.h $(PROXY)/transaction.c $(PROXY)/transaction.h
+	$(PROXY)/spool.c $(PROXY)/spool.h $(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h
 smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
 smtpf_proxy_LDADD = libsmtpfilter.la

@@ -57,6 +57,24 @@ const smtpf_option host_options[] = {
          "5321 4.5.3.2)."),
     TIME("proxy.hop_final_timeout", "9m", 100, HOUR,
          "How long the next hop may take to take the message and to answer it (the client waits at least 10 minutes)."),
+    CHOICE(
+        "proxy.forward", "hop", "hop|inline",
+        "Where copies that are forwarded go. `hop`: to the next hop, which queues them. `inline`: to the target's own "
+        "server, while the client waits: what that answers at RCPT and at the end of the message is the client's "
+        "answer, and nothing is queued."),
+    TEXTS("proxy.forward_servers",
+          "With `inline`: the servers that all forwards go to, instead of those that the DNS names for the target's "
+          "domain; one after the other until one can be reached. " ADDRESS LMTP),
+    COUNT("proxy.forward_port", "25", 1, 65535, "With `inline`: the port of servers that the DNS names."),
+    TIME("proxy.forward_timeout", "1m", 100, HOUR,
+         "With `inline`: how long all servers of a target together may take until one has answered RCPT, and again "
+         "before the message (the client waits at least 5 minutes, RFC 5321 4.5.3.2)."),
+    TIME("proxy.forward_final_timeout", "4m", 100, HOUR,
+         "With `inline`: how long the target's server may take to take the message and to answer it (the client waits "
+         "at least 10 minutes, and perhaps for the next hop too)."),
+    CHOICE("proxy.forward_fallback", "defer", "defer|hop",
+           "With `inline`, when no server of the target can be reached in time: `defer` answers 451, and the client "
+           "comes again; `hop` gives the copy to the next hop, which may have to bounce it later."),
     COUNT("proxy.pool", "64", 0, 65536,
           "Idle connections to the next hop that each thread keeps; 0 for a new one each message."),
     TIME("proxy.pool_age", "10s", 100, HOUR, "How long an idle connection to the next hop is kept."),

@@ -96,13 +96,16 @@ static void accepted_mail(client *c)
   answer(c);
 }
 
-/* Where the mail of the recipient that has just been accepted may go instead of the mailbox; empty for nowhere. */
-static smtpf_str forward_of(const client *c)
+/* The recipient has been accepted; its mail may go elsewhere instead of the mailbox. */
+static void accepted_rcpt(client *c)
 {
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   const size_t n = smtpf_verdict_recipient_count(v);
   smtpf_recipient_info r = {.size = sizeof r};
-  return n && smtpf_verdict_recipient(v, n - 1, &r) == SMTPF_OK ? r.forward : (smtpf_str){0};
+  c->wait = WAIT_HOP;
+  if (!n || smtpf_verdict_recipient(v, n - 1, &r))
+    r.forward = r.sender = (smtpf_str){0};
+  transaction_rcpt(c->tx, r.forward, r.sender);
 }
 
 static void accepted_command(client *c)
@@ -119,10 +122,7 @@ static void accepted_command(client *c)
     answer(c);
     return;
   case SMTPF_VERB_MAIL: accepted_mail(c); return;
-  case SMTPF_VERB_RCPT:
-    c->wait = WAIT_HOP;
-    transaction_rcpt(c->tx, forward_of(c));
-    return;
+  case SMTPF_VERB_RCPT: accepted_rcpt(c); return;
   case SMTPF_VERB_DATA:
   case SMTPF_VERB_BDAT:
     c->in_message = 1;

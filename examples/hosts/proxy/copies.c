@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "client.h"
-#include "transaction.h"
+#include "target.h"
 
 #define WORDS_MAX 2000 /* of a hop's reply */
 
@@ -81,26 +81,22 @@ static uint32_t add_group(transaction *t, const group *g)
   return (uint32_t)t->n_groups;
 }
 
-/* `bare` in brackets. */
-static int is_path_of(smtpf_str path, smtpf_str bare)
-{
-  return path.n == bare.n + 2 && !memcmp(path.p + 1, bare.p, bare.n);
-}
-
 /* The envelope sender of a copy: the client's own path unless the verdict names another. */
 static kept sender_of(transaction *t, const smtpf_recipient_info *info)
 {
-  if (info->route != SMTPF_ROUTE_FORWARD || is_path_of(transaction_string(t, t->sender), info->sender))
+  if (info->route != SMTPF_ROUTE_FORWARD || transaction_path_is(t, t->sender, info->sender))
     return t->sender;
   return transaction_keep(t, info->sender, 1);
 }
 
-/* The group that a copy can join, from 1; 0 for none yet. Without `proxy.split` there is one for all. */
+/* The group that a copy can join, from 1; 0 for none yet. Without `proxy.split` there is one for all that go by one
+ * leg.
+ */
 static uint32_t find_group(const transaction *t, const smtpf_verdict *v, size_t i, kept sender, uint64_t edits)
 {
   for (size_t k = 0; k < t->n_groups; k++) {
     const group *g = &t->groups[k];
-    if (g->quarantine)
+    if (g->quarantine || g->done || g->leg != copies_leg(&t->rcpt[i], (int)t->rcpt[i].destination))
       continue;
     if (!t->settings->split)
       return (uint32_t)k + 1;
@@ -112,14 +108,13 @@ static uint32_t find_group(const transaction *t, const smtpf_verdict *v, size_t 
   return 0;
 }
 
-static int join_group(transaction *t, const smtpf_verdict *v, size_t i, const smtpf_recipient_info *info,
-                      uint64_t edits)
+static int join_group(transaction *t, const smtpf_verdict *v, size_t i, kept sender, uint64_t edits)
 {
   recipient *r = &t->rcpt[i];
-  const kept sender = sender_of(t, info);
+  const uint32_t by = (uint32_t)copies_leg(r, (int)r->destination);
   r->group = find_group(t, v, i, sender, edits);
   if (!r->group)
-    r->group = add_group(t, &(group){.first = i, .sender = sender, .edits = edits});
+    r->group = add_group(t, &(group){.first = i, .sender = sender, .leg = by, .edits = edits});
   if (!r->group || t->strings.failed)
     return ENOMEM;
   if (r->dsn == SMTPF_DSN_HEADERS_ONLY)
@@ -141,13 +136,15 @@ static int join_quarantine(transaction *t, size_t i)
 }
 
 /* Where the copy goes was perhaps asked of the hop at RCPT already. */
-static void take_forward(transaction *t, recipient *r, smtpf_str forward)
+static int take_forward(transaction *t, recipient *r, smtpf_str forward)
 {
-  if (is_path_of(transaction_string(t, r->forward), forward))
-    return;
-  t->stray |= r->seat[TO_FORWARD].place != 0;
+  if (transaction_path_is(t, r->forward, forward))
+    return 0;
+  t->legs[r->leg].stray |= r->seat[TO_FORWARD].place != 0;
   r->seat[TO_FORWARD] = (seat){0};
   r->forward = transaction_keep(t, forward, 1);
+  r->leg = 0;
+  return t->settings->forward_inline && !target_leg(t, forward, &r->leg) ? ENOMEM : 0;
 }
 
 static int sort_one(transaction *t, const smtpf_verdict *v, size_t i, uint64_t edits)
@@ -166,9 +163,9 @@ static int sort_one(transaction *t, const smtpf_verdict *v, size_t i, uint64_t e
   case SMTPF_DELIVERED:
   case SMTPF_TAGGED:
     r->destination = info.route == SMTPF_ROUTE_FORWARD && info.forward.n ? TO_FORWARD : TO_MAILBOX;
-    if (r->destination == TO_FORWARD)
-      take_forward(t, r, info.forward);
-    return join_group(t, v, i, &info, edits);
+    if (r->destination == TO_FORWARD && take_forward(t, r, info.forward))
+      return ENOMEM;
+    return join_group(t, v, i, sender_of(t, &info), edits);
   default: return 0; /* dropped: its recipient asked for it */
   }
 }
@@ -184,6 +181,14 @@ int copies_sort(transaction *t, const smtpf_verdict *v)
   for (size_t i = 0; i < t->n; i++)
     t->differ |= t->rcpt[i].destination == TO_FORWARD;
   return e;
+}
+
+int copies_keep(transaction *t, size_t i)
+{
+  recipient *r = &t->rcpt[i];
+  const uint64_t edits = t->groups[r->group - 1].edits;
+  r->destination = TO_MAILBOX;
+  return !join_group(t, smtpf_session_verdict(t->client->session), i, t->sender, edits);
 }
 
 /* ---- what became of them -------------------------------------------------------------------------- */

@@ -73,21 +73,33 @@ int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int qu
   return e;
 }
 
+/* Leaves servers that no copy will be sent to any more. */
+static void release(transaction *t)
+{
+  for (size_t on = 0; on < t->n_legs; on++) {
+    size_t k = 0;
+    while (k < t->n_groups && (t->groups[k].done || t->groups[k].leg != on))
+      k++;
+    if (k == t->n_groups && t->legs[on].hop)
+      hop_release(transaction_unhop(t, on));
+  }
+}
+
 /* ---- the end -------------------------------------------------------------------------------------- */
 
 static void over(transaction *t)
 {
   const recipient *r;
-  hop *h = t->hop;
-  t->hop = NULL;
   copies_settle_rest(t, 0, SMTPF_COMMIT_OK, 0, "2.0.0", SMTPF_LIT("Ok")); /* dropped, or in the quarantine folder */
   r = copies_speaker(t);
-  if (h)
-    hop_release(h);
+  release(t);
   if (!r) /* nothing was open, or there is no memory for words */
-    transaction_finish(t, 250, "2.0.0", SMTPF_LIT("Ok"), 0);
+    transaction_finish(t, 250, "2.0.0", SMTPF_LIT("Ok"), BY_PROXY);
   else
-    transaction_finish(t, copies_code(r), r->enhanced, transaction_string(t, r->words), r->code != 0);
+    transaction_finish(t, copies_code(r), r->enhanced, transaction_string(t, r->words),
+                       !r->code                             ? BY_PROXY
+                       : copies_leg(r, (int)r->destination) ? BY_TARGET
+                                                            : BY_HOP);
 }
 
 void deliver_fail(transaction *t, int e)
@@ -119,8 +131,8 @@ static void next_group(transaction *t)
   }
   t->current = (size_t)(best - t->groups);
   t->goal = GOAL_DELIVER;
-  t->fresh = 0;
-  transaction_step(t);
+  release(t);
+  transaction_go(t, best->leg);
 }
 
 void deliver_stop_if_failed(transaction *t)
@@ -161,7 +173,7 @@ int deliver_null_sender(const transaction *t, kept sender)
 
 int deliver_offers_dsn(const transaction *t)
 {
-  return (t->hop->extensions & SMTPF_EXT_DSN) != 0;
+  return (transaction_leg(t)->hop->extensions & SMTPF_EXT_DSN) != 0;
 }
 
 static int is_silent(const transaction *t, const recipient *r)
@@ -179,14 +191,15 @@ static int is_wanted(const transaction *t, const recipient *r, int destination)
 static int is_another(const transaction *t)
 {
   const group *g = &t->groups[t->current];
-  const smtpf_str a = transaction_string(t, t->mail), b = transaction_string(t, g->sender);
-  if (t->stray || a.n != b.n || memcmp(a.p, b.p, a.n) || (g->quiet && deliver_offers_dsn(t) && !t->mail_quiet) ||
-      (t->quarantine.place && !g->quarantine))
+  const leg *l = transaction_leg(t);
+  if (l->stray || !transaction_same_string(t, l->mail, g->sender) ||
+      (g->quiet && deliver_offers_dsn(t) && !l->mail_quiet) || (!t->at && t->quarantine.place && !g->quarantine))
     return 1;
   for (size_t i = 0; i < t->n; i++)
     for (int d = 0; d < DESTINATIONS; d++) {
       const seat *s = &t->rcpt[i].seat[d];
-      if (s->place && (!is_wanted(t, &t->rcpt[i], d) || (is_silent(t, &t->rcpt[i]) && !s->silent)))
+      if (s->place && copies_leg(&t->rcpt[i], d) == t->at &&
+          (!is_wanted(t, &t->rcpt[i], d) || (is_silent(t, &t->rcpt[i]) && !s->silent)))
         return 1;
     }
   return 0;
@@ -205,13 +218,23 @@ static int put_one(transaction *t, recipient *r, unsigned *missing)
 /* Puts the RCPTs that the hop lacks, as many as it takes at once. 0 when one cannot be put. */
 static int put_missing(transaction *t, unsigned *missing)
 {
-  const hop *h = t->hop;
+  const hop *h = transaction_leg(t)->hop;
   const int at_once = h->extensions & SMTPF_EXT_PIPELINING ? (int)sizeof h->expect : 1;
   if (t->groups[t->current].quarantine)
     return t->quarantine.place || put_one(t, NULL, missing);
   for (size_t i = 0; i < t->n && (int)h->expects < at_once; i++) {
     recipient *r = &t->rcpt[i];
     if (is_wanted(t, r, (int)r->destination) && !r->seat[r->destination].place && !put_one(t, r, missing))
+      return 0;
+  }
+  return 1;
+}
+
+int deliver_is_alone(const transaction *t)
+{
+  for (size_t i = 0; i < t->n; i++) {
+    const recipient *r = &t->rcpt[i];
+    if (r->open && (r->group ? r->group != deliver_current(t) : r->disposition == SMTPF_QUARANTINED))
       return 0;
   }
   return 1;
@@ -228,11 +251,11 @@ static int all_settled(const transaction *t)
 /* One step nearer to DATA. In one write what the hop takes at once. */
 static int open_transaction(transaction *t, unsigned *missing)
 {
-  hop *h = t->hop;
+  hop *h = transaction_leg(t)->hop;
   const group *g = &t->groups[t->current];
   const int at_once = h->extensions & SMTPF_EXT_PIPELINING;
   if (h->mail_open && is_another(t)) {
-    transaction_forget(t);
+    transaction_forget(t, t->at);
     h->mail_open = 0;
     hop_send(h, SMTPF_LIT("RSET\r\n"), (char[]){EXPECT_RSET, 0});
     if (!at_once)
@@ -245,15 +268,15 @@ static int open_transaction(transaction *t, unsigned *missing)
 
 void deliver_step(transaction *t)
 {
-  hop *h = t->hop;
   unsigned missing = 0;
   if (all_settled(t)) {
     deliver_group_over(t);
     return;
   }
+  hop *h = transaction_leg(t)->hop;
   hop_cork(h);
   const int ok = open_transaction(t, &missing);
-  if (ok && !h->expects && t->places > 0)
+  if (ok && !h->expects && transaction_leg(t)->places > 0)
     hop_send(h, SMTPF_LIT("DATA\r\n"), (char[]){EXPECT_DATA, 0});
   hop_uncork(h);
   if (ok)
@@ -262,9 +285,7 @@ void deliver_step(transaction *t)
   const char *enhanced = transaction_missing(missing, &words);
   copies_settle_rest(t, deliver_current(t), SMTPF_COMMIT_FAILED, 0, enhanced, words);
   h->soiled = 1; /* replies may be on their way */
-  t->hop = NULL;
-  hop_release(h);
-  transaction_forget(t);
+  hop_release(transaction_unhop(t, t->at));
   deliver_group_over(t);
 }
 

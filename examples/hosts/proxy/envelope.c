@@ -56,7 +56,7 @@ static unsigned finish(text *out, const envelope *e, const char *own, smtpf_str 
       continue; /* a matter between two neighbours; or replaced below */
     if (need & e->extensions)
       add(out, key, value);
-    else if (!may_go)
+    else if (!may_go && !(e->bare && need == SMTPF_EXT_DSN))
       missing |= need;
   }
   if (replace)

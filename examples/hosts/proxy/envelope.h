@@ -17,6 +17,7 @@ typedef struct envelope {
   unsigned extensions; /* the next hop's, smtpf_extension bits */
   int quiet;           /* MAIL: RET=HDRS; RCPT: NOTIFY=NEVER; where it has DSN */
   int prdr;            /* MAIL: with PRDR */
+  int bare;            /* what belongs to DSN is left out where that is not there */
 } envelope;
 
 /* Append one command line. They return the extensions that are needed and not there: the line is of no use then. */

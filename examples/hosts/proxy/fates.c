@@ -6,22 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transaction.h"
+#include "target.h"
 
 /* ---- the message --------------------------------------------------------------------------------- */
 
 void deliver_stream(transaction *t)
 {
-  hop *h = t->hop;
-  h->deadline = t->loop->now_ms + t->settings->hop_final_ms;
+  hop *h = transaction_leg(t)->hop;
   while (!t->out.ended) {
     size_t n = outgoing_fill(&t->out, &t->spool, t->loop->out, sizeof t->loop->out);
     if (t->out.failed) { /* without the final dot the hop drops it */
       const int e = errno;
-      t->hop = NULL;
-      t->streaming = 0;
-      hop_close(h);
-      transaction_forget(t);
+      hop_close(transaction_unhop(t, t->at));
       deliver_fail(t, e);
       return;
     }
@@ -32,33 +28,34 @@ void deliver_stream(transaction *t)
 
 static int begin_transfer(transaction *t)
 {
-  const int kind = t->settings->hop.lmtp ? SMTPF_TRANSFER_LMTP
-                   : t->mail_prdr        ? SMTPF_TRANSFER_PRDR
-                                         : SMTPF_TRANSFER_SMTP;
-  uint16_t *codes = realloc(t->codes, t->places * sizeof *codes);
+  const leg *l = transaction_leg(t);
+  const int kind = l->hop->lmtp ? SMTPF_TRANSFER_LMTP : l->mail_prdr ? SMTPF_TRANSFER_PRDR : SMTPF_TRANSFER_SMTP;
+  uint16_t *codes = realloc(t->codes, l->places * sizeof *codes);
   if (!codes)
     return ENOMEM;
   t->codes = codes;
-  return smtpf_transfer_begin(&t->transfer, kind, codes, t->places) ? EINVAL : 0;
+  return smtpf_transfer_begin(&t->transfer, kind, codes, l->places) ? EINVAL : 0;
 }
 
 static void start(transaction *t)
 {
   const group *g = &t->groups[t->current];
+  leg *l = transaction_leg(t);
   outgoing_end(&t->out);
   int e = begin_transfer(t);
   if (!e)
     e = deliver_begin(t, &t->out, g->first, deliver_current(t), g->quarantine);
-  t->hop->data_open = 1; /* even when nothing can be sent: it waits for a message */
+  l->hop->data_open = 1; /* even when nothing can be sent: it waits for a message */
   if (e) {
-    hop_close(t->hop);
-    t->hop = NULL;
-    transaction_forget(t);
+    hop_close(transaction_unhop(t, t->at));
     deliver_fail(t, e);
     return;
   }
-  t->streaming = t->begun = 1;
-  hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
+  l->streaming = 1;
+  t->begun = 1;
+  if (l->target)
+    target_streams(t);
+  hop_send(l->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
   deliver_stream(t);
 }
 
@@ -72,7 +69,15 @@ typedef struct saying {
 
 static saying say(transaction *t, const smtpf_smtpc_reply *r)
 {
-  saying s = {.code = r->code, .words = copies_words(t, r->text)};
+  saying s = {.code = r->code};
+  if (transaction_leg(t)->target) {
+    text line = {0};
+    target_anonymise(t, r->text, &line);
+    s.words = copies_words(t, text_str(&line));
+    text_free(&line);
+  } else {
+    s.words = copies_words(t, r->text);
+  }
   if (r->enhanced.n < sizeof s.enhanced)
     memcpy(s.enhanced, r->enhanced.p, r->enhanced.n);
   return s;
@@ -91,15 +96,19 @@ static void say_instead(transaction *t, saying *s, int code, const char *enhance
 static void refuse(transaction *t, recipient *r, saying s, int at_rcpt)
 {
   const group *g = &t->groups[t->current];
+  const int to_target = transaction_leg(t)->target != NULL;
   int result = s.code >= 500 ? SMTPF_COMMIT_REFUSED : SMTPF_COMMIT_FAILED;
   if (g->quarantine) {
     say_instead(t, &s, 0, "4.3.0", SMTPF_LIT("quarantine is not available"));
     result = SMTPF_COMMIT_FAILED;
   } else if (s.code < 400) {
     say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop answered out of turn"));
-  } else if (at_rcpt && !t->each && t->n > 1 && r->destination == TO_MAILBOX) {
+  } else if (at_rcpt && !t->each && t->n > 1 && (to_target || r->destination == TO_MAILBOX)) {
     say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop refuses a recipient that it had accepted"));
     result = SMTPF_COMMIT_FAILED;
+  } else if (to_target) {
+    if (s.code >= 500 && !t->each && !deliver_is_alone(t) && copies_keep(t, (size_t)(r - t->rcpt)))
+      return;
   } else if (r->destination == TO_FORWARD) {
     say_instead(t, &s, s.code, s.code >= 500 ? "5.2.1" : "4.2.1",
                 SMTPF_LIT("mail for this recipient cannot be delivered"));
@@ -130,10 +139,10 @@ static void rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
   recipient *member = t->quarantine.asked ? NULL : asked_member(t);
   seat *s = member ? &member->seat[member->destination] : &t->quarantine;
   s->asked = 0;
-  if (t->mail_refused)
+  if (transaction_leg(t)->mail_refused)
     return;
   if (good)
-    s->place = ++t->places;
+    s->place = ++transaction_leg(t)->places;
   else if (member)
     refuse(t, member, say(t, r), 1);
   else
@@ -171,18 +180,17 @@ static void settle_place(transaction *t, uint32_t place, const saying *s)
 
 static void message_over(transaction *t, int out_of_turn)
 {
-  hop *h = t->hop;
-  t->streaming = 0;
+  hop *h = transaction_leg(t)->hop;
+  transaction_leg(t)->streaming = 0;
   h->mail_open = 0;
   h->messages++;
   if (t->out.ended && h->out_at == h->out.n)
     h->data_open = 0;
   if (h->data_open || out_of_turn) { /* it answered before it had all, or what no server answers */
     h->soiled = 1;
-    t->hop = NULL;
-    hop_release(h);
+    hop_release(transaction_unhop(t, t->at));
   }
-  transaction_forget(t);
+  transaction_forget(t, t->at);
   deliver_group_over(t);
 }
 
@@ -193,11 +201,11 @@ static void final(transaction *t, const smtpf_smtpc_reply *r)
   if (more < 0)
     smtpf_transfer_lost(&t->transfer);
   const saying s = whose == SMTPF_TRANSFER_NONE && more >= 0 ? (saying){0} : say(t, r);
-  for (uint32_t place = 1; place <= t->places && s.code; place++)
+  for (uint32_t place = 1; place <= transaction_leg(t)->places && s.code; place++)
     if (more != SMTPF_PENDING || whose == SMTPF_TRANSFER_ALL || whose == place - 1)
       settle_place(t, place, &s);
   if (more == SMTPF_PENDING) {
-    hop_send(t->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
+    hop_send(transaction_leg(t)->hop, (smtpf_str){0}, (char[]){EXPECT_FINAL, 0});
     return;
   }
   message_over(t, more < 0);
@@ -216,31 +224,45 @@ void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
   case EXPECT_FINAL: final(t, r); return;
   case EXPECT_MAIL:
     if (r->code / 100 != 2) {
-      t->hop->mail_open = 0;
-      t->mail_refused = 1;
+      transaction_leg(t)->hop->mail_open = 0;
+      transaction_leg(t)->mail_refused = 1;
       refuse_group(t, r);
     }
     break;
   case EXPECT_RCPT: rcpt_answered(t, r); break;
   default: break;
   }
-  if (!t->hop->expects)
+  if (!transaction_leg(t)->hop->expects)
     transaction_step(t);
 }
 
-/* The hop is gone, or was never there: then others need not be tried. */
+void deliver_refused(transaction *t)
+{
+  refuse_group(t, &(smtpf_smtpc_reply){.code = 550,
+                                       .enhanced = SMTPF_LIT("5.2.1"),
+                                       .text = SMTPF_LIT("mail for this recipient cannot be delivered")});
+  deliver_group_over(t);
+}
+
+/* The server is gone, or was never there: then its other groups need not be tried. Without its last reply nobody knows
+ * whether it took the message: the client keeps it. */
 void deliver_lost(transaction *t, int began)
 {
+  const int to_target = transaction_leg(t)->target != NULL;
+  const smtpf_str absent =
+      to_target ? SMTPF_LIT("mail for this recipient cannot be delivered now") : SMTPF_LIT("next hop does not answer");
   if (began) {
     smtpf_transfer_lost(&t->transfer);
     copies_settle_rest(t, deliver_current(t), SMTPF_COMMIT_FAILED, 0, "4.4.2",
-                       SMTPF_LIT("connection to next hop lost"));
+                       to_target ? SMTPF_LIT("connection lost while the message was delivered")
+                                 : SMTPF_LIT("connection to next hop lost"));
     deliver_group_over(t);
     return;
   }
-  copies_settle_rest(t, deliver_current(t), SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
   for (size_t k = 0; k < t->n_groups; k++) {
-    copies_settle_rest(t, (uint32_t)k + 1, SMTPF_COMMIT_FAILED, 0, "4.4.1", SMTPF_LIT("next hop does not answer"));
+    if (t->groups[k].leg != t->at)
+      continue;
+    copies_settle_rest(t, (uint32_t)k + 1, SMTPF_COMMIT_FAILED, 0, "4.4.1", absent);
     t->groups[k].done = 1;
   }
   deliver_group_over(t);

@@ -41,10 +41,27 @@ void hop_free(hop *h)
 static void lost(hop *h, const char *why)
 {
   transaction *owner = h->owner;
-  const int reused = h->reused || h->messages; /* it was good before */
+  const int how = h->reused || h->messages ? LOST_REUSED : h->state == HOP_READY ? LOST_READY : LOST_NEW;
   hop_close(h);
   if (owner)
-    transaction_hop_lost(owner, why, reused);
+    transaction_hop_lost(owner, h->leg, why, how);
+}
+
+static void set_deadline(hop *h, int64_t ms)
+{
+  h->deadline = h->loop->now_ms + ms;
+  if (h->until && h->deadline > h->until)
+    h->deadline = h->until;
+}
+
+static int64_t reply_ms(const hop *h)
+{
+  return h->target ? h->settings->forward_ms : h->settings->hop_ms;
+}
+
+static int64_t final_ms(const hop *h)
+{
+  return h->target ? h->settings->forward_final_ms : h->settings->hop_final_ms;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------ */
@@ -89,7 +106,7 @@ void hop_send(hop *h, smtpf_str bytes, const char *expects)
 {
   for (; *expects && h->expects < sizeof h->expect; expects++)
     h->expect[h->expects++] = (unsigned char)*expects;
-  h->deadline = h->loop->now_ms + (expects[-1] == EXPECT_FINAL ? h->settings->hop_final_ms : h->settings->hop_ms);
+  set_deadline(h, expects[-1] == EXPECT_FINAL ? final_ms(h) : reply_ms(h));
   send_or_keep(h, bytes.p, bytes.n);
 }
 
@@ -106,6 +123,7 @@ void hop_uncork(hop *h)
 
 int hop_send_message(hop *h, size_t n)
 {
+  set_deadline(h, final_ms(h));
   return send_or_keep(h, h->loop->out, n);
 }
 
@@ -116,7 +134,7 @@ static void say(hop *h, int state, const char *verb, smtpf_str arg)
   char line[600];
   int n = smtpf_smtpc_command(verb, arg, line, sizeof line);
   h->state = state;
-  h->deadline = h->loop->now_ms + h->settings->hop_ms;
+  set_deadline(h, reply_ms(h));
   if (n > 0)
     send_or_keep(h, line, (size_t)n);
 }
@@ -125,12 +143,14 @@ static void ready(hop *h)
 {
   h->state = HOP_READY;
   if (h->owner)
-    transaction_hop_ready(h->owner);
+    transaction_hop_ready(h->owner, h->leg);
 }
 
 static unsigned wants(const hop *h)
 {
   unsigned offered = h->extensions & (SMTPF_EXT_XCLIENT | SMTPF_EXT_XFORWARD);
+  if (h->target)
+    return 0;
   switch (h->settings->identity) {
   case IDENTITY_XCLIENT: return SMTPF_EXT_XCLIENT;
   case IDENTITY_XFORWARD: return SMTPF_EXT_XFORWARD;
@@ -152,7 +172,7 @@ static void identify(hop *h)
   identity_command(&t, "XCLIENT", h->attributes, &who);
   h->state = HOP_XCLIENT;
   h->identified = 1;
-  h->deadline = h->loop->now_ms + h->settings->hop_ms;
+  set_deadline(h, reply_ms(h));
   send_or_keep(h, t.p, t.n);
   text_free(&t);
 }
@@ -191,12 +211,12 @@ static void greeted(hop *h, const smtpf_smtpc_reply *r)
   case HOP_GREETING:
   case HOP_XCLIENT:
     if (good)
-      say(h, HOP_EHLO, h->settings->hop.lmtp ? "LHLO" : "EHLO", name);
+      say(h, HOP_EHLO, h->lmtp ? "LHLO" : "EHLO", name);
     else
       lost(h, h->state == HOP_XCLIENT ? "refused XCLIENT" : "refused the connection");
     return;
   case HOP_EHLO:
-    if (!good && h->settings->hop.lmtp) {
+    if (!good && h->lmtp) {
       lost(h, "refused LHLO");
       return;
     }
@@ -237,7 +257,7 @@ static void reply(hop *h, const smtpf_smtpc_reply *r)
   if (r->code >= 400)
     h->soiled = 1;
   if (h->owner)
-    transaction_hop_reply(h->owner, what, r);
+    transaction_hop_reply(h->owner, h->leg, what, r);
   else if (!h->expects)
     settle(h);
 }
@@ -292,12 +312,12 @@ void hop_event(hop *h, uint32_t events)
   if (events & EPOLLRDHUP && h->state != HOP_DEAD)
     receive(h);
   if (events & EPOLLOUT && h->state == HOP_READY && h->out_at == h->out.n && h->owner)
-    transaction_hop_writable(h->owner);
+    transaction_hop_writable(h->owner, h->leg);
 }
 
 /* ---- a new one, an idle one, giving it back ------------------------------------------------------ */
 
-static hop *connect_new(loop *l, settings *s)
+static hop *connect_new(loop *l, settings *s, const address *to, int64_t within_ms)
 {
   int one = 1;
   hop *h = calloc(1, sizeof *h);
@@ -308,11 +328,10 @@ static hop *connect_new(loop *l, settings *s)
   ring_init(&h->link);
   h->loop = l;
   h->settings = settings_ref(s);
-  h->item = (item){ITEM_HOP, socket(s->hop.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  h->item = (item){ITEM_HOP, socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (h->item.fd >= 0)
     setsockopt(h->item.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  if (h->item.fd < 0 ||
-      (connect(h->item.fd, (const struct sockaddr *)&s->hop.sa, s->hop.len) && errno != EINPROGRESS) ||
+  if (h->item.fd < 0 || (connect(h->item.fd, (const struct sockaddr *)&to->sa, to->len) && errno != EINPROGRESS) ||
       loop_watch(l, &h->item)) {
     if (h->item.fd >= 0)
       close(h->item.fd);
@@ -320,7 +339,8 @@ static hop *connect_new(loop *l, settings *s)
     return NULL;
   }
   h->state = HOP_CONNECTING;
-  h->deadline = l->now_ms + s->hop_connect_ms;
+  h->lmtp = to->lmtp != 0;
+  h->deadline = l->now_ms + within_ms;
   ring_append(&l->hops, &h->link);
   return h;
 }
@@ -329,7 +349,7 @@ hop *hop_acquire(loop *l, struct transaction *owner, int fresh)
 {
   hop *h = ring_empty(&l->pool) ? NULL : RING_OF(l->pool.prev, hop, link);
   if (fresh || !h || h->settings != owner->settings) {
-    h = connect_new(l, owner->settings);
+    h = connect_new(l, owner->settings, &owner->settings->hop, owner->settings->hop_connect_ms);
     if (h)
       h->owner = owner;
     return h;
@@ -338,12 +358,25 @@ hop *hop_acquire(loop *l, struct transaction *owner, int fresh)
   ring_remove(&h->link);
   ring_append(&l->hops, &h->link);
   h->idle_since = 0;
+  h->leg = 0;
   h->owner = owner;
   h->reused = 1;
   if (wants(h) == SMTPF_EXT_XCLIENT) {
     h->identified = 0;
     identify(h);
   }
+  return h;
+}
+
+hop *hop_connect(loop *l, struct transaction *owner, size_t on, const address *to, int64_t within_ms)
+{
+  hop *h = connect_new(l, owner->settings, to, within_ms);
+  if (!h)
+    return NULL;
+  h->owner = owner;
+  h->leg = on;
+  h->target = 1;
+  h->until = h->deadline;
   return h;
 }
 
@@ -372,8 +405,8 @@ static void settle(hop *h)
 void hop_release(hop *h)
 {
   h->owner = NULL;
-  if (h->state != HOP_READY || h->data_open || h->out_at < h->out.n || h->soiled) {
-    leave(h);
+  if (h->state != HOP_READY || h->data_open || h->out_at < h->out.n || h->soiled || h->target) {
+    leave(h); /* an open transaction ends with QUIT (RFC 5321 4.1.1.10) */
     return;
   }
   if (h->mail_open) {

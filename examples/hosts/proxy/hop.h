@@ -2,7 +2,8 @@
  *
  * hop: a connection to the next hop: connect, greet, tell who the client is, then carry a transaction's commands in
  * order. An idle one is kept for the next transaction, but only while nothing on it was ever refused: a server that
- * counts errors must not count one client's against another.
+ * counts errors must not count one client's against another. A connection to a forward's target is another such: it is
+ * told nothing of the client, and never kept.
  */
 #ifndef PROXY_HOP_H
 #define PROXY_HOP_H
@@ -22,6 +23,9 @@ enum hop_state {
 /* What a reply is to. */
 enum hop_expect { EXPECT_XFORWARD = 1, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EXPECT_FINAL, EXPECT_RSET };
 
+/* How far a connection was when it was lost. */
+enum hop_lost { LOST_NEW, LOST_READY, LOST_REUSED }; /* REUSED: it had served before */
+
 struct transaction;
 
 typedef struct hop {
@@ -30,6 +34,7 @@ typedef struct hop {
   loop *loop;
   settings *settings;
   struct transaction *owner; /* NULL: idle, or on its way there */
+  size_t leg;                /* which of the owner's */
   smtpf_smtpc *codec;
   int state;
   unsigned extensions, attributes; /* smtpf_extension bits; identity_attribute bits */
@@ -38,6 +43,7 @@ typedef struct hop {
   text out; /* what could not be sent yet */
   size_t out_at;
   int64_t deadline, idle_since; /* loop.now_ms */
+  int64_t until;                /* no deadline is later; 0 for none */
   int64_t messages;
   unsigned reused : 1;     /* came out of the pool */
   unsigned soiled : 1;     /* something was refused: not to be kept */
@@ -45,11 +51,16 @@ typedef struct hop {
   unsigned data_open : 1;  /* inside a message */
   unsigned identified : 1; /* XCLIENT told it who the client is */
   unsigned corked : 1;     /* commands are gathered */
+  unsigned lmtp : 1;       /* what it speaks */
+  unsigned target : 1;     /* of a forward: a stranger */
 } hop;
 
 /* A connection for a transaction: an idle one unless `fresh`, else a new one. It may not be ready yet:
  * transaction_hop_ready() follows. NULL when there can be none. */
 hop *hop_acquire(loop *l, struct transaction *owner, int fresh);
+/* A new connection to a target, for leg `on` of the transaction; it must be ready `within_ms`. NULL when there can be
+ * none. */
+hop *hop_connect(loop *l, struct transaction *owner, size_t on, const address *to, int64_t within_ms);
 /* The transaction needs it no more: keep it if it is clean, else take leave. */
 void hop_release(hop *h);
 /* Sends commands and notes what replies they will have; `expects` is a string of hop_expect bytes. */

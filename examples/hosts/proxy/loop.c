@@ -14,6 +14,7 @@
 #include "client.h"
 #include "hop.h"
 #include "listener.h"
+#include "target.h"
 
 #define EVENTS 256
 #define SWEEP_MS 250
@@ -198,6 +199,7 @@ static void loop_free(loop *l)
     hop_close(RING_OF(l->pool.next, hop, link));
   bury(l);
   smtpf_driver_free(l->driver);
+  target_forget_lookups(&l->lookups);
   spool_cache_free(&l->chunks);
   settings_unref(l->settings);
   settings_unref(atomic_load(&l->next));
@@ -230,7 +232,7 @@ int loop_start(loop **out, shared *sh, settings *s)
   loop *l = calloc(1, sizeof *l);
   if (!l)
     return SMTPF_ENOMEM;
-  ring *const rings[] = {&l->clients, &l->resume, &l->pool, &l->hops, &l->dead_clients, &l->dead_hops};
+  ring *const rings[] = {&l->clients, &l->resume, &l->pool, &l->hops, &l->dead_clients, &l->dead_hops, &l->lookups};
   for (size_t i = 0; i < sizeof rings / sizeof rings[0]; i++)
     ring_init(rings[i]);
   l->shared = sh;

@@ -53,6 +53,7 @@ typedef struct loop {
   _Atomic(settings *) next;         /* a reload's, waiting to be taken */
   ring clients, resume, pool, hops; /* hops: those that are not idle */
   ring dead_clients, dead_hops;
+  ring lookups; /* of targets' servers, that the driver has not answered */
   size_t client_count, pool_count;
   int64_t now_ms, wall_s, swept_ms; /* of this turn */
   int64_t drain_until;              /* 0 while not draining */

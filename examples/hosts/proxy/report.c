@@ -74,7 +74,7 @@ void client_log(client *c, const smtpf_verdict *v, int code)
 {
   const settings *s = c->settings;
   text *t = &c->loop->log;
-  const int by_hop = code && c->tx && c->tx->by_hop;
+  static const char *const speakers[] = {[BY_PROXY] = "proxy", [BY_HOP] = "next_hop", [BY_TARGET] = "target"};
   const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT || code >= 400;
   if (s->log_verdicts == LOG_NONE || (s->log_verdicts == LOG_REFUSED && !refused))
     return;
@@ -83,7 +83,7 @@ void client_log(client *c, const smtpf_verdict *v, int code)
   log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
   log_member(t, "client", smtpf_str_of(c->address));
   if (code) {
-    log_member(t, by_hop ? "next_hop" : "proxy", text_str(&c->tx->answer));
+    log_member(t, speakers[c->tx->by], text_str(&c->tx->answer));
     text_cstr(t, log_is_json() ? ",\"final_code\":" : " final=");
     text_int(t, code);
   }
@@ -101,7 +101,7 @@ void client_log(client *c, const smtpf_verdict *v, int code)
   log_end(t);
 }
 
-static void log_failure(client *c, const char *event, const char *what, const char *why)
+static void log_failure(client *c, const char *event, const char *server, const char *what, const char *why)
 {
   text *t = &c->loop->log;
   log_begin(t, c->loop->wall_s, "warning");
@@ -109,16 +109,23 @@ static void log_failure(client *c, const char *event, const char *what, const ch
   if (c->session)
     log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
   log_member(t, "client", smtpf_str_of(c->address));
+  if (server)
+    log_member(t, "server", smtpf_str_of(server));
   log_member(t, what, smtpf_str_of(why));
   log_end(t);
 }
 
 void client_hop_failed(client *c, const char *why)
 {
-  log_failure(c, "next-hop-failed", "why", why);
+  log_failure(c, "next-hop-failed", NULL, "why", why);
+}
+
+void client_target_failed(client *c, const char *server, const char *why)
+{
+  log_failure(c, "target-failed", server, "why", why);
 }
 
 void client_failure(client *c, const char *what, const char *why)
 {
-  log_failure(c, "failure", what, why);
+  log_failure(c, "failure", NULL, what, why);
 }

@@ -55,6 +55,13 @@ static int read_addresses(settings *s, const arguments *a, smtpf_error *err)
     if (!address_parse(v, &s->listen[s->listens++]))
       return fail(err, SMTPF_EPARSE, a, "proxy.listen", v, expected);
   }
+  for (size_t i = 0; i < PROXY_SERVERS_MAX; i++) {
+    const char *v = string(s->engine, "proxy.forward_servers", i);
+    if (!v)
+      break;
+    if (!address_parse(v, &s->forward_servers[s->n_forward_servers++]))
+      return fail(err, SMTPF_EPARSE, a, "proxy.forward_servers", v, expected);
+  }
   const char *hop = a->hop ? a->hop : string(s->engine, "proxy.next_hop", 0);
   if (!hop || !address_parse(hop, &s->hop))
     return fail(err, SMTPF_EPARSE, a, "proxy.next_hop", hop ? hop : "", expected);
@@ -68,12 +75,19 @@ static void read_numbers(settings *s)
   static const char *const identities[] = {"auto", "xclient", "xforward", "none", NULL};
   static const char *const verdicts[] = {"all", "refused", "none", NULL};
   static const char *const forms[] = {"text", "json", NULL};
+  static const char *const forwards[] = {"hop", "inline", NULL};
+  static const char *const fallbacks[] = {"defer", "hop", NULL};
   static const char *const line_ends[] = {"refuse", "normalise", NULL};
   s->identity = choice(e, "proxy.identity", identities);
   s->log_verdicts = choice(e, "proxy.log_verdicts", verdicts);
   s->log_json = choice(e, "proxy.log", forms);
   s->split = (int)number(e, "proxy.split", 1);
   s->prdr = (int)number(e, "proxy.prdr", 1);
+  s->forward_inline = choice(e, "proxy.forward", forwards);
+  s->forward_to_hop = choice(e, "proxy.forward_fallback", fallbacks);
+  s->forward_port = (unsigned)number(e, "proxy.forward_port", 25);
+  s->forward_ms = number(e, "proxy.forward_timeout", 60000);
+  s->forward_final_ms = number(e, "proxy.forward_final_timeout", 240000);
   s->threads = (int)number(e, "proxy.threads", 1);
   s->connections = number(e, "proxy.connections", 10000);
   s->connections_per_client = number(e, "proxy.connections_per_client", 0);
@@ -104,6 +118,8 @@ static int read_quarantine(settings *s, const arguments *a, smtpf_error *err)
   s->capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_REPORT_COMMIT | SMTPF_CAN_EDIT;
   if (s->split)
     s->capabilities |= SMTPF_CAN_DROP_RCPT | SMTPF_CAN_EDIT_PER_RCPT | SMTPF_CAN_SENDER_PER_RCPT;
+  if (s->forward_inline)
+    s->capabilities |= SMTPF_CAN_CUT_THROUGH;
   if (s->prdr)
     s->capabilities |= SMTPF_CAN_REPLY_PER_RCPT;
   const char *to = s->quarantine_directory ? NULL : s->quarantine_redirect;

@@ -20,6 +20,7 @@
 #include "../../common/address.h"
 
 #define PROXY_LISTEN_MAX 16
+#define PROXY_SERVERS_MAX 16
 
 /* What the command line said; lasts as long as the process. */
 typedef struct arguments {
@@ -47,11 +48,17 @@ typedef struct settings {
   char hostname[256];
   address hop;
   char hop_text[ADDRESS_TEXT];
+  address forward_servers[PROXY_SERVERS_MAX]; /* instead of what the DNS says */
+  size_t n_forward_servers;
   address listen[PROXY_LISTEN_MAX];
   size_t listens;
   int identity, threads, log_json, log_verdicts, explain, split, prdr;
+  int forward_inline;    /* forwards go to the target's server while the client waits */
+  int forward_to_hop;    /* to the next hop when that cannot be reached */
+  unsigned forward_port; /* of servers that the DNS names */
   int64_t connections, connections_per_client;
   int64_t idle_ms, command_ms, data_ms, message_ms, hop_connect_ms, hop_ms, hop_final_ms, drain_ms;
+  int64_t forward_ms, forward_final_ms;
   int64_t pool, pool_age_ms, pool_messages;
   size_t spool_memory;
   int64_t spool_total;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "target.h"
 
 /* ---- what is kept ------------------------------------------------------------------------------- */
 
@@ -33,9 +34,11 @@ transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str param
   t->settings = c->settings;
   t->each = client_answers_each(c, params) != 0;
   spool_init(&t->spool, &c->loop->chunks);
+  t->legs = calloc(1, sizeof *t->legs);
+  t->n_legs = t->legs != NULL;
   t->sender = transaction_keep(t, sender, 0);
   t->params = transaction_keep(t, params, 0);
-  if (t->strings.failed) {
+  if (!t->legs || t->strings.failed) {
     transaction_free(t);
     return NULL;
   }
@@ -54,12 +57,16 @@ void transaction_free(transaction *t)
 {
   if (!t)
     return;
-  if (t->hop)
-    hop_release(t->hop);
+  for (size_t i = 0; i < t->n_legs; i++) {
+    if (t->legs[i].hop)
+      hop_release(t->legs[i].hop);
+    target_free(t->legs[i].target);
+  }
   outgoing_end(&t->out);
   unspool(t);
   text_free(&t->strings);
   text_free(&t->answer);
+  free(t->legs);
   free(t->rcpt);
   free(t->groups);
   free(t->codes);
@@ -98,25 +105,23 @@ int transaction_keep_rcpt(transaction *t)
     size_t cap = t->cap ? t->cap * 2 : 4;
     recipient *r = realloc(t->rcpt, cap * sizeof *r);
     if (!r) {
-      t->stray = t->hop != NULL;
+      t->legs[0].stray = t->legs[t->asked.leg].stray = 1;
       return 0;
     }
     t->rcpt = r;
     t->cap = cap;
   }
-  if (!t->hop) /* lost since it answered */
-    memset(t->asked.seat, 0, sizeof t->asked.seat);
   t->rcpt[t->n++] = t->asked;
   return 1;
 }
 
 /* ---- the answer --------------------------------------------------------------------------------- */
 
-static void set_answer(transaction *t, int code, const char *enhanced, smtpf_str words, int by_hop)
+static void set_answer(transaction *t, int code, const char *enhanced, smtpf_str words, int by)
 {
   size_t n = strlen(enhanced);
   t->code = code;
-  t->by_hop = by_hop;
+  t->by = by;
   if (n >= sizeof t->enhanced)
     n = 0;
   memcpy(t->enhanced, enhanced, n);
@@ -131,9 +136,9 @@ static void finish(transaction *t)
   client_resume(t->client);
 }
 
-void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words, int by_hop)
+void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words, int by)
 {
-  set_answer(t, code, enhanced, words, by_hop);
+  set_answer(t, code, enhanced, words, by);
   finish(t);
 }
 
@@ -142,12 +147,12 @@ static void set_reply(transaction *t, const smtpf_smtpc_reply *r, int good)
 {
   char enhanced[12] = "";
   if (r->code / 100 == 3 || (r->code < 400 && !good)) {
-    set_answer(t, 451, "4.4.2", SMTPF_LIT("next hop answered out of turn"), 0);
+    set_answer(t, 451, "4.4.2", SMTPF_LIT("next hop answered out of turn"), BY_PROXY);
     return;
   }
   if (r->enhanced.n < sizeof enhanced)
     memcpy(enhanced, r->enhanced.p, r->enhanced.n);
-  set_answer(t, r->code, enhanced, r->text, 1);
+  set_answer(t, r->code, enhanced, r->text, BY_HOP);
 }
 
 /* ---- MAIL and RCPT to the hop ------------------------------------------------------------------- */
@@ -167,19 +172,37 @@ const char *transaction_missing(unsigned missing, smtpf_str *words)
   return missing ? "4.3.3" : "4.3.0";
 }
 
-void transaction_forget(transaction *t)
+static void unseat(recipient *r, size_t on)
 {
-  t->places = 0;
-  t->quarantine = (seat){0};
-  t->stray = 0;
-  memset(t->asked.seat, 0, sizeof t->asked.seat);
+  for (int d = 0; d < DESTINATIONS; d++)
+    if (copies_leg(r, d) == on)
+      r->seat[d] = (seat){0};
+}
+
+void transaction_forget(transaction *t, size_t on)
+{
+  t->legs[on].places = 0;
+  t->legs[on].stray = 0;
+  if (!on)
+    t->quarantine = (seat){0};
+  unseat(&t->asked, on);
   for (size_t i = 0; i < t->n; i++)
-    memset(t->rcpt[i].seat, 0, sizeof t->rcpt[i].seat);
+    unseat(&t->rcpt[i], on);
+}
+
+hop *transaction_unhop(transaction *t, size_t on)
+{
+  hop *h = t->legs[on].hop;
+  t->legs[on].hop = NULL;
+  t->legs[on].streaming = t->legs[on].mail_refused = 0;
+  transaction_forget(t, on);
+  return h;
 }
 
 int transaction_send_mail(transaction *t, kept sender, int quiet, unsigned *missing)
 {
-  hop *h = t->hop;
+  leg *l = transaction_leg(t);
+  hop *h = l->hop;
   text line = {0};
   char expects[3] = {EXPECT_MAIL, 0, 0};
   if (h->attributes && !h->identified) {
@@ -193,18 +216,19 @@ int transaction_send_mail(transaction *t, kept sender, int quiet, unsigned *miss
                       .params = transaction_string(t, t->params),
                       .extensions = h->extensions,
                       .quiet = quiet,
+                      .bare = l->target != NULL,
                       .prdr = t->each}; /* who answers for all at once is best served by one answer for all */
   *missing = envelope_mail(&line, &e);
   if (line.failed || *missing) {
     text_free(&line);
     return 0;
   }
-  transaction_forget(t);
+  transaction_forget(t, t->at);
   h->mail_open = 1;
-  t->mail = sender;
-  t->mail_quiet = quiet != 0;
-  t->mail_prdr = t->each && h->extensions & SMTPF_EXT_PRDR;
-  t->mail_refused = 0;
+  l->mail = sender;
+  l->mail_quiet = quiet != 0;
+  l->mail_prdr = t->each && h->extensions & SMTPF_EXT_PRDR;
+  l->mail_refused = 0;
   hop_send(h, text_str(&line), expects);
   text_free(&line);
   return 1;
@@ -213,61 +237,108 @@ int transaction_send_mail(transaction *t, kept sender, int quiet, unsigned *miss
 int transaction_send_rcpt(transaction *t, seat *s, smtpf_str path, smtpf_str params, int silent, unsigned *missing)
 {
   text line = {0};
-  const envelope e = {.path = path, .params = params, .extensions = t->hop->extensions, .quiet = silent};
+  const leg *l = transaction_leg(t);
+  const envelope e = {
+      .path = path, .params = params, .extensions = l->hop->extensions, .quiet = silent, .bare = l->target != NULL};
   *missing = envelope_rcpt(&line, &e);
   if (line.failed || *missing) {
     text_free(&line);
     return 0;
   }
   *s = (seat){.asked = 1, .silent = silent || envelope_has(params, SMTPF_LIT("NOTIFY"), SMTPF_LIT("NEVER"))};
-  hop_send(t->hop, text_str(&line), (char[]){EXPECT_RCPT, 0});
+  hop_send(l->hop, text_str(&line), (char[]){EXPECT_RCPT, 0});
   text_free(&line);
   return 1;
 }
 
 /* ---- RCPT: the mailbox, then the address it may be forwarded to ----------------------------------- */
 
+static int next_seat(const transaction *t)
+{
+  return t->at || t->asked.seat[TO_MAILBOX].place ? TO_FORWARD : TO_MAILBOX;
+}
+
 static void put_rcpt(transaction *t, unsigned *missing)
 {
   recipient *r = &t->asked;
-  const int which = r->seat[TO_MAILBOX].place ? TO_FORWARD : TO_MAILBOX;
+  const int which = next_seat(t);
   transaction_send_rcpt(t, &r->seat[which], transaction_string(t, which == TO_FORWARD ? r->forward : r->path),
                         transaction_string(t, r->params), 0, missing);
 }
 
-/* With MAIL before it where that is due: in one write when the hop takes that. */
+/* What the mail needs and the server has not. The next hop had it when it was announced to the client; a target may
+ * never have it. */
+static void rcpt_missing(transaction *t, unsigned missing)
+{
+  smtpf_str words;
+  const char *enhanced = transaction_missing(missing, &words);
+  if (!t->at || !missing) {
+    transaction_finish(t, 451, enhanced, words, BY_PROXY);
+    return;
+  }
+  t->legs[0].stray = 1;
+  if (missing & SMTPF_EXT_SMTPUTF8)
+    transaction_finish(t, 550, "5.6.7", SMTPF_LIT("mail for this recipient cannot have SMTPUTF8"), BY_PROXY);
+  else
+    transaction_finish(t, 550, "5.6.3", SMTPF_LIT("mail for this recipient cannot have 8BITMIME"), BY_PROXY);
+}
+
+/* With MAIL before it where that is due: in one write when the server takes that. */
 static void rcpt_step(transaction *t)
 {
-  hop *h = t->hop;
+  hop *h = transaction_leg(t)->hop;
+  const int at_once = h->extensions & SMTPF_EXT_PIPELINING;
+  const kept sender = t->at ? t->asked.sender : t->sender;
   unsigned missing = 0;
-  smtpf_str words;
   hop_cork(h);
-  if (h->mail_open || (transaction_send_mail(t, t->sender, 0, &missing) && h->extensions & SMTPF_EXT_PIPELINING))
+  if (h->mail_open && !transaction_same_string(t, transaction_leg(t)->mail, sender)) {
+    transaction_forget(t, t->at);
+    h->mail_open = 0;
+    hop_send(h, SMTPF_LIT("RSET\r\n"), (char[]){EXPECT_RSET, 0});
+  }
+  if (h->mail_open || ((at_once || !h->expects) && transaction_send_mail(t, sender, t->at != 0, &missing) && at_once))
     put_rcpt(t, &missing);
   hop_uncork(h);
-  if (!h->expects || missing) {
-    const char *enhanced = transaction_missing(missing, &words);
-    transaction_finish(t, 451, enhanced, words, 0);
-  }
+  if (!h->expects || missing)
+    rcpt_missing(t, missing);
+}
+
+/* A connection for the current leg; 0 when there is none yet. */
+static int connect_leg(transaction *t)
+{
+  leg *l = transaction_leg(t);
+  if (l->target)
+    return target_connect(t);
+  l->hop = hop_acquire(t->loop, t, l->fresh);
+  if (l->hop)
+    return 1;
+  if (t->goal == GOAL_RCPT)
+    transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop cannot be reached"), BY_PROXY);
+  else
+    deliver_lost(t, 0);
+  return 0;
 }
 
 void transaction_step(transaction *t)
 {
-  if (!t->goal)
+  if (!t->goal || (!transaction_leg(t)->hop && !connect_leg(t)))
     return;
-  if (!t->hop && !(t->hop = hop_acquire(t->loop, t, t->fresh))) {
-    if (t->goal == GOAL_RCPT)
-      transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop cannot be reached"), 0);
-    else
-      deliver_lost(t, 0);
-    return;
-  }
-  if (t->hop->state != HOP_READY || t->hop->expects)
+  const hop *h = transaction_leg(t)->hop;
+  if (h->state != HOP_READY || h->expects)
     return;
   if (t->goal == GOAL_RCPT)
     rcpt_step(t);
   else
     deliver_step(t);
+}
+
+void transaction_go(transaction *t, size_t on)
+{
+  t->at = on;
+  transaction_leg(t)->fresh = 0;
+  if (transaction_leg(t)->target)
+    target_begin(t);
+  transaction_step(t);
 }
 
 void transaction_ask(transaction *t, smtpf_str path, smtpf_str params)
@@ -279,110 +350,175 @@ void transaction_ask(transaction *t, smtpf_str path, smtpf_str params)
 
 void transaction_unask(transaction *t)
 {
-  if (t->asked.path.n)
-    t->strings.n = t->asked.path.at;
+  const recipient *a = &t->asked;
+  if (a->path.n && !(a->leg && a->sender.at > a->path.at && t->legs[a->leg].mail.at == a->sender.at))
+    t->strings.n = a->path.at; /* unless an open transaction has its sender */
   t->asked = (recipient){0};
 }
 
-void transaction_rcpt(transaction *t, smtpf_str forward)
+void transaction_rcpt(transaction *t, smtpf_str forward, smtpf_str sender)
 {
+  recipient *a = &t->asked;
+  int failed = 0;
   t->code = 0;
-  if (forward.n)
-    t->asked.forward = transaction_keep(t, forward, 1);
-  if (t->strings.failed) {
+  if (forward.n) {
+    a->forward = transaction_keep(t, forward, 1);
+    a->sender = transaction_path_is(t, t->sender, sender) ? t->sender : transaction_keep(t, sender, 1);
+    failed = t->settings->forward_inline && !target_leg(t, forward, &a->leg);
+  }
+  if (failed || t->strings.failed) {
     text_clear(&t->answer);
-    transaction_finish(t, 451, "4.3.0", SMTPF_LIT("out of memory"), 0);
+    transaction_finish(t, 451, "4.3.0", SMTPF_LIT("out of memory"), BY_PROXY);
     return;
   }
   t->goal = GOAL_RCPT;
-  t->fresh = 0;
-  transaction_step(t);
+  transaction_go(t, 0);
 }
 
-/* The hop's answer to one address. 1 when the other is to be put still. */
+/* The target's answer: its words, but for the address. */
+static void target_answered(transaction *t, const smtpf_smtpc_reply *r, int good)
+{
+  set_reply(t, r, good);
+  if (good)
+    return;
+  t->legs[0].stray = 1; /* the mailbox is there already */
+  if (t->by == BY_HOP) {
+    t->by = BY_TARGET;
+    target_anonymise(t, r->text, &t->answer);
+  }
+}
+
+/* The next hop's answer to a forward. */
+static void forward_answered(transaction *t, const smtpf_smtpc_reply *r)
+{
+  t->legs[0].stray = 1; /* the mailbox is there already */
+  if (r->code >= 500)   /* the hop's words name the address: nobody's business */
+    set_answer(t, 550, "5.2.1", SMTPF_LIT("mail for this recipient cannot be delivered"), BY_HOP);
+  else
+    set_answer(t, 451, "4.2.1", SMTPF_LIT("mail for this recipient cannot be delivered now"), BY_PROXY);
+}
+
+/* The server's answer to one address. 1 when the other is to be put still. */
 static int rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
 {
   recipient *a = &t->asked;
   const int good = r->code / 100 == 2, which = a->seat[TO_FORWARD].asked ? TO_FORWARD : TO_MAILBOX;
   a->seat[which].asked = 0;
   if (good)
-    a->seat[which].place = ++t->places;
+    a->seat[which].place = ++transaction_leg(t)->places;
   if (good && which == TO_MAILBOX && a->forward.n)
     return 1;
-  if (which == TO_MAILBOX || good) {
+  if (t->at)
+    target_answered(t, r, good);
+  else if (which == TO_MAILBOX || good)
     set_reply(t, r, good);
-    return 0;
-  }
-  t->stray = 1;       /* the mailbox is there already */
-  if (r->code >= 500) /* the hop's words name the address: nobody's business */
-    set_answer(t, 550, "5.2.1", SMTPF_LIT("mail for this recipient cannot be delivered"), 1);
   else
-    set_answer(t, 451, "4.2.1", SMTPF_LIT("mail for this recipient cannot be delivered now"), 0);
+    forward_answered(t, r);
   return 0;
 }
 
 static void rcpt_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
 {
+  leg *l = transaction_leg(t);
   const int good = r->code / 100 == 2;
-  int more = expect == EXPECT_MAIL && good;
+  int more = (expect == EXPECT_MAIL && good) || expect == EXPECT_RSET;
   if (expect == EXPECT_MAIL && !good) {
-    set_reply(t, r, 0);
-    t->hop->mail_open = 0;
-    t->mail_refused = 1;
-  } else if (expect == EXPECT_RCPT && !t->mail_refused) {
+    if (l->target)
+      target_answered(t, r, 0);
+    else
+      set_reply(t, r, 0);
+    l->hop->mail_open = 0;
+    l->mail_refused = 1;
+  } else if (expect == EXPECT_RCPT && !l->mail_refused) {
     more = rcpt_answered(t, r);
   }
-  if (t->hop->expects)
+  if (l->hop->expects)
     return;
-  if (more) {
-    transaction_step(t);
-  } else { /* a RCPT that went along with a refused MAIL has its reply now */
-    t->mail_refused = 0;
+  if (!more) { /* a RCPT that went along with a refused MAIL has its reply now */
+    l->mail_refused = 0;
     finish(t);
+  } else if (t->asked.seat[TO_MAILBOX].place && !t->at && t->asked.leg) {
+    transaction_go(t, t->asked.leg);
+  } else {
+    transaction_step(t);
+  }
+}
+
+/* ---- a target out of reach ------------------------------------------------------------------------ */
+
+void transaction_unreachable(transaction *t, int never)
+{
+  const uint32_t on = (uint32_t)t->at;
+  if (t->goal == GOAL_DELIVER && never) {
+    deliver_refused(t);
+  } else if (!never && t->settings->forward_to_hop) {
+    for (size_t k = 0; k < t->n_groups; k++)
+      t->groups[k].leg = t->groups[k].leg == on ? 0 : t->groups[k].leg;
+    for (size_t i = 0; i < t->n; i++)
+      t->rcpt[i].leg = t->rcpt[i].leg == on ? 0 : t->rcpt[i].leg;
+    t->asked.leg = 0;
+    transaction_go(t, 0);
+  } else if (t->goal == GOAL_DELIVER) {
+    deliver_lost(t, 0);
+  } else {
+    t->legs[0].stray = 1;
+    transaction_finish(t, never ? 550 : 451, never ? "5.2.1" : "4.4.1",
+                       never ? SMTPF_LIT("mail for this recipient cannot be delivered")
+                             : SMTPF_LIT("mail for this recipient cannot be delivered now"),
+                       BY_PROXY);
   }
 }
 
 /* ---- from the hop ------------------------------------------------------------------------------- */
 
-void transaction_hop_ready(transaction *t)
+void transaction_hop_ready(transaction *t, size_t on)
 {
-  transaction_step(t);
+  if (t->legs[on].target)
+    target_ready(t, on);
+  if (on == t->at)
+    transaction_step(t);
 }
 
-void transaction_hop_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
+void transaction_hop_reply(transaction *t, size_t on, int expect, const smtpf_smtpc_reply *r)
 {
   if (expect == EXPECT_XFORWARD)
     return; /* a courtesy: the mail goes without it */
-  if (t->goal == GOAL_RCPT)
+  if (on == t->at && t->goal == GOAL_RCPT)
     rcpt_reply(t, expect, r);
-  else if (t->goal)
+  else if (on == t->at && t->goal)
     deliver_reply(t, expect, r);
   else if (expect == EXPECT_MAIL && r->code >= 400)
-    t->hop->mail_open = 0;
+    t->legs[on].hop->mail_open = 0;
 }
 
-void transaction_hop_lost(transaction *t, const char *why, int reused)
+void transaction_hop_lost(transaction *t, size_t on, const char *why, int how)
 {
-  const int began = t->streaming;
-  t->hop = NULL;
-  t->streaming = t->mail_refused = 0;
-  transaction_forget(t);
-  if (!t->goal)
+  leg *l = &t->legs[on];
+  const int began = l->streaming;
+  transaction_unhop(t, on);
+  if (l->target)
+    target_failed(t, on, why);
+  if (!t->goal || on != t->at)
     return;
-  if (reused && !t->fresh && !began) { /* it may have been closed while it was idle */
-    t->fresh = 1;
+  if (l->target && !began) { /* perhaps the next server */
     transaction_step(t);
     return;
   }
-  client_hop_failed(t->client, why);
+  if (how == LOST_REUSED && !l->fresh && !began) { /* it may have been closed while it was idle */
+    l->fresh = 1;
+    transaction_step(t);
+    return;
+  }
+  if (!l->target)
+    client_hop_failed(t->client, why);
   if (t->goal == GOAL_DELIVER)
     deliver_lost(t, began);
   else
-    transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop does not answer"), 0);
+    transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop does not answer"), BY_PROXY);
 }
 
-void transaction_hop_writable(transaction *t)
+void transaction_hop_writable(transaction *t, size_t on)
 {
-  if (t->streaming)
+  if (on == t->at && t->legs[on].streaming)
     deliver_stream(t);
 }

@@ -10,9 +10,13 @@
  * What was put at RCPT is the hop's first transaction. When it is not the one that must be delivered (a recipient was
  * dropped, forwarded or quarantined, copies differ, the connection was lost meanwhile), it is reset and opened again
  * from what is kept here.
+ *
+ * With forwards inline there are more servers than the next hop: one leg for each target. One is spoken with at a time.
  */
 #ifndef PROXY_TRANSACTION_H
 #define PROXY_TRANSACTION_H
+
+#include <string.h>
 
 #include "envelope.h"
 #include "hop.h"
@@ -39,7 +43,9 @@ typedef struct seat {
 typedef struct recipient {
   kept path, params;
   kept forward; /* the address its mail may go to instead, with brackets */
+  kept sender;  /* reverse-path for that, by what was known at RCPT */
   kept words;   /* what was said about its copy */
+  uint32_t leg; /* that its forward goes by */
   seat seat[DESTINATIONS];
   uint32_t group;            /* 1 and on; 0: nothing is to be sent */
   uint16_t code;             /* the reply that decided about its copy; 0 when it was not the hop's */
@@ -56,13 +62,29 @@ typedef struct recipient {
 typedef struct group {
   size_t first; /* a member; its header edits are those of all */
   kept sender;  /* reverse-path with brackets */
+  uint32_t leg;
   unsigned done : 1;
   unsigned quarantine : 1; /* goes to the quarantine address, instead of its members' */
   unsigned quiet : 1;      /* RET=HDRS */
   uint64_t edits;          /* a digest of the members' own header edits */
 } group;
 
+/* One server the mail goes to, and the transaction that is open there. */
+typedef struct leg {
+  hop *hop;
+  struct target *target;     /* where it leads; NULL: to the next hop */
+  uint32_t places;           /* RCPTs accepted in its open transaction */
+  kept mail;                 /* reverse-path of its open transaction */
+  unsigned mail_quiet : 1;   /* with RET=HDRS */
+  unsigned mail_prdr : 1;    /* with PRDR */
+  unsigned mail_refused : 1; /* MAIL was refused; the answer is its reply */
+  unsigned stray : 1;        /* it has a RCPT of somebody who was refused after all */
+  unsigned fresh : 1;        /* an idle connection has already failed us */
+  unsigned streaming : 1;    /* it has said 354 and not yet answered the message */
+} leg;
+
 enum goal { GOAL_NONE, GOAL_RCPT, GOAL_DELIVER };
+enum speaker { BY_PROXY, BY_HOP, BY_TARGET };
 
 typedef struct transaction {
   struct client *client;
@@ -80,16 +102,9 @@ typedef struct transaction {
   int goal;
   unsigned each : 1; /* the client is answered for each recipient (LMTP, PRDR) */
 
-  /* the hop's side */
-  hop *hop;
-  uint32_t places;           /* RCPTs accepted in its open transaction */
-  kept mail;                 /* reverse-path of its open transaction */
-  unsigned mail_quiet : 1;   /* with RET=HDRS */
-  unsigned mail_prdr : 1;    /* with PRDR */
-  unsigned mail_refused : 1; /* MAIL was refused; the answer is its reply */
-  unsigned stray : 1;        /* it has a RCPT of somebody who was refused after all */
-  unsigned fresh : 1;        /* an idle connection has already failed us */
-  unsigned streaming : 1;    /* it has said 354 and not yet answered the message */
+  /* the servers' side */
+  leg *legs;         /* the first is the next hop's */
+  size_t n_legs, at; /* `at`: the one that is spoken with */
 
   /* after the end of the message */
   group *groups;
@@ -105,7 +120,7 @@ typedef struct transaction {
 
   /* the answer to the client; code 0 while there is none */
   int code;
-  int by_hop; /* it is the hop's own */
+  int by; /* speaker */
   char enhanced[12];
   text answer;
 } transaction;
@@ -116,9 +131,9 @@ void transaction_free(transaction *t);
 /* Remembers a RCPT before it is judged, and forgets it when it was refused. */
 void transaction_ask(transaction *t, smtpf_str path, smtpf_str params);
 void transaction_unask(transaction *t);
-/* Puts it to the next hop, and then `forward` (no brackets; empty for none). The client is resumed when `code` is
- * there. */
-void transaction_rcpt(transaction *t, smtpf_str forward);
+/* Puts it to the next hop, and then `forward` (no brackets; empty for none) to whom that goes, from `sender`. The
+ * client is resumed when `code` is there. */
+void transaction_rcpt(transaction *t, smtpf_str forward, smtpf_str sender);
 /* It is accepted by both sides. 0 without memory. */
 int transaction_keep_rcpt(transaction *t);
 /* A piece of the message. */
@@ -127,31 +142,56 @@ void transaction_body(transaction *t, smtpf_str piece);
  * `open` has a `result`. Until then neither `v` nor `id` may change. */
 void transaction_deliver(transaction *t, const smtpf_verdict *v, smtpf_str id);
 
-/* ---- called by hop.c ---- */
-void transaction_hop_ready(transaction *t);
-void transaction_hop_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
-void transaction_hop_lost(transaction *t, const char *why, int reused);
-void transaction_hop_writable(transaction *t);
+/* ---- called by hop.c, with the hop's leg ---- */
+void transaction_hop_ready(transaction *t, size_t on);
+void transaction_hop_reply(transaction *t, size_t on, int expect, const smtpf_smtpc_reply *r);
+void transaction_hop_lost(transaction *t, size_t on, const char *why, int how);
+void transaction_hop_writable(transaction *t, size_t on);
 void transaction_identity(const transaction *t, identity_of *who);
 
-/* ---- between transaction.c, copies.c and deliver.c ---- */
+/* ---- between transaction.c, target.c, copies.c and deliver.c ---- */
+/* The leg that is spoken with. */
+static inline leg *transaction_leg(const transaction *t)
+{
+  return &t->legs[t->at];
+}
 static inline smtpf_str transaction_string(const transaction *t, kept k)
 {
   return (smtpf_str){t->strings.p + k.at, k.n};
 }
 /* Keeps a string; with `brackets` as a path. After a failure transaction.strings.failed is set. */
 kept transaction_keep(transaction *t, smtpf_str s, int brackets);
+static inline int transaction_same_string(const transaction *t, kept a, kept b)
+{
+  return a.n == b.n && !memcmp(t->strings.p + a.at, t->strings.p + b.at, a.n);
+}
+/* The path is `bare` in brackets. */
+static inline int transaction_path_is(const transaction *t, kept path, smtpf_str bare)
+{
+  return path.n == bare.n + 2 && !memcmp(t->strings.p + path.at + 1, bare.p, bare.n);
+}
 /* Sets the answer and resumes the client. */
-void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words, int by_hop);
+void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words, int by);
 /* Send [XFORWARD] MAIL, and RCPT. 0 when the hop lacks an extension that the mail needs: `*missing` has it. */
 int transaction_send_mail(transaction *t, kept sender, int quiet, unsigned *missing);
 int transaction_send_rcpt(transaction *t, seat *s, smtpf_str path, smtpf_str params, int silent, unsigned *missing);
 /* What a client is told of a missing extension. */
 const char *transaction_missing(unsigned missing, smtpf_str *words);
-/* The open transaction is gone, with all that was put. */
-void transaction_forget(transaction *t);
+/* A leg's open transaction is gone, with all that was put. */
+void transaction_forget(transaction *t, size_t on);
+/* Takes the connection from a leg, which no longer needs it or has lost it. */
+hop *transaction_unhop(transaction *t, size_t on);
+/* Goes on with what is to be done, on another leg. */
+void transaction_go(transaction *t, size_t on);
 void transaction_step(transaction *t);
+/* No server of the current leg's target can be reached, or (`never`) there will be none. */
+void transaction_unreachable(transaction *t, int never);
 
+/* The leg that a copy to one of its destinations goes by. */
+static inline size_t copies_leg(const recipient *r, int destination)
+{
+  return destination == TO_FORWARD ? r->leg : 0;
+}
 /* copies.c: reads the verdict: what becomes of each copy, and which leave as one. 0, or an errno. */
 int copies_sort(transaction *t, const smtpf_verdict *v);
 /* Keeps what was said about copies. */
@@ -160,6 +200,9 @@ kept copies_words(transaction *t, smtpf_str words);
 void copies_settle(recipient *r, int result, int code, const char *enhanced, kept words);
 /* All that are still open, in one group or (0) in all. */
 void copies_settle_rest(transaction *t, uint32_t of, int result, int code, const char *enhanced, smtpf_str words);
+/* The target refuses it for good, and one reply tells of copies that go elsewhere too: it stays here. 0 without memory.
+ */
+int copies_keep(transaction *t, size_t i);
 /* The reply code that tells of a copy: the hop's, or one of ours. */
 int copies_code(const recipient *r);
 /* The answer that speaks for all: of a copy that failed, else of one that was refused, else of one that was taken. */
@@ -185,9 +228,14 @@ void deliver_group_over(transaction *t);
 /* The whole message fails for a reason of ours. */
 void deliver_fail(transaction *t, int e);
 
+/* No copy but the current group's is to be kept by anybody. */
+int deliver_is_alone(const transaction *t);
+
 /* fates.c: the hop's replies, and the connection's end. */
 void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
 void deliver_stream(transaction *t);
 void deliver_lost(transaction *t, int began);
+/* The current group's target will never take mail. */
+void deliver_refused(transaction *t);
 
 #endif
