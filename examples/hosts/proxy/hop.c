@@ -181,6 +181,8 @@ static void learn(hop *h, smtpf_str ehlo)
 {
   uint64_t size = 0;
   h->extensions = smtpf_smtpc_extensions(ehlo, &size);
+  if (h->target)
+    return; /* clients are offered what the next hop has */
   atomic_store_explicit(&h->settings->hop_extensions, h->extensions, memory_order_relaxed);
   atomic_store_explicit(&h->settings->hop_size, size, memory_order_relaxed);
   /* Who it was told of cannot be told anew: it must not serve another client. */
