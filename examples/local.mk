@@ -59,6 +59,7 @@ EXTRA_DIST += tests/interop/ledger_crash.py
 COMMON = examples/common/address.c examples/common/address.h examples/common/edits.c examples/common/edits.h \
 	examples/common/host_options.c examples/common/host_options.h examples/common/log.c examples/common/log.h \
 	examples/common/print.c examples/common/print.h examples/common/ring.h \
+	examples/common/spool.c examples/common/spool.h \
 	examples/common/text.c examples/common/text.h
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
@@ -67,7 +68,7 @@ smtpf_proxy_SOURCES = $(COMMON) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/cli
 	$(PROXY)/loop.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
 	$(PROXY)/options.c $(PROXY)/options.h $(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
 	$(PROXY)/quarantine.h $(PROXY)/reload.c $(PROXY)/reload.h $(PROXY)/report.c $(PROXY)/settings.c $(PROXY)/settings.h \
-	$(PROXY)/spool.c $(PROXY)/spool.h $(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h
+	$(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h
 smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
 smtpf_proxy_LDADD = libsmtpfilter.la
@@ -78,7 +79,7 @@ endif
 tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h examples/common/address.c examples/common/edits.c \
 	examples/common/text.c $(PROXY)/envelope.c \
 	$(PROXY)/identity.c $(PROXY)/message.c \
-	$(PROXY)/peers.c $(PROXY)/spool.c
+	$(PROXY)/peers.c examples/common/spool.c
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
 tests_unit_test_proxy_CFLAGS = $(AM_CFLAGS) -pthread
 PROXY_TESTS = tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \
@@ -114,4 +115,22 @@ EXTRA_DIST += tests/interop/policyd.py tests/interop/policyd_postfix.py
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_delegation
 TESTS += tests/unit/test_delegation
+endif
+
+# ---- examples/hosts/opensmtpd: smtpf-opensmtpd ---------------------------------------------------------------
+bin_PROGRAMS += smtpf-opensmtpd
+OPENSMTPD = examples/hosts/opensmtpd
+smtpf_opensmtpd_SOURCES = $(OPENSMTPD)/events.c $(OPENSMTPD)/filter.h $(OPENSMTPD)/main.c $(OPENSMTPD)/message.c \
+	$(OPENSMTPD)/talk.c examples/common/edits.c examples/common/edits.h examples/common/host_options.c \
+	examples/common/host_options.h examples/common/policy.c examples/common/policy.h examples/common/spool.c \
+	examples/common/spool.h examples/common/text.c examples/common/text.h
+smtpf_opensmtpd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_opensmtpd_LDADD = libsmtpfilter.la
+man8_MANS += docs/man/smtpf-opensmtpd.8
+EXTRA_DIST += docs/man/smtpf-opensmtpd.8
+TESTS += tests/interop/opensmtpd.py
+EXTRA_DIST += tests/interop/opensmtpd.py tests/interop/opensmtpd_server.py
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_opensmtpd
+TESTS += tests/unit/test_opensmtpd
 endif

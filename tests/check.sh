@@ -108,6 +108,7 @@ check() {
   borrow smtp-sink postfix
   borrow rbldnsd rbldnsd
   borrow_redis
+  borrow smtpd opensmtpd
   borrow_rspamd
   borrow clamd clamav-daemon
   borrow clamdscan clamdscan

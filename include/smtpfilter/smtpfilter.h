@@ -27,6 +27,7 @@
 #include "error.h"
 #include "forward.h"
 #include "milter.h"
+#include "opensmtpd.h"
 #include "session.h"
 #include "types.h"
 #include "verdict.h"

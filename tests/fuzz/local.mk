@@ -104,3 +104,8 @@ tests_fuzz_fuzz_smtpd_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_smtpc_SOURCES = tests/fuzz/fuzz_smtpc.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_smtpc_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
 tests_fuzz_fuzz_smtpc_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_opensmtpd
+tests_fuzz_fuzz_opensmtpd_SOURCES = tests/fuzz/fuzz_opensmtpd.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_opensmtpd_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
+tests_fuzz_fuzz_opensmtpd_LDADD = $(FUZZ_LIBS)

@@ -14,7 +14,7 @@
 #include "../../examples/hosts/proxy/identity.h"
 #include "../../examples/hosts/proxy/message.h"
 #include "../../examples/hosts/proxy/peers.h"
-#include "../../examples/hosts/proxy/spool.h"
+#include "../../examples/common/spool.h"
 #include "port_run.h"
 
 static void is(const text *t, const char *expected)

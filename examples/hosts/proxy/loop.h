@@ -15,7 +15,7 @@
 #include "../../common/text.h"
 #include "peers.h"
 #include "settings.h"
-#include "spool.h"
+#include "../../common/spool.h"
 
 #define LOOP_BUFFER (128 * 1024)
 #define LOOP_REPLIES (16 * SMTPF_REPLY_MAX)

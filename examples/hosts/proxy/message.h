@@ -9,7 +9,7 @@
 #include <smtpfilter/smtpfilter.h>
 
 #include "../../common/text.h"
-#include "spool.h"
+#include "../../common/spool.h"
 
 /* What a Received field says (RFC 5321 4.4). */
 typedef struct trace {

@@ -3,8 +3,8 @@
  * spool: one message as it came (dots unstuffed, CRLF line ends), kept until the verdict: chunks of memory up to a
  * limit, then an unlinked temporary file.
  */
-#ifndef PROXY_SPOOL_H
-#define PROXY_SPOOL_H
+#ifndef COMMON_SPOOL_H
+#define COMMON_SPOOL_H
 
 #include <stddef.h>
 #include <stdint.h>

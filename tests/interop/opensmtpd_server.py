@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""A real OpenSMTPD with a filter, in a mount namespace of its own: its paths are compiled in, so folders that hold what
+it wants lie over them there, and nothing outside the test's folder is written. Root alone can make one.
+"""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from mta import Missing, free_port
+
+CONFIG = """table boxes {{ {boxes} }}
+filter policy proc-exec "{command}"
+listen on 127.0.0.1 port {port} hostname mx.example.net filter policy
+action "deliver" maildir "{root}/mail/%{{dest.user}}" virtual <boxes>
+match from any for domain example.net action "deliver"
+"""
+USERS = ("opensmtpd", "opensmtpq", "box")
+# What lies over what; then smtpd, in the foreground.
+START = """set -e
+for place in usr/libexec var/spool run var/lib; do mount --bind "$0/over/$place" "/$place"; done
+for file in passwd group resolv.conf; do mount --bind "$0/over/$file" "/etc/$file"; done
+exec "$1" -d -f "$0/smtpd.conf"
+"""
+
+
+class OpenSMTPD:
+    """`boxes`: local parts at example.net; `command`: the filter's command line."""
+
+    def __init__(self, root, boxes, command):
+        self.program = shutil.which("smtpd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if not self.program:
+            raise Missing("no smtpd (OpenSMTPD) here")
+        if os.geteuid() != 0:
+            raise Missing("OpenSMTPD can be started by root alone")
+        if subprocess.run(["unshare", "-m", "--propagation", "private", "true"], capture_output=True, check=False).returncode:
+            raise Missing("no mount namespace can be made here")
+        self.root, self.port, self.process = root, free_port(), None
+        self.folders(boxes)
+        with open(os.path.join(root, "smtpd.conf"), "w", encoding="ascii") as f:
+            f.write(CONFIG.format(root=root, port=self.port, command=command, boxes=", ".join('"%s" = box' % b for b in boxes)))
+        self.start()
+
+    def folders(self, boxes):
+        over = os.path.join(self.root, "over")
+        prefix = os.path.dirname(os.path.dirname(os.path.dirname(self.program)))
+        for place in ("usr/libexec", "var/spool/smtpd", "run", "var/lib/opensmtpd/empty", "../mail"):
+            os.makedirs(os.path.join(over, place))
+        os.chmod(self.root, 0o755)
+        os.chmod(os.path.join(over, "var/spool/smtpd"), 0o711)
+        os.symlink(os.path.join(prefix, "usr/libexec/opensmtpd"), os.path.join(over, "usr/libexec/opensmtpd"))
+        with open("/etc/passwd", encoding="utf-8") as f:
+            passwd = f.read()
+        with open("/etc/group", encoding="utf-8") as f:
+            group = f.read()
+        for i, name in enumerate(USERS):
+            home = os.path.join(self.root, "mail") if name == "box" else "/var/lib/opensmtpd/empty"
+            passwd += "%s:x:%d:%d::%s:/bin/false\n" % (name, 64100 + i, 64100 + i, home)
+            group += "%s:x:%d:\n" % (name, 64100 + i)
+        for name, text in (("passwd", passwd), ("group", group), ("resolv.conf", "nameserver 127.0.0.1\n")):
+            with open(os.path.join(over, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        os.chown(os.path.join(self.root, "mail"), 64102, 64102)
+        for box in boxes:
+            os.mkdir(os.path.join(self.root, "mail", box))
+            os.chown(os.path.join(self.root, "mail", box), 64102, 64102)
+
+    def start(self):
+        with open(os.path.join(self.root, "log"), "wb") as out:
+            self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", START, self.root, self.program],
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        for _ in range(200):
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                    if s.makefile("rb").readline().startswith(b"220"):
+                        return
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        why = self.log()[-1500:]
+        self.stop()
+        raise Missing("OpenSMTPD did not start: " + why)
+
+    def log(self):
+        with open(os.path.join(self.root, "log"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def filter_pid(self, program):
+        """The process of the filter: smtpd's child of that program."""
+        for entry in os.listdir("/proc"):
+            try:
+                with open("/proc/%s/stat" % entry, encoding="ascii", errors="replace") as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+                if parent == self.process.pid and os.readlink("/proc/%s/exe" % entry).endswith(os.path.basename(program)):
+                    return int(entry)
+            except (OSError, ValueError, IndexError):
+                continue
+        return None
+
+    def messages(self, box):
+        folder = os.path.join(self.root, "mail", box, "new")
+        found = []
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            with open(os.path.join(folder, name), "rb") as f:
+                found.append(f.read())
+        return found
+
+    def is_running(self):
+        return self.process.poll() is None
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)  # smtpd ends its children
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
