@@ -354,6 +354,13 @@ int smtpf_task_fact_set(smtpf_task *t, const char *name, smtpf_str value, int co
   return SMTPF_OK;
 }
 
+int smtpf_task_signature(const smtpf_task *t, size_t recipient)
+{
+  (void)t;
+  (void)recipient;
+  return SMTPF_SIGNATURE_NONE;
+}
+
 smtpf_str smtpf_task_fact(const smtpf_task *t, const char *name)
 {
   for (size_t i = 0; i < t->n_facts; i++)

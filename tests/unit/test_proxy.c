@@ -9,12 +9,12 @@
 #include <string.h>
 
 #include "../../examples/common/edits.h"
+#include "../../examples/common/spool.h"
 #include "../../examples/common/text.h"
 #include "../../examples/hosts/proxy/envelope.h"
 #include "../../examples/hosts/proxy/identity.h"
 #include "../../examples/hosts/proxy/message.h"
 #include "../../examples/hosts/proxy/peers.h"
-#include "../../examples/common/spool.h"
 #include "port_run.h"
 
 static void is(const text *t, const char *expected)

@@ -12,10 +12,10 @@
 #include <smtpfilter/smtpfilter.h>
 
 #include "../../common/ring.h"
+#include "../../common/spool.h"
 #include "../../common/text.h"
 #include "peers.h"
 #include "settings.h"
-#include "../../common/spool.h"
 
 #define LOOP_BUFFER (128 * 1024)
 #define LOOP_REPLIES (16 * SMTPF_REPLY_MAX)

@@ -8,8 +8,8 @@
 
 #include <smtpfilter/smtpfilter.h>
 
-#include "../../common/text.h"
 #include "../../common/spool.h"
+#include "../../common/text.h"
 
 /* What a Received field says (RFC 5321 4.4). */
 typedef struct trace {
