@@ -101,6 +101,24 @@ EXTRA_DIST += docs/man/smtpf-greylist.1
 TESTS += tests/interop/greylist_tool.py
 EXTRA_DIST += tests/interop/greylist_tool.py
 
+# ---- examples/hosts/milter: smtpf-milter ---------------------------------------------------------------------
+bin_PROGRAMS += smtpf-milter
+MILTER = examples/hosts/milter
+smtpf_milter_SOURCES = examples/common/address.c examples/common/address.h examples/common/host_options.c \
+	examples/common/host_options.h examples/common/host_policy.c examples/common/host_policy.h examples/common/log.c \
+	examples/common/log.h examples/common/print.c examples/common/print.h examples/common/ring.h examples/common/text.c \
+	examples/common/text.h $(MILTER)/changes.c $(MILTER)/connection.c $(MILTER)/connection.h $(MILTER)/dialog.c \
+	$(MILTER)/listener.c $(MILTER)/listener.h $(MILTER)/loop.c $(MILTER)/loop.h $(MILTER)/main.c $(MILTER)/message.c \
+	$(MILTER)/options.c $(MILTER)/report.c $(MILTER)/settings.c $(MILTER)/settings.h
+smtpf_milter_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_milter_CFLAGS = $(AM_CFLAGS) -pthread
+smtpf_milter_LDADD = libsmtpfilter.la
+man8_MANS += docs/man/smtpf-milter.8
+EXTRA_DIST += docs/man/smtpf-milter.8
+MILTER_TESTS = tests/interop/milter_postfix.py
+TESTS += $(MILTER_TESTS)
+EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_world.py
+
 # ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
 bin_PROGRAMS += smtpf-policyd
 POLICYD = examples/hosts/policyd

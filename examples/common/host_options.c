@@ -92,6 +92,21 @@ const smtpf_option host_options[] = {
     TEXTS("policyd.listen",
           "Where smtpf-policyd listens: `unix:/path`, or a port as `127.0.0.1:10023`, which it is without "
           "any."),
+    TEXTS("milter.listen", "Where smtpf-milter listens: `unix:/path`, or an address with its port, which it is as "
+                           "`127.0.0.1:8891` without "
+                           "any. Sockets that systemd hands over (LISTEN_FDS) take the place of all."),
+    TEXT("milter.socket_mode", "0660", "The mode of its Unix sockets, octal: who may write may connect."),
+    TEXT("milter.socket_group", NULL, "The group of its Unix sockets, by name, for example `postfix`."),
+    COUNT("milter.threads", "1", 1, 256, "Event loops, one a thread."),
+    COUNT("milter.connections", "10000", 1, 1000000,
+          "Connections at a time; the MTA does for more what it is told for a filter that is gone."),
+    TIME("milter.idle_timeout", "2h", SECOND, 24 * HOUR,
+         "How long an MTA may say nothing. It must be longer than a client may be silent."),
+    TIME("milter.progress", "10s", 100, HOUR,
+         "How often the MTA is told at the end of a message that the verdict is still to come."),
+    TIME("milter.drain", "30s", 0, HOUR, "How long open connections may take to finish after SIGTERM."),
+    CHOICE("milter.log", "text", "text|json", "Form of the log lines on standard error."),
+    CHOICE("milter.log_verdicts", "all", "all|refused|none", "Which verdicts get a log line."),
     TEXT("quarantine.directory", NULL,
          "Where quarantined messages are kept, durable before the client is answered: a directory with `tmp`, `new` "
          "and `cur` "

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "host_policy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "host_options.h"
+#include "log.h"
+
+int host_policy_fail(smtpf_error *err, int code, const host_policy *p, const char *what, const char *value,
+                     const char *expected)
+{
+  *err = (smtpf_error){.size = sizeof *err, .code = code};
+  if (p->file)
+    snprintf(err->file, sizeof err->file, "%s", p->file);
+  snprintf(err->text, sizeof err->text, "%s `%s`: expected %s", what, value, expected);
+  return code;
+}
+
+static int apply_sets(smtpf_config *cfg, const host_policy *p, smtpf_error *err)
+{
+  for (size_t i = 0; i < p->sets; i++) {
+    char path[256];
+    const char *eq = strchr(p->set[i], '=');
+    if (!eq || (size_t)(eq - p->set[i]) >= sizeof path)
+      return host_policy_fail(err, SMTPF_EPARSE, p, "--set", p->set[i], "PATH=VALUE");
+    memcpy(path, p->set[i], (size_t)(eq - p->set[i]));
+    path[eq - p->set[i]] = 0;
+    const int r = smtpf_config_set(cfg, path, eq + 1, err);
+    if (r != SMTPF_OK)
+      return r;
+  }
+  return SMTPF_OK;
+}
+
+int host_policy_load(smtpf_engine **out, const host_policy *p, smtpf_error *err)
+{
+  smtpf_config *cfg = NULL;
+  int r = smtpf_config_new(&cfg, NULL);
+  if (r != SMTPF_OK)
+    return host_policy_fail(err, r, p, "policy", p->file ? p->file : "", "memory");
+  r = host_options_add(cfg);
+  if (r != SMTPF_OK)
+    r = host_policy_fail(err, r, p, "options", "of host programs", smtpf_strerror(r));
+  smtpf_config_set_log(cfg, SMTPF_LOG_WARNING, log_library, NULL);
+  if (r == SMTPF_OK && p->file)
+    r = smtpf_config_load(cfg, p->file, err);
+  if (r == SMTPF_OK)
+    r = apply_sets(cfg, p, err);
+  if (r == SMTPF_OK)
+    r = smtpf_engine_new(out, cfg, err);
+  smtpf_config_free(cfg);
+  return r;
+}
+
+void host_policy_complain(const smtpf_error *err, const char *event)
+{
+  char where[300];
+  if (err->file[0])
+    snprintf(where, sizeof where, err->line ? "%s:%d" : "%s", err->file, err->line);
+  else
+    snprintf(where, sizeof where, "(command line)");
+  log_line(
+      "error", event,
+      (log_field[]){{"where", {where, strlen(where)}}, {"what", {err->text, strlen(err->text)}}, {NULL, {NULL, 0}}});
+}
+
+int64_t host_number(const smtpf_engine *e, const char *path, int64_t otherwise)
+{
+  int64_t v;
+  return smtpf_engine_number(e, path, &v) == SMTPF_OK ? v : otherwise;
+}
+
+const char *host_string(const smtpf_engine *e, const char *path, size_t i)
+{
+  smtpf_str v;
+  return smtpf_engine_option(e, path, i, &v) == SMTPF_OK && v.n ? v.p : NULL;
+}
+
+int host_choice(const smtpf_engine *e, const char *path, const char *const *words)
+{
+  const char *v = host_string(e, path, 0);
+  for (int i = 0; v && words[i]; i++)
+    if (!strcmp(v, words[i]))
+      return i;
+  return 0;
+}

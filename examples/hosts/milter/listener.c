@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../common/log.h"
+#include "connection.h"
+
+enum { BACKLOG = 4096, FIRST_INHERITED = 3 };
+enum { ACCEPT_MAX = 64 }; /* in one turn, so that other threads and other connections get theirs */
+
+static int fail(const char *where, const char *what)
+{
+  const char *why = strerror(errno);
+  log_line("error", "cannot-listen",
+           (log_field[]){{"address", {where, strlen(where)}},
+                         {"call", {what, strlen(what)}},
+                         {"why", {why, strlen(why)}},
+                         {NULL, {NULL, 0}}});
+  return -1;
+}
+
+/* ---- our own --------------------------------------------------------------------------------------- */
+
+/* A socket file that an earlier process left is in the way; anything else is not ours to remove. */
+static void clear_way(const char *path)
+{
+  struct stat st;
+  if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
+    unlink(path);
+}
+
+/* The path is a socket of its mode and group from its first moment on. */
+static int bind_path(int fd, const address *a, const settings *s, listening *out)
+{
+  const char *path = ((const struct sockaddr_un *)(const void *)&a->sa)->sun_path;
+  struct stat st;
+  clear_way(path);
+  const mode_t old = umask((mode_t)0777 & ~s->socket_mode);
+  const int r = bind(fd, (const struct sockaddr *)&a->sa, a->len);
+  umask(old);
+  if (r)
+    return fail(path, "bind");
+  if (s->socket_group != (gid_t)-1 && chown(path, (uid_t)-1, s->socket_group))
+    return fail(path, "chown");
+  if (lstat(path, &st))
+    return fail(path, "lstat");
+  snprintf(out->path, sizeof out->path, "%s", path);
+  out->device = st.st_dev;
+  out->inode = st.st_ino;
+  return 0;
+}
+
+static int open_one(const address *a, const settings *s, listening *out)
+{
+  const int one = 1;
+  char where[ADDRESS_TEXT];
+  address_format((const struct sockaddr *)&a->sa, where, sizeof where);
+  const int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return fail(where, "socket");
+  out->item = (item){ITEM_LISTENER, fd};
+  if (a->sa.ss_family == AF_UNIX)
+    return bind_path(fd, a, s, out) ? -1 : listen(fd, BACKLOG) ? fail(where, "listen") : 0;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (a->sa.ss_family == AF_INET6)
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+  return bind(fd, (const struct sockaddr *)&a->sa, a->len) || listen(fd, BACKLOG) ? fail(where, "bind") : 0;
+}
+
+/* ---- systemd's (sd_listen_fds(3)) -------------------------------------------------------------------- */
+
+static long environment(const char *name)
+{
+  const char *v = getenv(name);
+  char *end = NULL;
+  const long n = v ? strtol(v, &end, 10) : 0;
+  return v && *v && !*end ? n : 0;
+}
+
+/* How many there are; they are closed to programs we might start. */
+static int inherit(shared *sh)
+{
+  const long n = environment("LISTEN_PID") == (long)getpid() ? environment("LISTEN_FDS") : 0;
+  unsetenv("LISTEN_PID");
+  unsetenv("LISTEN_FDS");
+  unsetenv("LISTEN_FDNAMES");
+  for (long i = 0; i < n && i < MILTER_LISTEN_MAX; i++) {
+    const int fd = FIRST_INHERITED + (int)i;
+    int listens = 0;
+    socklen_t len = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) || !listens) {
+      errno = EINVAL;
+      return fail("LISTEN_FDS", "getsockopt");
+    }
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    sh->listener[sh->listeners++] = (listening){.item = {ITEM_LISTENER, fd}, .inherited = 1};
+  }
+  return 0;
+}
+
+int listener_open(shared *sh, const settings *s)
+{
+  if (inherit(sh))
+    return -1;
+  if (sh->listeners)
+    return 0;
+  for (size_t i = 0; i < s->listens; i++)
+    if (open_one(&s->listen[i], s, &sh->listener[sh->listeners++]))
+      return -1;
+  return 0;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------- */
+
+/* Ours, not one that a successor has put there meanwhile. */
+static void remove_path(listening *it)
+{
+  struct stat st;
+  if (it->path[0] && !lstat(it->path, &st) && st.st_dev == it->device && st.st_ino == it->inode)
+    unlink(it->path);
+  it->path[0] = 0;
+}
+
+void listener_stop(shared *sh)
+{
+  for (size_t i = 0; i < sh->listeners; i++) {
+    listening *it = &sh->listener[i];
+    remove_path(it);
+    if (!it->inherited && it->item.fd > 0)
+      shutdown(it->item.fd, SHUT_RDWR);
+  }
+}
+
+void listener_close(shared *sh)
+{
+  for (size_t i = 0; i < sh->listeners; i++) {
+    remove_path(&sh->listener[i]);
+    if (sh->listener[i].item.fd > 0)
+      close(sh->listener[i].item.fd);
+  }
+  sh->listeners = 0;
+}
+
+/* ---- connections ----------------------------------------------------------------------------------------- */
+
+void listener_accept(loop *l, const listening *from)
+{
+  for (int i = 0; i < ACCEPT_MAX; i++) {
+    const int fd = accept4(from->item.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+        log_text("error", "cannot-accept", "why", strerror(errno));
+        loop_listen(l, 0); /* until the next sweep: the connection would only be shown again */
+      }
+      return;
+    }
+    if (atomic_fetch_add(&l->shared->connections, 1) < l->settings->connections) {
+      connection_new(l, fd);
+    } else {
+      atomic_fetch_sub(&l->shared->connections, 1);
+      close(fd); /* the MTA does what it is told for a filter that is gone */
+    }
+  }
+}

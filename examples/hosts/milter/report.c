@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Log lines about verdicts.
+ */
+#include <smtpfilter/ext/mail.h>
+#include <string.h>
+
+#include "../../common/log.h"
+#include "../../common/print.h"
+#include "connection.h"
+
+static print_event event_of(const connection *c, const smtpf_milter_packet *p)
+{
+  switch (p->command) {
+  case SMTPF_MILTER_CONNECT: return (print_event){"connect", smtpf_str_of(c->client)};
+  case SMTPF_MILTER_HELO: return (print_event){"helo", p->name};
+  case SMTPF_MILTER_MAIL: return (print_event){"mail", p->name};
+  case SMTPF_MILTER_RCPT: return (print_event){"rcpt", p->name};
+  case SMTPF_MILTER_DATA: return (print_event){"data", {NULL, 0}};
+  case SMTPF_MILTER_BODYEOB: return (print_event){"end-of-message", smtpf_str_of(c->queue_id)};
+  case SMTPF_MILTER_ABORT: return (print_event){"abort", {NULL, 0}};
+  default: return (print_event){"command", p->name};
+  }
+}
+
+void report_verdict(connection *c, const smtpf_milter_packet *p, const smtpf_verdict *v)
+{
+  const settings *s = c->settings;
+  text *t = &c->loop->log;
+  const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT;
+  if (s->log_verdicts == LOG_NONE || (s->log_verdicts == LOG_REFUSED && !refused))
+    return;
+  const unsigned flags =
+      (s->explain ? PRINT_EVIDENCE : 0U) | (p->command == SMTPF_MILTER_BODYEOB ? PRINT_RECIPIENTS : 0U);
+  log_begin(t, c->loop->wall_s, refused ? "notice" : "info");
+  log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
+  log_member(t, "client", smtpf_str_of(c->client));
+  if (c->queue_id[0])
+    log_member(t, "queue", smtpf_str_of(c->queue_id));
+  text_char(t, log_is_json() ? ',' : ' ');
+  if (log_is_json())
+    print_verdict_json(t, event_of(c, p), v, flags);
+  else
+    print_verdict_text(t, event_of(c, p), v, flags);
+  log_end(t);
+}
