@@ -20,12 +20,15 @@ from proxy_split import paths  # noqa: E402
 from scanner_fakes import Server as Scanner  # noqa: E402
 
 BAD = "127.0.0.9"  # a client with a score of 7
+TRUSTED = "127.0.0.5"  # a forwarder that all recipients trust
 PRIVATE = b"elsewhere"
 POLICY = """
 local_domains = [ "example.net" ];
 hostnames = [ "mx.example.net" ];
 addrlists = ( { name = "bad"; entries = [ "127.0.0.9" ]; score = 7.0; } );
 rules = { files = [ "%(rules)s" ]; };
+scopes = ( { name = "trusted"; networks = [ "127.0.0.5" ]; } );
+forwarders = [ "trusted" ];
 profiles = (
   { name = "default"; reject = "off"; tag = "off"; },
   { name = "away"; inherit = "default"; route = "forward"; forward = "me@elsewhere.example"; },
@@ -413,6 +416,28 @@ def a_client_of_our_own_is_not_split():
             check(len(w.hop.messages) == (1 if kept else 0) and not w.target.messages, "astray")
             if kept:
                 check(paths(w.hop.messages[0]) == ["<away@example.net>", "<user@example.net>"], paths(w.hop.messages[0]))
+
+
+# ---- from a trusted forwarder -----------------------------------------------------------------------------------------
+
+
+def a_trusted_forwarder_never_has_to_bounce():
+    # What the target refuses stays in the mailbox: a 5xx would make the forwarder bounce to a sender who may be forged.
+    with world() as w:
+        for params in (b"", b" PRDR"):
+            for place in ("MAIL", "RCPT", "DATA", "DOT"):
+                w.forget()
+                w.target.rules = {place: b"550 5.7.1 no\r\n"}
+                told = w.send("away", source=TRUSTED, params=params, each=bool(params))
+                check(codes(told) == {"away": b"250"}, "%s: %r" % (place, told))
+                check([paths(m) for m in w.hop.messages] == [["<away@example.net>"]], "%s: not kept" % place)
+                w.balance()
+                w.forget()
+                w.target.rules = {place: b"450 4.7.1 not now\r\n"}
+                check(codes(w.send("away", source=TRUSTED)) == {"away": b"450"}, "it comes again: %r" % w.told)
+                w.balance()
+        w.forget()
+        check(codes(w.send("away", source=TRUSTED)) == {"away": b"250"} and len(w.target.messages) == 1, "not forwarded")
 
 
 # ---- forward-nonspam ---------------------------------------------------------------------------------------------------

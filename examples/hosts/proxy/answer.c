@@ -104,8 +104,8 @@ static void accepted_rcpt(client *c)
   smtpf_recipient_info r = {.size = sizeof r};
   c->wait = WAIT_HOP;
   if (!n || smtpf_verdict_recipient(v, n - 1, &r))
-    r.forward = r.sender = (smtpf_str){0};
-  transaction_rcpt(c->tx, r.forward, r.sender);
+    r = (smtpf_recipient_info){.size = sizeof r};
+  transaction_rcpt(c->tx, &r);
 }
 
 static void accepted_command(client *c)

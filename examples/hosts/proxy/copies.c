@@ -82,9 +82,9 @@ static uint32_t add_group(transaction *t, const group *g)
 }
 
 /* The envelope sender of a copy: the client's own path unless the verdict names another. */
-static kept sender_of(transaction *t, const smtpf_recipient_info *info)
+static kept sender_of(transaction *t, const recipient *r, const smtpf_recipient_info *info)
 {
-  if (info->route != SMTPF_ROUTE_FORWARD || transaction_path_is(t, t->sender, info->sender))
+  if (r->stays || info->route != SMTPF_ROUTE_FORWARD || transaction_path_is(t, t->sender, info->sender))
     return t->sender;
   return transaction_keep(t, info->sender, 1);
 }
@@ -156,16 +156,17 @@ static int sort_one(transaction *t, const smtpf_verdict *v, size_t i, uint64_t e
   r->disposition = (unsigned char)info.disposition;
   r->dsn = (unsigned char)info.dsn;
   r->open = !info.final && !info.known;
+  r->origin = (unsigned char)info.origin;
   if (!r->open)
     return 0;
   switch (info.disposition) {
   case SMTPF_QUARANTINED: return t->settings->quarantine_directory ? 0 : join_quarantine(t, i);
   case SMTPF_DELIVERED:
   case SMTPF_TAGGED:
-    r->destination = info.route == SMTPF_ROUTE_FORWARD && info.forward.n ? TO_FORWARD : TO_MAILBOX;
+    r->destination = info.route == SMTPF_ROUTE_FORWARD && info.forward.n && !r->stays ? TO_FORWARD : TO_MAILBOX;
     if (r->destination == TO_FORWARD && take_forward(t, r, info.forward))
       return ENOMEM;
-    return join_group(t, v, i, sender_of(t, &info), edits);
+    return join_group(t, v, i, sender_of(t, r, &info), edits);
   default: return 0; /* dropped: its recipient asked for it */
   }
 }

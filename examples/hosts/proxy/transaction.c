@@ -266,6 +266,18 @@ static void put_rcpt(transaction *t, unsigned *missing)
                         transaction_string(t, r->params), 0, missing);
 }
 
+/* The answer, a target's or about one, is no good. The mailbox, which is open already, must get nothing; or everything,
+ * where the client must not be refused for what others think of the mail. */
+static void forward_refused(transaction *t)
+{
+  if (t->code >= 500 && copies_must_stay(&t->asked)) {
+    t->asked.stays = 1;
+    set_answer(t, 250, "2.1.5", SMTPF_LIT("recipient ok"), BY_PROXY);
+  } else {
+    t->legs[0].stray = 1;
+  }
+}
+
 /* What the mail needs and the server has not. The next hop had it when it was announced to the client; a target may
  * never have it. */
 static void rcpt_missing(transaction *t, unsigned missing)
@@ -276,11 +288,12 @@ static void rcpt_missing(transaction *t, unsigned missing)
     transaction_finish(t, 451, enhanced, words, BY_PROXY);
     return;
   }
-  t->legs[0].stray = 1;
   if (missing & SMTPF_EXT_SMTPUTF8)
-    transaction_finish(t, 550, "5.6.7", SMTPF_LIT("mail for this recipient cannot have SMTPUTF8"), BY_PROXY);
+    set_answer(t, 550, "5.6.7", SMTPF_LIT("mail for this recipient cannot have SMTPUTF8"), BY_PROXY);
   else
-    transaction_finish(t, 550, "5.6.3", SMTPF_LIT("mail for this recipient cannot have 8BITMIME"), BY_PROXY);
+    set_answer(t, 550, "5.6.3", SMTPF_LIT("mail for this recipient cannot have 8BITMIME"), BY_PROXY);
+  forward_refused(t);
+  finish(t);
 }
 
 /* With MAIL before it where that is due: in one write when the server takes that. */
@@ -356,15 +369,16 @@ void transaction_unask(transaction *t)
   t->asked = (recipient){0};
 }
 
-void transaction_rcpt(transaction *t, smtpf_str forward, smtpf_str sender)
+void transaction_rcpt(transaction *t, const smtpf_recipient_info *info)
 {
   recipient *a = &t->asked;
   int failed = 0;
   t->code = 0;
-  if (forward.n) {
-    a->forward = transaction_keep(t, forward, 1);
-    a->sender = transaction_path_is(t, t->sender, sender) ? t->sender : transaction_keep(t, sender, 1);
-    failed = t->settings->forward_inline && !target_leg(t, forward, &a->leg);
+  a->origin = (unsigned char)info->origin;
+  if (info->forward.n) {
+    a->forward = transaction_keep(t, info->forward, 1);
+    a->sender = transaction_path_is(t, t->sender, info->sender) ? t->sender : transaction_keep(t, info->sender, 1);
+    failed = t->settings->forward_inline && !target_leg(t, info->forward, &a->leg);
   }
   if (failed || t->strings.failed) {
     text_clear(&t->answer);
@@ -381,11 +395,11 @@ static void target_answered(transaction *t, const smtpf_smtpc_reply *r, int good
   set_reply(t, r, good);
   if (good)
     return;
-  t->legs[0].stray = 1; /* the mailbox is there already */
   if (t->by == BY_HOP) {
     t->by = BY_TARGET;
     target_anonymise(t, r->text, &t->answer);
   }
+  forward_refused(t);
 }
 
 /* The next hop's answer to a forward. */
@@ -461,11 +475,12 @@ void transaction_unreachable(transaction *t, int never)
   } else if (t->goal == GOAL_DELIVER) {
     deliver_lost(t, 0);
   } else {
-    t->legs[0].stray = 1;
-    transaction_finish(t, never ? 550 : 451, never ? "5.2.1" : "4.4.1",
-                       never ? SMTPF_LIT("mail for this recipient cannot be delivered")
-                             : SMTPF_LIT("mail for this recipient cannot be delivered now"),
-                       BY_PROXY);
+    set_answer(t, never ? 550 : 451, never ? "5.2.1" : "4.4.1",
+               never ? SMTPF_LIT("mail for this recipient cannot be delivered")
+                     : SMTPF_LIT("mail for this recipient cannot be delivered now"),
+               BY_PROXY);
+    forward_refused(t);
+    finish(t);
   }
 }
 

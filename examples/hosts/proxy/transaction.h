@@ -52,8 +52,10 @@ typedef struct recipient {
   unsigned char disposition; /* smtpf_disposition; 0 before end of message */
   unsigned char dsn;         /* smtpf_dsn */
   unsigned char result;      /* smtpf_commit_result; 0 while it is not known */
+  unsigned char origin;      /* smtpf_origin: who brings it */
   unsigned open : 1;         /* the session waits for its result */
   unsigned destination : 1;  /* where its copy goes */
+  unsigned stays : 1;        /* the target refuses it, and who brings it must not be refused: to the mailbox */
   unsigned loud : 1;         /* a DSN that must not be may yet be sent: the hop could not be told */
   char enhanced[12];
 } recipient;
@@ -131,9 +133,9 @@ void transaction_free(transaction *t);
 /* Remembers a RCPT before it is judged, and forgets it when it was refused. */
 void transaction_ask(transaction *t, smtpf_str path, smtpf_str params);
 void transaction_unask(transaction *t);
-/* Puts it to the next hop, and then `forward` (no brackets; empty for none) to whom that goes, from `sender`. The
- * client is resumed when `code` is there. */
-void transaction_rcpt(transaction *t, smtpf_str forward, smtpf_str sender);
+/* Puts it to the next hop, and then, where it has a `forward`, that to whom it goes. The client is resumed when `code`
+ * is there. */
+void transaction_rcpt(transaction *t, const smtpf_recipient_info *info);
 /* It is accepted by both sides. 0 without memory. */
 int transaction_keep_rcpt(transaction *t);
 /* A piece of the message. */
@@ -200,8 +202,12 @@ kept copies_words(transaction *t, smtpf_str words);
 void copies_settle(recipient *r, int result, int code, const char *enhanced, kept words);
 /* All that are still open, in one group or (0) in all. */
 void copies_settle_rest(transaction *t, uint32_t of, int result, int code, const char *enhanced, smtpf_str words);
-/* The target refuses it for good, and one reply tells of copies that go elsewhere too: it stays here. 0 without memory.
- */
+/* Whoever brought it would have to bounce it (promise L5). */
+static inline int copies_must_stay(const recipient *r)
+{
+  return r->origin == SMTPF_ORIGIN_FORWARDER || r->origin == SMTPF_ORIGIN_BACKUP_MX || r->origin == SMTPF_ORIGIN_LIST;
+}
+/* The target refuses it for good, which cannot be told: to the mailbox. 0 without memory. */
 int copies_keep(transaction *t, size_t i);
 /* The reply code that tells of a copy: the hop's, or one of ours. */
 int copies_code(const recipient *r);
