@@ -62,18 +62,12 @@ void fake_set(const char *path, const char *value)
 
 /* ---- rows ------------------------------------------------------------------------------------------ */
 
-/* Rows of the core that checks read. */
+/* The core's own rows: checks read some of them. */
+#define ROW(path, type, deflt, min, max, words, doc) {path, SMTPF_OPTION_##type, deflt, min, max, words, doc},
 static const smtpf_option core_rows[] = {
-    {"local_domains", SMTPF_OPTION_STRINGS, NULL, 0, 100, NULL, ""},
-    {"relay_domains", SMTPF_OPTION_STRINGS, NULL, 0, 100, NULL, ""},
-    {"hostnames", SMTPF_OPTION_STRINGS, NULL, 0, 100, NULL, ""},
-    {"profiles[name]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL, ""},
-    {"profiles[name].greylist", SMTPF_OPTION_BOOL, "false", 0, 1, NULL, ""},
-    {"recipients[address]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL, ""},
-    {"recipients[address].greylist", SMTPF_OPTION_BOOL, "false", 0, 1, NULL, ""},
-    {"directory.timeout", SMTPF_OPTION_TIME, "10s", 0, 60000, NULL, ""},
-    {"scanners[name]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL, ""},
+#include "../../src/core/options.def"
 };
+#undef ROW
 
 /* The same path, whatever stands in brackets; a LIST row ends in its key. */
 static int same_path(const char *row, const char *path)
@@ -512,6 +506,7 @@ void fake_recipient(smtpf_task *t, const char *path)
 {
   ck_assert_int_eq(smtpf_path_parse(smtpf_str_of(path), &t->recipient), SMTPF_OK);
   t->ev.recipient = &t->recipient;
+  t->ev.mailbox = t->recipient.address;
 }
 
 int fake_run(smtpf_task *t, int stage)

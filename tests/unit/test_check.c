@@ -12,8 +12,9 @@
 
 START_TEST(tables_are_sound)
 {
-  const char *order[] = {"early_talk", "addrlist", "dnslist",  "iprev", "helo",  "null_sender", "relay",
-                         "recipient",  "delay",    "greylist", "rules", "virus", "scanner"};
+  const char *order[] = {"early_talk",  "addrlist", "dnslist",        "iprev",     "helo",
+                         "null_sender", "relay",    "signed_address", "recipient", "unsigned_bounce",
+                         "delay",       "greylist", "rules",          "virus",     "scanner"};
 
   ck_assert_uint_eq(smtpf_checks_count, sizeof order / sizeof order[0]);
   for (size_t i = 0; i < smtpf_checks_count; i++) {
@@ -25,9 +26,10 @@ START_TEST(tables_are_sound)
     const int sleeps = c->tier == 1 || c->tier == 2 || scans || /* and the one that comes last and asks the store */
                        c == &smtpf_check_greylist;
     ck_assert_msg(!!c->resume == sleeps, "%s sleeps in its tier only", c->name);
-    ck_assert_uint_eq(c->failure, scans ? SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO
-                                  : !strcmp(c->name, "relay") || !strcmp(c->name, "recipient") ? SMTPF_FINDING_DEFER
-                                                                                               : 0);
+    const int needed = c == &smtpf_check_relay || c == &smtpf_check_recipient || c == &smtpf_check_signed_address;
+    ck_assert_uint_eq(c->failure, scans    ? SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO
+                                  : needed ? SMTPF_FINDING_DEFER
+                                           : 0);
     for (size_t k = 0; k < c->n_options; k++) {
       const smtpf_option *row = &c->options[k];
       int64_t number;
@@ -121,8 +123,9 @@ START_TEST(refused_memory)
 
   policy();
   ck_assert_int_eq(fake_open(&t, c, NULL), SMTPF_OK);
-  if (!t.self) { /* idle without a scanner; these have a test of their own */
-    ck_assert(c == &smtpf_check_virus || c == &smtpf_check_scanner);
+  if (!t.self) { /* idle without a scanner or keys; these have tests of their own */
+    ck_assert(c == &smtpf_check_virus || c == &smtpf_check_scanner || c == &smtpf_check_signed_address ||
+              c == &smtpf_check_unsigned_bounce);
     return;
   }
   event(&t);
