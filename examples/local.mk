@@ -17,6 +17,17 @@ examples_03_own_check_SOURCES = examples/03-own-check.c
 examples_03_own_check_LDADD = libsmtpfilter.la
 examples_04_own_directory_SOURCES = examples/04-own-directory.c
 examples_04_own_directory_LDADD = libsmtpfilter.la
+EXAMPLES += examples/06-poll
+examples_06_poll_SOURCES = examples/06-poll.c
+examples_06_poll_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
+examples_06_poll_LDADD = libsmtpfilter.la
+EXTRA_DIST += examples/07-libuv.c
+if HAVE_LIBUV
+EXAMPLES += examples/07-libuv
+examples_07_libuv_SOURCES = examples/07-libuv.c
+examples_07_libuv_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE $(LIBUV_CFLAGS)
+examples_07_libuv_LDADD = libsmtpfilter.la $(LIBUV_LIBS)
+endif
 examples_05_own_scanner_SOURCES = examples/05-own-scanner.c
 examples_05_own_scanner_LDADD = libsmtpfilter.la
 

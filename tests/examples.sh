@@ -70,5 +70,37 @@ hello: later, 250 taken
 malware: later, 550 the message carries malicious content: a bad word
 EXPECTED
 
-echo "$passed passed, $failed failed, 0 skipped"
+# Two clients at a time; the second one's message is taken while the first one still talks.
+talk() {
+  python3 - "$dir/policy.conf" "$dir/mailbox" <<'TALK'
+import smtplib, subprocess, sys
+server = subprocess.Popen(["./examples/06-poll", sys.argv[1], "0", sys.argv[2]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+port = int(server.stdout.readline().rsplit(":", 1)[1])
+first, second = (smtplib.SMTP("127.0.0.1", port, "client.example", 20) for _ in range(2))
+print(first.ehlo()[0], first.mail("a@example.org")[0], first.rcpt("b@elsewhere.example")[0], first.rcpt("b@example.net")[0])
+print(second.sendmail("c@example.org", ["b@example.net"], "Subject: second\n\n.dot\n"))
+print(first.data("Subject: first\n\nhello\n")[0], first.quit()[0], second.quit()[0])
+server.stdin.close()
+print(server.wait(20), open(sys.argv[2]).read().split())
+TALK
+}
+expect 06-poll talk <<'EXPECTED'
+250 250 550 250
+{}
+250 221 221
+0 ['Subject:', 'second', '.dot', 'Subject:', 'first', 'hello']
+EXPECTED
+
+skipped=0
+if [ -x examples/07-libuv ]; then
+  expect 07-libuv ./examples/07-libuv "$dir/policy.conf" 192.0.2.1 192.0.2.2 <<'EXPECTED'
+192.0.2.1: 220 accept
+192.0.2.2: 220 accept
+EXPECTED
+else
+  skipped=1
+  echo "SKIP 07-libuv: built without libuv"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
