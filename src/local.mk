@@ -61,7 +61,7 @@ MATCH = src/match/factor.c src/match/factor.h src/match/gram.c src/match/gram.h 
 # ---- src/policy ---------------------------------------------------------------------------------------
 POLICY = src/policy/budget.c src/policy/budget.h src/policy/evidence.h src/policy/judge.c src/policy/judge.h \
 	src/policy/ledger.c src/policy/ledger.h src/policy/origin.c src/policy/origin.h src/policy/partition.c \
-	src/policy/partition.h src/policy/profile.h
+	src/policy/partition.h src/policy/profile.h src/policy/source.c src/policy/source.h
 
 # ---- src/forward --------------------------------------------------------------------------------------
 FORWARD = \
@@ -145,17 +145,19 @@ CORE = \
 	src/core/text_reply.c \
 	src/core/timer.c \
 	src/core/timer.h \
+	src/core/trace.c \
+	src/core/trace.h \
 	src/core/verdict.c \
 	src/core/will.c \
 	src/core/will.h
 
 # ---- src/check ----------------------------------------------------------------------------------------
 CHECKS = src/check/addrlist.c src/check/checks.c src/check/checks.h src/check/delay.c src/check/dnslist.c \
-	src/check/early_talk.c src/check/greylist.c src/check/greylist.h src/check/greylist_exempt.c \
+	src/check/early_talk.c src/check/forwarder.c src/check/loop.c src/check/greylist.c src/check/greylist.h src/check/greylist_exempt.c \
 	src/check/greylist_identity.c src/check/greylist_memory.c src/check/greylist_pattern.c \
 	src/check/greylist_sender.c src/check/helo.c src/check/iprev.c src/check/null_sender.c src/check/recipient.c \
 	src/check/relay.c src/check/scanner.c src/check/scanner.h src/check/scanner_class.c src/check/scanner_policy.c \
-	src/check/scanner_say.c src/check/signed_address.c src/check/unsigned_bounce.c \
+	src/check/scanner_say.c src/check/signed_address.c src/check/sources.c src/check/sources.h src/check/unsigned_bounce.c \
 	src/check/rules.c src/check/rules.h src/check/rules_file.c src/check/rules_judge.c src/check/rules_lint.c \
 	src/check/rules_mail.c src/check/rules_set.c
 

@@ -4,9 +4,13 @@
  * the policy itself. A list speaks against a client, for it (a negative score), or refuses it. Read once, when the
  * policy is frozen, into a prefix trie: a million lines cost one walk of at most 128 bits for each connection. A new
  * policy reads them anew while the old one goes on serving, so that a reload is no pause.
+ *
+ * At the end of a message they are asked once more, about the host that gave it to a client whom a recipient trusts
+ * (sources.h).
  */
-#include <smtpfilter/ext/check.h>
 #include <stdio.h>
+
+#include "sources.h"
 
 #define FILE_MAX ((size_t)1 << 30) /* far beyond the whole IPv4 space in /24s */
 
@@ -38,6 +42,7 @@ typedef struct list {
 
 typedef struct addrlist {
   smtpf_mem mem;
+  int sources; /* some recipient may trust some client */
   size_t n;
   list lists[];
 } addrlist;
@@ -169,6 +174,7 @@ static int addrlist_open(void **self, const smtpf_section *policy, smtpf_error *
   memset(a, 0, sizeof *a + n * sizeof a->lists[0]);
   a->mem = *mem;
   a->n = n;
+  a->sources = sources_expected(policy);
   for (size_t i = 0; i < n; i++) {
     int r = open_list(&a->lists[i], smtpf_section_at(policy, "addrlists", i), mem, err);
     if (r != SMTPF_OK) {
@@ -180,7 +186,8 @@ static int addrlist_open(void **self, const smtpf_section *policy, smtpf_error *
   return SMTPF_OK;
 }
 
-static int report(smtpf_task *t, const smtpf_event *ev, const list *l, const smtpf_prefix *match)
+/* What a list says of an address. */
+static smtpf_finding finding_of(smtpf_task *t, const list *l, smtpf_str address, const smtpf_prefix *match)
 {
   smtpf_finding f = {.size = sizeof f, .kind = SMTPF_HIT, .code = "listed", .score = l->score};
   char prefix[SMTPF_IP_TEXT];
@@ -189,8 +196,22 @@ static int report(smtpf_task *t, const smtpf_event *ev, const list *l, const smt
   f.flags = l->refuse ? SMTPF_FINDING_REFUSE : 0;
   f.detail = SMTPF_JOIN(t, l->name, SMTPF_LIT(" "), place);
   if (l->refuse || l->score > 0)
-    f.text = SMTPF_JOIN(t, ev->client_text, SMTPF_LIT(" "), l->text.n ? l->text : SMTPF_LIT("is blocked here"));
-  return smtpf_task_report(t, &f);
+    f.text = SMTPF_JOIN(t, address, SMTPF_LIT(" "), l->text.n ? l->text : SMTPF_LIT("is blocked here"));
+  return f;
+}
+
+static int look_at_sources(const addrlist *a, smtpf_task *t)
+{
+  sources s;
+  smtpf_prefix match;
+  int r = sources_find(t, &s);
+  for (size_t i = 0; r == SMTPF_OK && i < a->n; i++)
+    for (size_t k = 0; r == SMTPF_OK && k < s.n; k++)
+      if (smtpf_trie_find(a->lists[i].trie, &s.v[k].ip, NULL, &match)) {
+        const smtpf_finding f = finding_of(t, &a->lists[i], s.v[k].text, &match);
+        r = sources_report(t, &s, k, &f);
+      }
+  return r;
 }
 
 static int addrlist_run(void *self, smtpf_task *t, const smtpf_event *ev)
@@ -199,27 +220,37 @@ static int addrlist_run(void *self, smtpf_task *t, const smtpf_event *ev)
   smtpf_prefix match;
   int listed = 0;
 
+  if (ev->stage == SMTPF_EOM)
+    return a->sources ? look_at_sources(a, t) : SMTPF_OK;
   if (ev->own || !ev->client || !ev->client->family)
     return smtpf_task_clear(t, "exempt");
   for (size_t i = 0; i < a->n; i++) {
     int r;
     if (!smtpf_trie_find(a->lists[i].trie, ev->client, NULL, &match))
       continue;
+    const smtpf_finding f = finding_of(t, &a->lists[i], ev->client_text, &match);
     listed = 1;
-    if ((r = report(t, ev, &a->lists[i], &match)) != SMTPF_OK)
+    if ((r = smtpf_task_report(t, &f)) != SMTPF_OK)
       return r;
   }
   return listed ? SMTPF_OK : smtpf_task_clear(t, "not-listed");
+}
+
+static int addrlist_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_SOURCE;
 }
 
 const smtpf_check smtpf_check_addrlist = {
     .size = sizeof(smtpf_check),
     .name = "addrlist",
     .family = SMTPF_FAMILY_LIST,
-    .stages = SMTPF_CONNECT,
+    .stages = SMTPF_CONNECT | SMTPF_EOM,
     .options = rows,
     .n_options = sizeof rows / sizeof rows[0],
     .open = addrlist_open,
     .run = addrlist_run,
     .close = addrlist_close,
+    .apart = addrlist_apart,
 };

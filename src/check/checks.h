@@ -29,5 +29,7 @@ extern const smtpf_check smtpf_check_delay;
 extern const smtpf_check smtpf_check_greylist;
 extern const smtpf_check smtpf_check_virus;
 extern const smtpf_check smtpf_check_scanner;
+extern const smtpf_check smtpf_check_loop;
+extern const smtpf_check smtpf_check_forwarder;
 
 #endif

@@ -8,8 +8,11 @@
  * the A record counted against it.
  *
  * Findings are reported in the order of the lists in the policy, whatever the order of the answers.
+ *
+ * At the end of a message the lists are asked once more, about the host that gave it to a client whom a recipient
+ * trusts (sources.h): what they say of the client itself is nothing to that recipient.
  */
-#include <smtpfilter/ext/check.h>
+#include "sources.h"
 
 #define RECORDS_MAX 32  /* of one answer */
 #define TXT_MAX 200     /* bytes shown of a TXT record */
@@ -19,7 +22,8 @@ static const smtpf_option rows[] = {
     {"dnslists[zone]", SMTPF_OPTION_LIST, NULL, 0, 100, NULL,
      "DNS lists of client addresses, by their zone, e.g. `zen.example`. All are asked at once when a client "
      "connects; their scores add up. Own clients are not looked up. A list that fails is unknown and adds nothing. "
-     "Each list takes two of `limits.operations`."},
+     "A recipient's forwarders, mailing lists and backup MXs are not charged; at the end of the message the host that "
+     "gave it to them is asked about instead. Each list takes two of `limits.operations`."},
     {"dnslists[zone].score", SMTPF_OPTION_SCORE, "5", -100000, 100000, NULL,
      "What a listing is worth in a list without `codes`, where every answer in 127.0.0.0/8 but those in "
      "127.255.255.0/24 counts; negative for a list of good clients. The default is half a usual refusal: one list "
@@ -68,6 +72,7 @@ typedef struct list {
 
 typedef struct dnslist {
   smtpf_mem mem;
+  int sources; /* some recipient may trust some client */
   size_t n;
   list lists[];
 } dnslist;
@@ -188,6 +193,7 @@ static int dnslist_open(void **self, const smtpf_section *policy, smtpf_error *e
   memset(d, 0, sizeof *d + n * sizeof d->lists[0]);
   d->mem = *mem;
   d->n = n;
+  d->sources = sources_expected(policy);
   for (size_t i = 0; i < n; i++) {
     int r = open_list(&d->lists[i], smtpf_section_at(policy, "dnslists", i), mem, err);
     if (r != SMTPF_OK) {
@@ -199,14 +205,16 @@ static int dnslist_open(void **self, const smtpf_section *policy, smtpf_error *e
   return SMTPF_OK;
 }
 
-/* ---- one client ------------------------------------------------------------------------------------ */
+/* ---- one client, or the sources behind it ------------------------------------------------------------ */
 
-enum { TAG_A, TAG_TXT, TAG_TIMER, TAGS }; /* a tag is TAGS * (index of the list) + one of these */
+enum { TAG_A, TAG_TXT, TAG_TIMER, TAGS }; /* a tag is TAGS * (index of the entry) + one of these */
 
 enum phase { SKIPPED, ASKS_A, ASKS_TXT, SETTLED };
 
-/* What is known of one list. */
+/* What is known of one address by one list. */
 typedef struct entry {
+  const list *list;
+  size_t source; /* which one; of the client itself 0 */
   enum phase phase;
   int kind; /* smtpf_evidence_kind, once settled */
   const char *word;
@@ -215,10 +223,22 @@ typedef struct entry {
   smtpf_str detail, as, txt;
 } entry;
 
-typedef struct client {
-  size_t reported; /* lists before this one are */
-  entry lists[];
-} client;
+typedef struct inquiry {
+  sources sources; /* none: it is about the client */
+  size_t reported; /* entries before this one are */
+  size_t n;
+  entry entries[]; /* by list, then by source */
+} inquiry;
+
+static const smtpf_ip *ip_of(smtpf_task *t, const inquiry *q, const entry *e)
+{
+  return q->sources.n ? &q->sources.v[e->source].ip : smtpf_task_event(t)->client;
+}
+
+static smtpf_str text_of(smtpf_task *t, const inquiry *q, const entry *e)
+{
+  return q->sources.n ? q->sources.v[e->source].text : smtpf_task_event(t)->client_text;
+}
 
 static void settle(entry *e, int kind, const char *word, int32_t score, smtpf_str detail)
 {
@@ -230,43 +250,43 @@ static void settle(entry *e, int kind, const char *word, int32_t score, smtpf_st
 }
 
 /* `192.0.2.25 is listed by zen.example as known spammer: see https://...` */
-static smtpf_str text_for(smtpf_task *t, const list *l, const entry *e)
+static smtpf_str text_for(smtpf_task *t, smtpf_str address, const entry *e)
 {
+  const list *l = e->list;
   smtpf_str words = l->text.n ? l->text : e->txt;
 
   if (e->kind != SMTPF_HIT || e->score <= 0)
     return (smtpf_str){NULL, 0};
-  return SMTPF_JOIN(t, smtpf_task_event(t)->client_text, SMTPF_LIT(" is listed by "), l->name,
-                    e->as.n ? SMTPF_LIT(" as ") : SMTPF_LIT(""), e->as, words.n ? SMTPF_LIT(": ") : SMTPF_LIT(""),
-                    words);
+  return SMTPF_JOIN(t, address, SMTPF_LIT(" is listed by "), l->name, e->as.n ? SMTPF_LIT(" as ") : SMTPF_LIT(""),
+                    e->as, words.n ? SMTPF_LIT(": ") : SMTPF_LIT(""), words);
 }
 
-/* Reports every list that is settled and has no open one before it. */
-static int report(const dnslist *d, smtpf_task *t, client *c)
+/* Reports every entry that is settled and has no open one before it. */
+static int report(smtpf_task *t, inquiry *q)
 {
-  for (; c->reported < d->n; c->reported++) {
-    const list *l = &d->lists[c->reported];
-    const entry *e = &c->lists[c->reported];
+  for (; q->reported < q->n; q->reported++) {
+    const entry *e = &q->entries[q->reported];
     smtpf_finding f = {.size = sizeof f, .kind = e->kind, .code = e->word, .score = e->score};
     int r;
     if (e->phase == SKIPPED)
       continue;
     if (e->phase != SETTLED)
       return SMTPF_PENDING;
-    f.detail = SMTPF_JOIN(t, l->zone, e->detail.n ? SMTPF_LIT(" ") : SMTPF_LIT(""), e->detail);
-    f.text = text_for(t, l, e);
+    f.detail = SMTPF_JOIN(t, e->list->zone, e->detail.n ? SMTPF_LIT(" ") : SMTPF_LIT(""), e->detail);
+    f.text = text_for(t, text_of(t, q, e), e);
     if (e->kind == SMTPF_HIT && e->open_relay)
       f.flags |= SMTPF_FINDING_OPEN_RELAY;
-    if ((r = smtpf_task_report(t, &f)) != SMTPF_OK)
+    r = q->sources.n ? sources_report(t, &q->sources, e->source, &f) : smtpf_task_report(t, &f);
+    if (r != SMTPF_OK)
       return r;
   }
   return SMTPF_OK;
 }
 
-static int ask(smtpf_task *t, const list *l, int type, uint32_t tag)
+static int ask(smtpf_task *t, const inquiry *q, const entry *e, int type, uint32_t tag)
 {
   char name[256];
-  int n = smtpf_ip_reverse(smtpf_task_event(t)->client, l->zone, name, sizeof name);
+  int n = smtpf_ip_reverse(ip_of(t, q, e), e->list->zone, name, sizeof name);
   return n < 0 ? n : smtpf_task_query(t, type, (smtpf_str){name, (size_t)n}, tag);
 }
 
@@ -317,8 +337,9 @@ static int judge(smtpf_task *t, const list *l, entry *e, const uint32_t *address
   return any != 0;
 }
 
-static int answer_a(smtpf_task *t, const list *l, entry *e, const smtpf_dns_answer *dns, uint32_t tag)
+static int answer_a(smtpf_task *t, const inquiry *q, entry *e, const smtpf_dns_answer *dns, uint32_t tag)
 {
+  const list *l = e->list;
   uint32_t addresses[RECORDS_MAX];
   size_t n = 0;
 
@@ -345,7 +366,7 @@ static int answer_a(smtpf_task *t, const list *l, entry *e, const smtpf_dns_answ
     settle(e, SMTPF_UNKNOWN, "bad-answer", 0, SMTPF_LIT("no address"));
   else if (!judge(t, l, e, addresses, n))
     settle(e, SMTPF_CLEAR, "not-listed", 0, e->detail);
-  else if (e->score > 0 && l->txt && ask(t, l, SMTPF_DNS_TXT, tag + TAG_TXT) == SMTPF_OK)
+  else if (e->score > 0 && l->txt && ask(t, q, e, SMTPF_DNS_TXT, tag + TAG_TXT) == SMTPF_OK)
     e->phase = ASKS_TXT;
   else
     settle(e, SMTPF_HIT, "listed", e->score, e->detail);
@@ -361,8 +382,9 @@ static int names_zone(smtpf_str text, smtpf_str zone)
   return 0;
 }
 
-static void answer_txt(smtpf_task *t, const list *l, entry *e, const smtpf_dns_answer *dns)
+static void answer_txt(smtpf_task *t, entry *e, const smtpf_dns_answer *dns)
 {
+  const list *l = e->list;
   if (dns->status == SMTPF_DNS_OK && dns->count && dns->records[0].type == SMTPF_DNS_TXT) {
     smtpf_str txt = dns->records[0].text;
     if (txt.n > TXT_MAX)
@@ -373,58 +395,81 @@ static void answer_txt(smtpf_task *t, const list *l, entry *e, const smtpf_dns_a
   settle(e, SMTPF_HIT, "listed", e->score, e->detail);
 }
 
+static void begin(smtpf_task *t, const inquiry *q, entry *e, uint32_t tag)
+{
+  int r;
+  if (ip_of(t, q, e)->family == 6 && !e->list->ipv6)
+    return;
+  e->phase = ASKS_A;
+  r = smtpf_task_timer(t, e->list->timeout_ms, tag + TAG_TIMER);
+  if (r == SMTPF_OK)
+    r = ask(t, q, e, SMTPF_DNS_A, tag + TAG_A);
+  if (r != SMTPF_OK)
+    settle(e, SMTPF_UNKNOWN, "not-asked", 0, smtpf_str_of(smtpf_strerror(r)));
+}
+
+/* Asks every list about the client, or about each of the sources. */
+static int inquire(const dnslist *d, smtpf_task *t, const sources *behind)
+{
+  const size_t each = behind ? behind->n : 1;
+  inquiry *q = smtpf_task_alloc(t, sizeof *q + d->n * each * sizeof q->entries[0]);
+
+  if (!q)
+    return SMTPF_ENOMEM;
+  *smtpf_task_slot(t) = q;
+  if (behind)
+    q->sources = *behind;
+  for (; q->n < d->n * each; q->n++)
+    q->entries[q->n] = (entry){.list = &d->lists[q->n / each], .source = q->n % each};
+  for (size_t i = 0; i < q->n; i++)
+    begin(t, q, &q->entries[i], (uint32_t)(TAGS * i));
+  return report(t, q);
+}
+
 static int dnslist_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   const dnslist *d = self;
-  client *c;
+  sources behind = {.n = 0};
 
+  if (ev->stage == SMTPF_EOM) {
+    const int r = d->sources ? sources_find(t, &behind) : SMTPF_OK;
+    return r == SMTPF_OK && behind.n ? inquire(d, t, &behind) : r;
+  }
   if (ev->own || !ev->client || !ev->client->family)
     return smtpf_task_clear(t, "exempt");
-  c = smtpf_task_alloc(t, sizeof *c + d->n * sizeof c->lists[0]);
-  if (!c)
-    return SMTPF_ENOMEM;
-  *smtpf_task_slot(t) = c;
-  for (size_t i = 0; i < d->n; i++) {
-    const list *l = &d->lists[i];
-    const uint32_t tag = (uint32_t)(TAGS * i);
-    int r;
-    if (ev->client->family == 6 && !l->ipv6)
-      continue;
-    c->lists[i].phase = ASKS_A;
-    r = smtpf_task_timer(t, l->timeout_ms, tag + TAG_TIMER);
-    if (r == SMTPF_OK)
-      r = ask(t, l, SMTPF_DNS_A, tag + TAG_A);
-    if (r != SMTPF_OK)
-      settle(&c->lists[i], SMTPF_UNKNOWN, "not-asked", 0, smtpf_str_of(smtpf_strerror(r)));
-  }
-  return report(d, t, c);
+  return inquire(d, t, NULL);
 }
 
 static int dnslist_resume(void *self, smtpf_task *t, const smtpf_answer *a)
 {
-  const dnslist *d = self;
-  client *c = *smtpf_task_slot(t);
+  inquiry *q = *smtpf_task_slot(t);
   const uint32_t i = a->tag / TAGS, what = a->tag % TAGS;
-  const list *l = &d->lists[i];
-  entry *e = &c->lists[i];
+  entry *e = &q->entries[i];
   int r = SMTPF_OK;
 
+  (void)self;
   if (what == TAG_A && e->phase == ASKS_A)
-    r = answer_a(t, l, e, a->dns, i * TAGS);
+    r = answer_a(t, q, e, a->dns, i * TAGS);
   else if (what == TAG_TXT && e->phase == ASKS_TXT)
-    answer_txt(t, l, e, a->dns);
+    answer_txt(t, e, a->dns);
   else if (what == TAG_TIMER && e->phase == ASKS_A)
     settle(e, SMTPF_UNKNOWN, "timeout", 0, (smtpf_str){NULL, 0});
   else if (what == TAG_TIMER && e->phase == ASKS_TXT)
     settle(e, SMTPF_HIT, "listed", e->score, e->detail);
-  return r != SMTPF_OK ? r : report(d, t, c);
+  return r != SMTPF_OK ? r : report(t, q);
+}
+
+static int dnslist_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_SOURCE;
 }
 
 const smtpf_check smtpf_check_dnslist = {
     .size = sizeof(smtpf_check),
     .name = "dnslist",
     .family = SMTPF_FAMILY_LIST,
-    .stages = SMTPF_CONNECT,
+    .stages = SMTPF_CONNECT | SMTPF_EOM,
     .tier = 2,
     .options = rows,
     .n_options = sizeof rows / sizeof rows[0],
@@ -432,4 +477,5 @@ const smtpf_check smtpf_check_dnslist = {
     .run = dnslist_run,
     .resume = dnslist_resume,
     .close = dnslist_close,
+    .apart = dnslist_apart,
 };

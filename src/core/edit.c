@@ -6,6 +6,9 @@
  *     X-Smtpfilter: tagged; score=12; dnslist=listed; wish=rejected                     headers vary: this copy's own
  *     X-Smtpfilter: tagged; score=12; dnslist=listed; overridden=2,3; id=0123456789abcdef    one header block for all
  *
+ * A copy that is forwarded gets a Delivered-To field with its recipient's address, by which check `loop` knows it when
+ * it comes back.
+ *
  * Where all copies share the header block a recipient is named by its place among the accepted ones, which with the
  * session's id leads to the address in the log: an address would tell the others who else was written to.
  */
@@ -20,6 +23,26 @@ int smtpf_rcpt_is_taken(const smtpf_rcpt *rcpt)
 {
   return !rcpt->entry.known && rcpt->entry.disposition != SMTPF_DISCARDED &&
          smtpf_ledger_reply(&rcpt->entry) == SMTPF_ACT_ACCEPT;
+}
+
+/* It goes on to somewhere else, and may come back from there. */
+static int is_forwarded(const smtpf_rcpt *rcpt)
+{
+  return smtpf_rcpt_is_taken(rcpt) && rcpt->entry.forward && rcpt->entry.disposition != SMTPF_QUARANTINED;
+}
+
+/* Names it as the mailbox it was in. Where headers do not vary, others would read who else was written to. */
+static void sign_forwards(smtpf_session *s)
+{
+  size_t taken = 0;
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    taken += (size_t)smtpf_rcpt_is_taken(s->rcpts[i]);
+  if (!s->engine->limits.loop_mark || !(taken == 1 || (s->can & SMTPF_CAN_EDIT_PER_RCPT)))
+    return;
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    if (is_forwarded(s->rcpts[i]))
+      s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_PREPEND, 0, SMTPF_LIT("Delivered-To"), s->rcpts[i]->canonical,
+                                            taken == 1 ? SIZE_MAX : i};
 }
 
 static int scores_alone(const smtpf_rcpt *rcpt)
@@ -128,12 +151,13 @@ int smtpf_message_edit(smtpf_session *s)
   const size_t foreign = (size_t)s->message->marks;
   if (!(s->can & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
     return SMTPF_OK;
-  s->edits = smtpf_arena_alloc(&s->transaction, (foreign + s->n_rcpts + smtpf_wish_most(s)) * sizeof *s->edits);
+  s->edits = smtpf_arena_alloc(&s->transaction, (foreign + 2 * s->n_rcpts + smtpf_wish_most(s)) * sizeof *s->edits);
   if (!s->edits)
     return SMTPF_ENOMEM;
   for (size_t i = foreign; i > 0; i--) /* from the last, so that the numbers of the others stay true */
     s->edits[s->n_edits++] = (smtpf_edit){SMTPF_EDIT_DELETE, (int)i, s->engine->tag_header, {"", 0}, SIZE_MAX};
   smtpf_wish_edits(s);
+  sign_forwards(s);
   if (s->can & SMTPF_CAN_EDIT_PER_RCPT)
     mark_each(s);
   else

@@ -35,6 +35,8 @@ static void read_limits(smtpf_engine *e)
       {"lost_ack.enable", &e->limits.lost_ack},
       {"lost_ack.memory", &e->limits.lost_ack_memory},
       {"partition.reply", &e->limits.partition_reply},
+      {"loop.mark", &e->limits.loop_mark},
+      {"received.hops", &e->limits.received_hops},
       {"spool.memory", &e->limits.spool_memory},
       {"spool.total", &e->limits.spool_total},
       {"budget.deferrals", &e->limits.budget.count},
@@ -92,6 +94,16 @@ static int check_names(const smtpf_engine *e, const smtpf_config *cfg, smtpf_err
   return SMTPF_OK;
 }
 
+static void note_apart(smtpf_engine *e, const smtpf_check *check, int apart)
+{
+  if (apart == SMTPF_APART_SOURCE)
+    e->sources = 1;
+  if (apart == SMTPF_APART_SOURCE || apart == SMTPF_APART_JOIN)
+    return;
+  e->apart = apart > e->apart ? apart : e->apart;
+  e->awaits |= (check->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM)) != 0;
+}
+
 static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
 {
   int r = check_names(e, cfg, err);
@@ -113,8 +125,7 @@ static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *er
     }
     e->checks[e->n_checks++] = o;
     e->stages |= o.check->stages;
-    const int apart = o.check->apart ? o.check->apart(o.self) : SMTPF_APART_NEVER;
-    e->apart = apart > e->apart ? apart : e->apart;
+    note_apart(e, o.check, o.check->apart ? o.check->apart(o.self) : SMTPF_APART_NEVER);
     e->doubts |= (o.check->failure & (SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)) != 0;
   }
   return SMTPF_OK;
@@ -132,6 +143,8 @@ static void destroy(smtpf_engine *e)
   smtpf_trie_free(e->scopes.networks);
   smtpf_map_free(&e->scopes.identities);
   smtpf_map_free(&e->scopes.names);
+  smtpf_map_free(&e->scopes.helos);
+  smtpf_map_free(&e->scopes.list_ids);
   smtpf_map_free(&e->by_name);
   smtpf_map_free(&e->recipients);
   smtpf_map_free(&e->local_domains);
@@ -147,7 +160,7 @@ static int may_defer(const smtpf_engine *e)
   int greylist = 0;
   for (size_t i = 0; i < e->n_profiles; i++)
     greylist |= e->profiles[i].greylist;
-  return greylist || e->n_profiles > 1 || (e->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM));
+  return greylist || e->n_profiles > 1 || e->awaits;
 }
 
 static int freeze(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
@@ -188,8 +201,8 @@ int smtpf_engine_new(smtpf_engine **out, smtpf_config *cfg, smtpf_error *err)
   e->log_user = cfg->log_user;
   e->log_level = cfg->log_level;
   smtpf_options_init(&e->options, &e->mem);
-  smtpf_map *const maps[] = {&e->recipients,        &e->local_domains, &e->by_name,
-                             &e->scopes.identities, &e->scopes.names,  &e->signing.exempt};
+  smtpf_map *const maps[] = {&e->recipients,   &e->local_domains, &e->by_name,         &e->scopes.identities,
+                             &e->scopes.names, &e->scopes.helos,  &e->scopes.list_ids, &e->signing.exempt};
   for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
     smtpf_map_init(maps[i], &e->mem, (const uint64_t[2]){1, 2});
   e->loaded_s = cfg->clock ? cfg->clock->wall_s(cfg->clock->user) : 0;

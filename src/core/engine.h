@@ -42,7 +42,7 @@ typedef struct smtpf_limits {
   int64_t message, header, received, recipients, commands, errors, transactions, session_time, connection_memory,
       transaction_memory, operations, chunk, check_timeout, directory_timeout, delay_max, delay_sessions, cache,
       cache_max, lost_ack, lost_ack_memory, partition_reply, directory_cache, directory_members, spool_memory,
-      spool_total;
+      spool_total, received_hops, loop_mark;
   smtpf_budget_limits budget;
 } smtpf_limits;
 
@@ -60,6 +60,9 @@ typedef struct smtpf_scopes {
   uint64_t authenticated;     /* scopes that hold every authenticated client */
   smtpf_map identities;       /* lower-case authenticated names -> uint64_t */
   smtpf_map names;            /* lower-case domains -> uint64_t */
+  smtpf_map helos;            /* the same, of what clients call themselves */
+  smtpf_map list_ids;         /* lower-case List-Ids -> uint64_t */
+  uint64_t of_lists;          /* scopes that have some */
 } smtpf_scopes;
 
 /* Signed addresses; without keys (`signer.n` 0) there are none. The crypto is the driver's. */
@@ -81,7 +84,9 @@ struct smtpf_engine {
   smtpf_limits limits;
   int refuse_stage;             /* smtpf_stage */
   unsigned stages;              /* of all checks, as bits */
-  int apart;                    /* smtpf_apart: the most that some check says */
+  int apart;                    /* smtpf_apart: the most that some check says; PROFILE or RECIPIENT, or none */
+  int sources;                  /* some check says SMTPF_APART_SOURCE */
+  int awaits;                   /* some check says neither that nor SMTPF_APART_JOIN of what it finds after RCPT */
   int doubts;                   /* some check may ask for quarantine or a mark without knowing */
   int may_defer;                /* some recipient may be put off electively */
   smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */
@@ -143,6 +148,13 @@ const smtpf_section *smtpf_engine_holder(const smtpf_engine *e, const smtpf_sect
 /* All scopes a client is in, as bits. `identity` counts when it is authenticated. Allocates nothing. */
 uint64_t smtpf_engine_scopes(const smtpf_engine *e, const smtpf_ip *client, int authenticated, smtpf_str identity,
                              smtpf_str verified_name);
+
+/* Scopes of a HELO name that leads to its client, and of a List-Id. Allocate nothing. */
+uint64_t smtpf_engine_helo_scopes(const smtpf_engine *e, smtpf_str verified_helo);
+uint64_t smtpf_engine_list_scopes(const smtpf_engine *e, smtpf_str list_id);
+
+/* The name of the first of these scopes; empty for none. */
+smtpf_str smtpf_engine_scope_name(const smtpf_engine *e, uint64_t scopes);
 
 /* The scopes that an option names. */
 int smtpf_engine_scope_mask(const smtpf_engine *e, const smtpf_section *s, const char *option, uint64_t *out,

@@ -140,6 +140,12 @@ int smtpf_engine_read_scopes(smtpf_engine *e, smtpf_error *err)
     r = read_words(e, i, "identities", 0, &e->scopes.identities, err);
     if (r == SMTPF_OK)
       r = read_words(e, i, "names", 1, &e->scopes.names, err);
+    if (r == SMTPF_OK)
+      r = read_words(e, i, "helo", 1, &e->scopes.helos, err);
+    if (r == SMTPF_OK)
+      r = read_words(e, i, "list_ids", 0, &e->scopes.list_ids, err);
+    if (smtpf_section_count(scope_at(e, i), "list_ids"))
+      e->scopes.of_lists |= UINT64_C(1) << i;
   }
   if (r == SMTPF_OK)
     r = smtpf_engine_scope_mask(e, root, "backup_mx", &e->backup_mx, err);
@@ -199,4 +205,25 @@ uint64_t smtpf_engine_scopes(const smtpf_engine *e, const smtpf_ip *client, int 
       mask |= word_scopes(&e->scopes.identities, identity);
   }
   return mask | name_scopes(&e->scopes.names, verified_name);
+}
+
+uint64_t smtpf_engine_helo_scopes(const smtpf_engine *e, smtpf_str verified_helo)
+{
+  return name_scopes(&e->scopes.helos, verified_helo);
+}
+
+uint64_t smtpf_engine_list_scopes(const smtpf_engine *e, smtpf_str list_id)
+{
+  char room[SMTPF_ADDRESS_MAX];
+  if (!e->scopes.of_lists || smtpf_engine_lower(list_id, room, &list_id) != SMTPF_OK)
+    return 0;
+  return word_scopes(&e->scopes.list_ids, list_id);
+}
+
+smtpf_str smtpf_engine_scope_name(const smtpf_engine *e, uint64_t scopes)
+{
+  size_t i = 0;
+  while (i < e->scopes.n && !(scopes >> i & 1))
+    i++;
+  return i < e->scopes.n ? scope_at(e, i)->key : (smtpf_str){"", 0};
 }

@@ -35,7 +35,8 @@ static const smtpf_str nothing = {NULL, 0};
 static int is_empty(const smtpf_section *scope)
 {
   return !smtpf_section_count(scope, "networks") && !smtpf_section_number(scope, "authenticated") &&
-         !smtpf_section_count(scope, "identities") && !smtpf_section_count(scope, "names");
+         !smtpf_section_count(scope, "identities") && !smtpf_section_count(scope, "names") &&
+         !smtpf_section_count(scope, "helo");
 }
 
 /* ---- wishes that do not fit together -------------------------------------------------------------------------- */
@@ -374,7 +375,8 @@ static void look_at_content(lint *l)
       warn(l, l->e->wishes[i], "reject_content", "this host does not show messages", nothing);
   for (size_t i = 0; i < l->e->n_checks; i++) {
     const smtpf_check *c = l->e->checks[i].check;
-    if (c->family == SMTPF_FAMILY_CONTENT || (c->stages & SMTPF_BODY))
+    const int apart = c->apart ? c->apart(l->e->checks[i].self) : SMTPF_APART_NEVER;
+    if (apart != SMTPF_APART_JOIN && (c->family == SMTPF_FAMILY_CONTENT || (c->stages & SMTPF_BODY)))
       warn(l, l->e->tree.root, "check", "it looks into messages, which this host does not show", smtpf_str_of(c->name));
   }
 }

@@ -10,6 +10,7 @@
 #include "mail/header.h"
 #include "policy/ledger.h"
 #include "session.h"
+#include "trace.h"
 
 /* Why a message cannot be taken, whatever its recipients wish. */
 enum smtpf_flaw { SMTPF_FINE = 0, SMTPF_TOO_LARGE, SMTPF_HEADER_TOO_LARGE, SMTPF_LOOP };
@@ -32,11 +33,12 @@ struct smtpf_message {
   smtpf_wished_edit *wished; /* what checks ask for */
   size_t n_wished;
   enum smtpf_flaw flaw;
+  smtpf_traces traces;
   smtpf_entry **entries; /* from end of message on: of every recipient */
   smtpf_sha256 *hash;    /* of all bytes, where lost acknowledgements are remembered; else NULL */
   unsigned char digest[SMTPF_SHA256_BYTES];
   uint8_t promised; /* the journal has it */
-  char room[256];   /* of one field; names are all that is looked at */
+  char room[256];   /* of one field, where names are all that is looked at */
 };
 
 /* Counts a field's name; how often it was there. */

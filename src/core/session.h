@@ -13,6 +13,7 @@
  *   will.c               what is known, as wills for the policy room
  *   edit.c edit_wish.c   header edits: our mark, what checks wish
  *   scan.c scanning.c content_reader.c   who reads the message while it comes: checks, scanners, the walker
+ *   trace.c              which way the message has come
  *   rule.c               why, in words
  *   verdict.c            the answer, and its readers
  *   text_reply.c         the words of refusals
@@ -105,6 +106,7 @@ typedef struct smtpf_rcpt {
   smtpf_summary *summaries;
   size_t n_wills;
   uint8_t origin;         /* smtpf_origin */
+  uint8_t delivered;      /* a Delivered-To field names it */
   uint8_t alike;          /* wishes the same as one that was accepted before, by the same evidence */
   smtpf_budget deferrals; /* as read last */
   uint8_t allowance;      /* smtpf_budget_state of them */

@@ -213,7 +213,7 @@ static int fits(smtpf_session *s, smtpf_rcpt *accepted, const smtpf_party *own)
     s->rcpt->alike = 1;
     return 1;
   }
-  return smtpf_partition_joins(&other, own, s->can, smtpf_will_expects(s));
+  return smtpf_will_joins(s, accepted, &other, s->rcpt, own);
 }
 
 /* 1 when this host cannot do to one message all that this recipient and those accepted before may come to wish. Who

@@ -18,10 +18,12 @@ uint64_t smtpf_message_size(const struct smtpf_message *m)
 
 static void count_field(void *user, const smtpf_header_field *field)
 {
-  struct smtpf_message *m = user;
+  smtpf_session *s = user;
+  struct smtpf_message *m = s->message;
   m->received += smtpf_str_equal_nocase(field->name, SMTPF_LIT("Received"));
   m->marks += smtpf_str_equal_nocase(field->name, m->mark);
   smtpf_message_count(m, field->name);
+  smtpf_trace_field(s, field);
 }
 
 static int begin_hash(smtpf_session *s)
@@ -62,10 +64,9 @@ int smtpf_session_data(smtpf_session *s)
   struct smtpf_message *m = s->message ? s->message : smtpf_arena_alloc(&s->transaction, sizeof *m);
   if (m) {
     *m = (struct smtpf_message){.mark = s->engine->tag_header, .seed = s->driver->seed};
-    smtpf_header_init(&m->header, m->room, sizeof m->room, count_field, m);
     s->message = m;
   }
-  if (!m || begin_hash(s) != SMTPF_OK || begin_names(s) != SMTPF_OK)
+  if (!m || smtpf_trace_begin(s, count_field) != SMTPF_OK || begin_hash(s) != SMTPF_OK || begin_names(s) != SMTPF_OK)
     s->no_memory = 1;
   smtpf_session_drop_evidence(&s->of_transaction, SMTPF_DATA); /* of a DATA that was refused */
   s->settlements = NULL;

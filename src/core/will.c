@@ -2,6 +2,7 @@
 #include "will.h"
 
 #include "base/str.h"
+#include "trace.h"
 
 /* ---- the client ----------------------------------------------------------------------------------------------------
  */
@@ -19,7 +20,9 @@ static smtpf_standing standing_of(const smtpf_session *s, smtpf_view view)
   const smtpf_engine *e = s->engine;
   const smtpf_str checked = smtpf_session_fact(s, "iprev.name");
   return (smtpf_standing){
-      .scopes = smtpf_engine_scopes(e, &s->client, s->identity.n > 0, s->identity, checked.n ? checked : s->rdns),
+      .scopes = smtpf_engine_scopes(e, &s->client, s->identity.n > 0, s->identity, checked.n ? checked : s->rdns) |
+                smtpf_engine_helo_scopes(e, smtpf_session_fact(s, "helo.verified")),
+      .other_list = smtpf_trace_other_list(s),
       .backup_mx = e->backup_mx,
       .forwarders = e->forwarders,
       .own = s->own,
@@ -133,34 +136,44 @@ static smtpf_will will_of(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t
   };
 }
 
+/* Twice as much where the list a message is from may change who the client is. */
 static int make_room(smtpf_session *s, smtpf_rcpt *rcpt, size_t n)
 {
+  const size_t room = s->engine->scopes.of_lists ? 2 * n : n;
   if (rcpt->n_wills == n)
     return SMTPF_OK;
-  rcpt->wills = smtpf_arena_alloc(&s->transaction, n * sizeof *rcpt->wills);
-  rcpt->summaries = smtpf_arena_alloc(&s->transaction, n * sizeof *rcpt->summaries);
+  rcpt->wills = smtpf_arena_alloc(&s->transaction, room * sizeof *rcpt->wills);
+  rcpt->summaries = smtpf_arena_alloc(&s->transaction, room * sizeof *rcpt->summaries);
   if (!rcpt->wills || !rcpt->summaries)
     return SMTPF_ENOMEM;
   rcpt->n_wills = n;
   return SMTPF_OK;
 }
 
-int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out)
+/* As it is known now, or with `turned` as it would be for a message that is from no list. */
+static int party_of(smtpf_session *s, smtpf_rcpt *rcpt, int turned, smtpf_party *out)
 {
-  const size_t n = rcpt->n_members ? rcpt->n_members : 1;
+  const size_t n = rcpt->n_members ? rcpt->n_members : 1, at = turned ? n : 0;
   smtpf_view view;
   int r = smtpf_session_look(s, rcpt, 0, &view);
   if (r == SMTPF_OK)
     r = make_room(s, rcpt, n);
   if (r != SMTPF_OK)
     return r;
-  const smtpf_standing client = standing_of(s, view);
+  smtpf_standing client = standing_of(s, view);
+  if (turned)
+    client.other_list = s->engine->scopes.of_lists;
   for (size_t i = 0; i < n; i++) {
-    rcpt->wills[i] = will_of(s, rcpt, i, &client);
-    rcpt->summaries[i] = smtpf_judge_summary(&rcpt->wills[i], view);
+    rcpt->wills[at + i] = will_of(s, rcpt, i, &client);
+    rcpt->summaries[at + i] = smtpf_judge_summary(&rcpt->wills[at + i], view);
   }
-  *out = (smtpf_party){rcpt->wills, rcpt->summaries, n};
+  *out = (smtpf_party){rcpt->wills + at, rcpt->summaries + at, n};
   return SMTPF_OK;
+}
+
+int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out)
+{
+  return party_of(s, rcpt, 0, out);
 }
 
 static int same_will(const smtpf_will *a, const smtpf_will *b)
@@ -197,14 +210,92 @@ int smtpf_will_judge(smtpf_session *s, smtpf_rcpt *rcpt)
   return r;
 }
 
-int smtpf_will_expects(const smtpf_session *s)
+/* ---- sharing a message ----------------------------------------------------------------------------------------------
+ */
+
+static int is_trust(int origin)
+{
+  return origin == SMTPF_ORIGIN_BACKUP_MX || origin == SMTPF_ORIGIN_FORWARDER || origin == SMTPF_ORIGIN_LIST;
+}
+
+static int some_trusts(const smtpf_party *p)
+{
+  size_t i = 0;
+  while (i < p->n && !is_trust(p->wills[i].origin))
+    i++;
+  return i < p->n;
+}
+
+/* The same hosts: then both see the same source behind them. */
+static int all_trust_as(const smtpf_party *p, const smtpf_profile *profile)
+{
+  size_t i = 0;
+  while (i < p->n && p->wills[i].profile->forwarders == profile->forwarders &&
+         p->wills[i].profile->lists == profile->lists)
+    i++;
+  return i == p->n;
+}
+
+/* smtpf_expect: what checks may yet find about the message, for these two. */
+static int expects(const smtpf_session *s, const smtpf_party *a, const smtpf_party *b)
 {
   const smtpf_engine *e = s->engine;
-  if (!(e->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM)))
-    return SMTPF_EXPECT_NOTHING;
-  if (e->apart)
+  const int sources = e->sources && (some_trusts(a) || some_trusts(b));
+  const smtpf_profile *first = a->wills[0].profile;
+  if ((e->apart && e->awaits) || (sources && !(all_trust_as(a, first) && all_trust_as(b, first))))
     return SMTPF_EXPECT_APART;
+  if (!e->awaits)
+    return sources ? SMTPF_EXPECT_CONTENT : SMTPF_EXPECT_NOTHING;
   return e->doubts || e->n_scanners ? SMTPF_EXPECT_SCANS : SMTPF_EXPECT_CONTENT;
+}
+
+/* The party as it would be for mail that is not from the list it trusts, when that makes a difference. */
+static int turned(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_party *now, smtpf_party *out)
+{
+  size_t i = 0;
+  if (!s->engine->scopes.of_lists)
+    return 0;
+  if (party_of(s, rcpt, 1, out) != SMTPF_OK) {
+    s->no_memory = 1;
+    return 0;
+  }
+  while (i < now->n && now->wills[i].origin == out->wills[i].origin)
+    i++;
+  return i < now->n;
+}
+
+int smtpf_will_joins(smtpf_session *s, smtpf_rcpt *a, const smtpf_party *of_a, smtpf_rcpt *b, const smtpf_party *of_b)
+{
+  const int expect = expects(s, of_a, of_b);
+  smtpf_party x, y;
+  if (!smtpf_partition_joins(of_a, of_b, s->can, expect))
+    return 0;
+  const int a_turns = turned(s, a, of_a, &x), b_turns = turned(s, b, of_b, &y);
+  return (!a_turns || smtpf_partition_joins(&x, of_b, s->can, expect)) &&
+         (!b_turns || smtpf_partition_joins(of_a, &y, s->can, expect)) &&
+         (!(a_turns && b_turns) || smtpf_partition_joins(&x, &y, s->can, expect));
+}
+
+/* ---- who the client is ----------------------------------------------------------------------------------------------
+ */
+
+void smtpf_will_trust(smtpf_session *s, const smtpf_rcpt *rcpt, smtpf_trust *out)
+{
+  const size_t n = rcpt->n_members ? rcpt->n_members : 1;
+  smtpf_view view;
+  *out = (smtpf_trust){.origin = s->own ? SMTPF_ORIGIN_OWN : SMTPF_ORIGIN_STRANGER};
+  if (smtpf_session_look(s, rcpt, 0, &view) != SMTPF_OK) {
+    s->no_memory = 1;
+    return;
+  }
+  const smtpf_standing client = standing_of(s, view);
+  for (size_t i = 0; i < n && !out->by; i++) {
+    const smtpf_profile *p = profile_at(rcpt, i);
+    out->origin = smtpf_origin_of(&client, p);
+    out->by = smtpf_origin_trust(&client, p);
+    out->all = client.backup_mx | client.forwarders | p->forwarders | p->lists;
+  }
+  s->n_view = 0;
 }
 
 /* ---- greylists -----------------------------------------------------------------------------------------------------

@@ -31,7 +31,16 @@ int smtpf_will_certain(smtpf_session *s, size_t recipient, const smtpf_task *t, 
 /* Every recipient's outcome; then the whole message's evidence is in view. SMTPF_OK or SMTPF_ENOMEM. */
 int smtpf_will_judge_all(smtpf_session *s);
 
-/* smtpf_expect: what checks may yet find about the message. */
-int smtpf_will_expects(const smtpf_session *s);
+/* Whether two accepted recipients, or one and the one in progress, can share the message, whatever may yet be found:
+ * of its content, of its source, of the list it is from. */
+int smtpf_will_joins(smtpf_session *s, smtpf_rcpt *a, const smtpf_party *of_a, smtpf_rcpt *b, const smtpf_party *of_b);
+
+/* Who the client is to a recipient; of several members' to the first that trusts it. */
+typedef struct smtpf_trust {
+  int origin;   /* smtpf_origin */
+  uint64_t by;  /* scopes of the client's that make it so, or did before it lost the trust */
+  uint64_t all; /* all scopes that are trusted */
+} smtpf_trust;
+void smtpf_will_trust(smtpf_session *s, const smtpf_rcpt *rcpt, smtpf_trust *out);
 
 #endif

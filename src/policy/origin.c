@@ -11,7 +11,17 @@ int smtpf_origin_of(const smtpf_standing *client, const smtpf_profile *profile)
     return SMTPF_ORIGIN_BACKUP_MX;
   if (client->scopes & (client->forwarders | profile->forwarders))
     return SMTPF_ORIGIN_FORWARDER;
-  return client->scopes & profile->lists ? SMTPF_ORIGIN_LIST : SMTPF_ORIGIN_STRANGER;
+  return client->scopes & profile->lists & ~client->other_list ? SMTPF_ORIGIN_LIST : SMTPF_ORIGIN_STRANGER;
+}
+
+uint64_t smtpf_origin_trust(const smtpf_standing *client, const smtpf_profile *profile)
+{
+  if (client->own)
+    return 0;
+  if (client->scopes & client->backup_mx)
+    return client->scopes & client->backup_mx;
+  const uint64_t forwarders = client->scopes & (client->forwarders | profile->forwarders);
+  return forwarders ? forwarders : client->scopes & profile->lists & ~client->other_list;
 }
 
 int smtpf_origin_restricted(const smtpf_standing *client, const smtpf_profile *profile, int null_sender)

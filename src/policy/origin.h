@@ -7,7 +7,7 @@
  *   own         authenticated, or from own_networks
  *   backup-mx   in one of the site's `backup_mx` scopes
  *   forwarder   in one of the site's or the recipient's `forwarders` scopes
- *   list        in one of the recipient's `lists` scopes
+ *   list        in one of the recipient's `lists` scopes, and the message not of another list
  *   stranger    everybody else; also the three above while their own address is listed as an open relay or proxy
  *
  *                        own     backup-mx forwarder list   stranger
@@ -23,6 +23,9 @@
  *     tag for an unknown OWN_TOO
  *   discard, quarantine  own mail is never judged by scores; for all others as the recipient wishes
  *   and tag for a score
+ *
+ * What else proves who brings a message makes it be in one more scope: a sealed chain (ARC) would be a member of `scopes`
+ * beside networks, names and HELO, known at end of message as List-Id is.
  */
 #ifndef SMTPF_POLICY_ORIGIN_H
 #define SMTPF_POLICY_ORIGIN_H
@@ -35,9 +38,13 @@ typedef struct smtpf_standing {
   uint64_t scopes;     /* all it is in */
   uint64_t backup_mx;  /* the site's, as configured */
   uint64_t forwarders; /* the site's, as configured */
+  uint64_t other_list; /* scopes of `lists` whose lists this message is not from, by its List-Id */
   int own;
-  int open_relay; /* its address is listed as one */
+  int open_relay; /* its address is listed as one, or it has lost its trust otherwise */
 } smtpf_standing;
+
+/* The scopes by which a recipient with this profile trusts the client, whether or not it has lost that trust. */
+uint64_t smtpf_origin_trust(const smtpf_standing *client, const smtpf_profile *profile);
 
 /* smtpf_origin of the client to a recipient with this profile. */
 int smtpf_origin_of(const smtpf_standing *client, const smtpf_profile *profile);

@@ -30,6 +30,7 @@ for file in "$src"/src/check/*.c; do
   name=$(basename "$file" .c)
   case $name in # what it must find, and the options that let it
   checks) continue ;; # the table of built-in ones
+  sources) continue ;; # shared by the lists
   greylist_* | rules_* | scanner_*) continue ;; # parts of those
   early_talk) set -- early ;;
   addrlist) set -- listed 'addrlists["ours"].entries+=192.0.2.0/24' ;;
@@ -45,6 +46,8 @@ for file in "$src"/src/check/*.c; do
     printf 'rule NAME\n  match text "malware"\n  score 1\n' >"$work/own.rules"
     set -- NAME helo.bare_address=off local_domains+=example.net "rules.files+=$work/own.rules"
     ;;
+  loop) set -- received loop.received=1 helo.bare_address=off local_domains+=example.net ;;
+  forwarder) set -- leaks helo.bare_address=off local_domains+=example.net 'scopes["near"].networks+=192.0.2.0/24' forwarders+=near forwarder.least=1 forwarder.score=0.001 ;;
   delay) set -- delayed delay.connect=1ms ;;
   *) fail "src/check/$name.c has no line in tests/installcheck/run.sh" ;;
   esac
@@ -53,14 +56,15 @@ for file in "$src"/src/check/*.c; do
   for part in "$src/src/check/$name"_*.c "$src/src/check/$name".h; do
     [ ! -f "$part" ] || cp "$part" "$work/$name"
   done
+  case $name in addrlist | dnslist | forwarder) cp "$src"/src/check/sources.[ch] "$work/$name" ;; esac
   (
     cd "$work/$name"
     # shellcheck disable=SC2086
-    for part in "$name".c "$name"_*.c; do
+    for part in "$name".c "$name"_*.c sources.c; do
       [ ! -f "$part" ] || $CC $warnings ${CFLAGS-} $cflags -c "$part"
     done
     # shellcheck disable=SC2086
-    $CC $warnings ${CFLAGS-} $cflags -DCHECK="smtpf_check_$name" ${LDFLAGS-} -o host host.c "$name"*.o $libs
+    $CC $warnings ${CFLAGS-} $cflags -DCHECK="smtpf_check_$name" ${LDFLAGS-} -o host host.c ./*.o $libs
   ) || fail "$name does not build against the installed library"
   "$work/$name/host" "$@" || fail "$name"
   n=$((n + 1))

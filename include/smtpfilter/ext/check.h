@@ -141,8 +141,8 @@ enum smtpf_finding_flag {
   SMTPF_FINDING_ELECTIVE = 1 << 4, /**< HIT or UNKNOWN: the mail should come again (4xx in `reply`), as long as the
                                         deferral budget of sender and recipient lasts (promise L7): a greylist, a
                                         scanner that could not scan */
-  SMTPF_FINDING_OPEN_RELAY = 1 << 5, /**< HIT: the client is an open relay or proxy: it loses the trust a forwarder,
-                                          backup MX or list has (promise L5) */
+  SMTPF_FINDING_OPEN_RELAY = 1 << 5, /**< HIT: the client loses the trust a forwarder, backup MX or list has (promise
+                                          L5): it is an open relay or proxy, or lets too much spam through */
   SMTPF_FINDING_QUARANTINE = 1 << 6, /**< UNKNOWN: a copy that would be taken is quarantined, or tagged by who has no
                                           quarantine: a scanner that could not scan */
   SMTPF_FINDING_TAG = 1 << 7,        /**< UNKNOWN: a copy that would be taken unmarked is tagged */
@@ -335,6 +335,32 @@ typedef struct smtpf_source {
  * (none of these is to be blamed for what was found of the client). SMTPF_EINVAL. Since 0.1.
  */
 SMTPF_API int smtpf_task_source(const smtpf_task *t, size_t recipient, smtpf_source *out);
+/**
+ * Who the client is to a recipient, and what makes it so.
+ * @param t          the task
+ * @param recipient  0 at RCPT: that of the event; later from 1
+ * @param[out] scope name of the scope by which the recipient trusts the client, also while it has lost that trust
+ * (SMTPF_FINDING_OPEN_RELAY); empty for all others; may be NULL
+ * @return smtpf_origin of smtpf_recipient_info, or 0 when there is no such recipient. Since 0.1.
+ */
+SMTPF_API int smtpf_task_origin(const smtpf_task *t, size_t recipient, smtpf_str *scope);
+
+/** What the header section says of the way the message has come. */
+typedef struct smtpf_trace {
+  size_t size;     /**< sizeof(smtpf_trace) */
+  size_t received; /**< Received fields */
+  size_t own;      /**< of them, written under one of our `hostnames` */
+  int delivered;   /**< 1: a Delivered-To field names the recipient: the message was in that mailbox before */
+} smtpf_trace;
+
+/**
+ * After the header section: counts of its trace fields. Of Delivered-To fields the first 64 are looked at.
+ * @param t         the task, at BODY after the header section, or at end of message
+ * @param recipient from 1; 0 for none
+ * @param[out] out  set `size` first. @return SMTPF_OK or SMTPF_EINVAL. Since 0.1. RFC 5321 4.4, 6.3.
+ */
+SMTPF_API int smtpf_task_trace(const smtpf_task *t, size_t recipient, smtpf_trace *out);
+
 /** Where the recipient's copy would be forwarded to: at RCPT this one's (`recipient` 0), later the accepted one's of
  * this number, from 1. Of members' the first route. @return SMTPF_OK or SMTPF_ENOTFOUND (it stays here). Since 0.1. */
 SMTPF_API int smtpf_task_forward(const smtpf_task *t, size_t recipient, smtpf_str *target);
@@ -377,6 +403,9 @@ enum smtpf_apart {
   SMTPF_APART_NEVER = 0, /**< they are about all recipients */
   SMTPF_APART_PROFILE,   /**< they are the same for all recipients of one profile */
   SMTPF_APART_RECIPIENT, /**< each recipient may have its own */
+  SMTPF_APART_SOURCE,    /**< DATA and later: only recipients who trust the client get any, and those who see the same
+                              source (smtpf_task_source()) the same */
+  SMTPF_APART_JOIN,      /**< DATA and later: too seldom to split anybody for: what differs is joined at the end */
 };
 
 /** A check. Static, or living as long as every engine that uses it. */
