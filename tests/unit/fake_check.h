@@ -62,6 +62,10 @@ struct smtpf_task {
   int settled[8];
   void *slot;
   const char *recipients[8]; /* accepted ones, as smtpf_task_recipient() tells them */
+  const char *sources[8];    /* addresses that smtpf_task_source() says; NULL: ENOTFOUND */
+  const char *scopes[8];     /* names that smtpf_task_origin() says; NULL: a stranger */
+  smtpf_trace trace;         /* what smtpf_task_trace() says */
+  int delivered[8];          /* the same, of each recipient */
   int certain;               /* what smtpf_task_certain() says */
   uint64_t seen;             /* told to smtpf_task_seen() */
   void *room;                /* the driver's: stays until fake_close() */

@@ -23,6 +23,31 @@ int smtpf_task_recipient(const smtpf_task *t, size_t i, smtpf_str *address, smtp
   return SMTPF_OK;
 }
 
+int smtpf_task_source(const smtpf_task *t, size_t recipient, smtpf_source *out)
+{
+  if (!recipient || recipient > 8 || !t->sources[recipient - 1])
+    return SMTPF_ENOTFOUND;
+  out->text = smtpf_str_of(t->sources[recipient - 1]);
+  out->hops = 1;
+  return smtpf_ip_parse(out->text, &out->ip);
+}
+
+int smtpf_task_origin(const smtpf_task *t, size_t recipient, smtpf_str *scope)
+{
+  const char *name = t->scopes[recipient ? recipient - 1 : 0];
+  if (scope)
+    *scope = smtpf_str_of(name);
+  return name ? SMTPF_ORIGIN_FORWARDER : SMTPF_ORIGIN_STRANGER;
+}
+
+int smtpf_task_trace(const smtpf_task *t, size_t recipient, smtpf_trace *out)
+{
+  *out = t->trace;
+  out->size = sizeof *out;
+  out->delivered = recipient ? t->delivered[recipient - 1] : 0;
+  return SMTPF_OK;
+}
+
 int smtpf_task_certain(smtpf_task *t, unsigned flags)
 {
   return t->certain && !(flags & SMTPF_FINDING_OWN_TOO);
