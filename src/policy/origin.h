@@ -24,8 +24,8 @@
  *   discard, quarantine  own mail is never judged by scores; for all others as the recipient wishes
  *   and tag for a score
  *
- * What else proves who brings a message makes it be in one more scope: a sealed chain (ARC) would be a member of `scopes`
- * beside networks, names and HELO, known at end of message as List-Id is.
+ * What else proves who brings a message makes it be in one more scope: a sealed chain (ARC) would be a member of
+ * `scopes` beside networks, names and HELO, known at end of message as List-Id is.
  */
 #ifndef SMTPF_POLICY_ORIGIN_H
 #define SMTPF_POLICY_ORIGIN_H

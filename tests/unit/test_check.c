@@ -12,9 +12,9 @@
 
 START_TEST(tables_are_sound)
 {
-  const char *order[] = {"early_talk",  "addrlist", "dnslist",        "iprev",     "helo",
-                         "null_sender", "relay",    "signed_address", "recipient", "unsigned_bounce",
-                         "delay",       "greylist", "rules",          "virus",     "scanner"};
+  const char *order[] = {"early_talk",     "addrlist",  "dnslist",         "iprev", "helo",     "null_sender", "relay",
+                         "signed_address", "recipient", "unsigned_bounce", "delay", "greylist", "rules",       "virus",
+                         "scanner",        "loop",      "forwarder"};
 
   ck_assert_uint_eq(smtpf_checks_count, sizeof order / sizeof order[0]);
   for (size_t i = 0; i < smtpf_checks_count; i++) {
@@ -24,7 +24,7 @@ START_TEST(tables_are_sound)
     ck_assert(c->stages && c->open && c->run && c->close);
     const int scans = c == &smtpf_check_virus || c == &smtpf_check_scanner;
     const int sleeps = c->tier == 1 || c->tier == 2 || scans || /* and the one that comes last and asks the store */
-                       c == &smtpf_check_greylist;
+                       c == &smtpf_check_greylist || c == &smtpf_check_forwarder;
     ck_assert_msg(!!c->resume == sleeps, "%s sleeps in its tier only", c->name);
     const int needed = c == &smtpf_check_relay || c == &smtpf_check_recipient || c == &smtpf_check_signed_address;
     ck_assert_uint_eq(c->failure, scans    ? SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO
@@ -62,6 +62,8 @@ static void policy(void)
   fake_set("addrlists[b].entries", "192.0.2.0/25");
   fake_set("dnslists[a.example].codes[127.0.0.2].score", "3");
   fake_set("dnslists[b.example].score", "3");
+  fake_set("forwarders", "near");
+  fake_set("forwarder.distrust", "true");
 }
 
 static void event(smtpf_task *t)
@@ -76,6 +78,7 @@ static void event(smtpf_task *t)
   t->greylists = 1;
   smtpf_task_fact_set(t, "relay.class", SMTPF_LIT("local"), 0);
   t->recipients[0] = "user@example.net";
+  t->scopes[0] = "near";
 }
 
 static void message(smtpf_task *t)
