@@ -271,6 +271,18 @@ TESTS += tests/unit/test_mail_hosts
 endif
 tests_unit_test_mail_hosts_SOURCES = tests/unit/port_run.h tests/unit/suites.h tests/unit/test_mail_hosts.c
 
+# ---- tests/unit of signed addresses ---------------------------------------------------------------------------
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_forward
+TESTS += tests/unit/test_forward
+endif
+tests_unit_test_forward_SOURCES = tests/unit/suites.h tests/unit/test_forward.c
+check_PROGRAMS += tests/sign_lines
+tests_sign_lines_SOURCES = tests/sign_lines.c
+tests_sign_lines_LDADD = libsmtpf_all.la
+TESTS += tests/unit/test_forward_vectors.py
+EXTRA_DIST += tests/unit/test_forward_vectors.py
+
 # ---- tests/unit of src/match ---------------------------------------------------------------------------------
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_match

@@ -51,18 +51,24 @@ static int refuse(smtpf_task *t, size_t recipient, smtpf_str address)
   return smtpf_task_report(t, &f);
 }
 
+/* An address of ours; <postmaster> sends nothing. */
+static int is_unsigned(const smtpf_task *t, int signature, smtpf_str address)
+{
+  return signature == SMTPF_SIGNATURE_NONE && smtpf_task_local(t, address);
+}
+
 static int unsigned_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   const unsigned_bounce *b = self;
   smtpf_str address;
   int rc = SMTPF_OK;
 
-  if (ev->stage != b->stage || !ev->sender || ev->sender->form != SMTPF_PATH_NULL)
+  if (ev->stage != b->stage || ev->own || !ev->sender || ev->sender->form != SMTPF_PATH_NULL)
     return SMTPF_OK;
   if (ev->stage == SMTPF_RCPT)
-    return ev->signature == SMTPF_SIGNATURE_NONE && ev->mailbox.n ? refuse(t, 0, ev->mailbox) : SMTPF_OK;
+    return is_unsigned(t, ev->signature, ev->mailbox) ? refuse(t, 0, ev->mailbox) : SMTPF_OK;
   for (size_t i = 1; rc == SMTPF_OK && smtpf_task_recipient(t, i, &address, NULL) == SMTPF_OK; i++)
-    if (smtpf_task_signature(t, i) == SMTPF_SIGNATURE_NONE)
+    if (is_unsigned(t, smtpf_task_signature(t, i), address))
       rc = refuse(t, i, address);
   return rc;
 }

@@ -69,6 +69,8 @@ int smtpf_session_data(smtpf_session *s)
   if (!m || smtpf_trace_begin(s, count_field) != SMTPF_OK || begin_hash(s) != SMTPF_OK || begin_names(s) != SMTPF_OK)
     s->no_memory = 1;
   smtpf_session_drop_evidence(&s->of_transaction, SMTPF_DATA); /* of a DATA that was refused */
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    smtpf_session_drop_evidence(&s->rcpts[i]->evidence, SMTPF_DATA);
   s->settlements = NULL;
   return smtpf_session_end(s, smtpf_session_examine(s, SMTPF_DATA));
 }

@@ -24,6 +24,11 @@ int smtpf_task_recipient(const smtpf_task *t, size_t i, smtpf_str *address, smtp
   return SMTPF_OK;
 }
 
+int smtpf_task_local(const smtpf_task *t, smtpf_str address)
+{
+  return smtpf_engine_is_local(t->session->engine, address);
+}
+
 int smtpf_task_signature(const smtpf_task *t, size_t recipient)
 {
   const smtpf_session *s = t->session;

@@ -364,6 +364,8 @@ SMTPF_API int smtpf_task_trace(const smtpf_task *t, size_t recipient, smtpf_trac
 /** Where the recipient's copy would be forwarded to: at RCPT this one's (`recipient` 0), later the accepted one's of
  * this number, from 1. Of members' the first route. @return SMTPF_OK or SMTPF_ENOTFOUND (it stays here). Since 0.1. */
 SMTPF_API int smtpf_task_forward(const smtpf_task *t, size_t recipient, smtpf_str *target);
+/** 1 when the domain of an address is one of `local_domains`, or `srs.domain`. Since 0.1. */
+SMTPF_API int smtpf_task_local(const smtpf_task *t, smtpf_str address);
 /** What the address of an accepted recipient proved: smtpf_signature. @param t the task @param recipient from 1
  * @return SMTPF_SIGNATURE_NONE also where there is no such recipient. Since 0.1. */
 SMTPF_API int smtpf_task_signature(const smtpf_task *t, size_t recipient);
