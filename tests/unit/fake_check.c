@@ -350,9 +350,15 @@ int smtpf_task_fact_set(smtpf_task *t, const char *name, smtpf_str value, int co
 
 int smtpf_task_signature(const smtpf_task *t, size_t recipient)
 {
+  return recipient && recipient <= sizeof t->signatures / sizeof t->signatures[0] ? t->signatures[recipient - 1]
+                                                                                  : SMTPF_SIGNATURE_NONE;
+}
+
+int smtpf_task_local(const smtpf_task *t, smtpf_str address)
+{
+  static const smtpf_str ours = {"@example.net", 12};
   (void)t;
-  (void)recipient;
-  return SMTPF_SIGNATURE_NONE;
+  return address.n > ours.n && smtpf_str_equal_nocase((smtpf_str){address.p + address.n - ours.n, ours.n}, ours);
 }
 
 smtpf_str smtpf_task_fact(const smtpf_task *t, const char *name)
@@ -506,7 +512,9 @@ void fake_recipient(smtpf_task *t, const char *path)
 {
   ck_assert_int_eq(smtpf_path_parse(smtpf_str_of(path), &t->recipient), SMTPF_OK);
   t->ev.recipient = &t->recipient;
-  t->ev.mailbox = t->recipient.address;
+  t->ev.mailbox = t->recipient.form == SMTPF_PATH_MAILBOX ? t->recipient.address : (smtpf_str){"", 0};
+  t->ev.returns_to = (smtpf_str){"", 0};
+  t->ev.signature = SMTPF_SIGNATURE_NONE;
 }
 
 int fake_run(smtpf_task *t, int stage)

@@ -61,6 +61,7 @@ struct smtpf_task {
   size_t n_changes;
   int settled[8];
   void *slot;
+  int signatures[8];         /* what smtpf_task_signature() says of them */
   const char *recipients[8]; /* accepted ones, as smtpf_task_recipient() tells them */
   const char *sources[8];    /* addresses that smtpf_task_source() says; NULL: ENOTFOUND */
   const char *scopes[8];     /* names that smtpf_task_origin() says; NULL: a stranger */
@@ -128,6 +129,7 @@ Suite *rules_suite(void);
 Suite *envelope_suite(void);
 Suite *dnslist_suite(void);
 Suite *iprev_suite(void);
+Suite *signature_suite(void);
 Suite *addrlist_suite(void);
 Suite *greylist_suite(void);
 Suite *ruleset_suite(void);

@@ -54,6 +54,7 @@ static void policy(void)
   fake_set("hostnames", "mx.example.net");
   fake_set("local_domains", "example.net");
   fake_set("relay_domains", "example.org");
+  fake_set("batv.keys", "some key");
   fake_set("null_sender.never", "info@example.net");
   fake_set("early_talk.delay", "1s");
   fake_set("delay.on_hit", "1s");
@@ -193,6 +194,7 @@ int main(void)
   srunner_add_suite(r, rules_suite());
   srunner_add_suite(r, envelope_suite());
   srunner_add_suite(r, dnslist_suite());
+  srunner_add_suite(r, signature_suite());
   srunner_add_suite(r, iprev_suite());
   srunner_add_suite(r, addrlist_suite());
   srunner_add_suite(r, greylist_suite());
