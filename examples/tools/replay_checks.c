@@ -11,10 +11,11 @@
 
 static const char *const stage_words[] = {"connect", "helo", "mail", "rcpt", "data", "end-of-message", NULL};
 static const int stages[] = {0, SMTPF_CONNECT, SMTPF_HELO, SMTPF_MAIL, SMTPF_RCPT, SMTPF_DATA, SMTPF_EOM};
-static const char *const family_words[] = {"client", "envelope", "list", "greylist", "content", NULL};
+static const char *const family_words[] = {"client",  "envelope", "list",  "greylist",
+                                           "content", "bounce",   "proof", NULL};
 static const char *const kind_words[] = {"clear", "hit", "unknown", NULL};
 static const char *const flag_words[] = {"refuse",     "defer",      "own_too", "connection", "elective",
-                                         "open_relay", "quarantine", "tag",     NULL};
+                                         "open_relay", "quarantine", "tag",     "route",      NULL};
 
 /* ---- what a line says ---- */
 
@@ -117,8 +118,30 @@ static const char *name_of(const struct replay_checks *c, const struct replay_ch
 static int concerns(const struct replay_said *said, const char *check, const smtpf_event *ev)
 {
   return strcmp(said->check, check) == 0 && said->stage == ev->stage &&
-         (!said->recipient ||
+         (!said->recipient || said->stage > SMTPF_RCPT ||
           (ev->recipient && smtpf_str_equal_nocase(ev->recipient->address, smtpf_str_of(said->recipient))));
+}
+
+/* After RCPT: which accepted recipient it is about, from 1; 0: all; -1: one that is not there. */
+static int number_of(const struct replay_said *said, const smtpf_task *t)
+{
+  smtpf_str address;
+  if (!said->recipient || said->stage <= SMTPF_RCPT)
+    return 0;
+  for (size_t i = 1; smtpf_task_recipient(t, i, &address, NULL) == SMTPF_OK; i++)
+    if (smtpf_str_equal_nocase(address, smtpf_str_of(said->recipient)))
+      return (int)i;
+  return -1;
+}
+
+static int report_one(const struct replay_said *said, smtpf_task *t)
+{
+  smtpf_finding f = said->finding;
+  const int number = number_of(said, t);
+  if (number < 0)
+    return SMTPF_OK;
+  f.recipient = (size_t)number;
+  return smtpf_task_report(t, &f);
 }
 
 static int report(const struct replay_checks *c, const char *check, smtpf_task *t)
@@ -126,7 +149,7 @@ static int report(const struct replay_checks *c, const char *check, smtpf_task *
   int result = SMTPF_OK;
   for (const struct replay_said *said = c->said; said && result == SMTPF_OK; said = said->next)
     if (concerns(said, check, smtpf_task_event(t)))
-      result = smtpf_task_report(t, &said->finding);
+      result = report_one(said, t);
   return result;
 }
 
@@ -179,9 +202,15 @@ static const struct {
   int (*open)(void **self, const smtpf_section *policy, smtpf_error *err);
 } openers[REPLAY_CHECKS] = {{open_0}, {open_1}, {open_2}, {open_3}, {open_4}, {open_5}, {open_6}, {open_7}};
 
+static int for_single_ones(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_RECIPIENT;
+}
+
 static int declare(struct replay_checks *c, const struct replay_said *said)
 {
-  static const int tiers[] = {0, 0, 2, 1, 3}; /* as ext/check.h has them, by family */
+  static const int tiers[] = {0, 0, 2, 1, 3, 0, 3}; /* as ext/check.h has them, by family */
   size_t i = 0;
   while (i < c->n && strcmp(c->checks[i].name, said->check) != 0)
     i++;
@@ -200,6 +229,8 @@ static int declare(struct replay_checks *c, const struct replay_said *said)
     c->n++;
   }
   check->stages |= (uint32_t)said->stage;
+  if (said->recipient && said->stage > SMTPF_RCPT)
+    check->apart = for_single_ones;
   return check->family == said->family ? SMTPF_OK : SMTPF_EINVAL;
 }
 

@@ -25,6 +25,7 @@ static const struct {
     {"can_delay", SMTPF_CAN_DELAY},
     {"reports_commit", SMTPF_CAN_REPORT_COMMIT},
     {"edit", SMTPF_CAN_EDIT},
+    {"cut_through", SMTPF_CAN_CUT_THROUGH},
     {"proxy", PROXY},
     {"prdr", PROXY | SMTPF_CAN_REPLY_PER_RCPT},
     {"proxy-whole",

@@ -47,8 +47,10 @@ int smtpf_config_add_check(smtpf_config *cfg, const smtpf_check *check)
 {
   if (check->size < sizeof *check || !check->name || !check->run || (check->n_options && !check->options) ||
       (check->failure & ~(unsigned)(SMTPF_FINDING_DEFER | SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO |
-                                    SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)))
+                                    SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG | SMTPF_FINDING_ROUTE)))
     return SMTPF_EINVAL;
+  if ((check->failure & SMTPF_FINDING_ROUTE) && (check->failure != SMTPF_FINDING_ROUTE || check->stages % SMTPF_RCPT))
+    return SMTPF_EINVAL; /* before RCPT nothing goes anywhere */
   const size_t place = place_of(cfg, check->name);
   const smtpf_check *old = place < cfg->n_checks ? cfg->checks[place] : NULL;
   void *array = cfg->checks;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Header edits: fields of our mark's name that came from outside go; a copy that is tagged, or whose recipient's wish
- * was overridden, gets one of ours:
+ * Header edits: fields of our mark's name that came from outside go; a copy that is tagged, whose recipient's wish was
+ * overridden, or whose forward is suspended, gets one of ours:
  *
  *     X-Smtpfilter: tagged; score=12; dnslist=listed; wish=rejected                     headers vary: this copy's own
  *     X-Smtpfilter: tagged; score=12; dnslist=listed; overridden=2,3; id=0123456789abcdef    one header block for all
+ *     X-Smtpfilter: delivered; score=0; forward=suspended; forward_target=refused       it stays here: the owner is
+ * told
  *
  * A copy that is forwarded gets a Delivered-To field with its recipient's address, by which check `loop` knows it when
  * it comes back.
@@ -68,6 +70,19 @@ static void put_verdict(smtpf_out *o, const smtpf_rcpt *rcpt, int shared)
     smtpf_out_char(o, '=');
     smtpf_out_cstr(o, outcome->cause->code);
   }
+  if (outcome->stays && !shared) {
+    smtpf_out_cstr(o, "; forward=suspended; ");
+    smtpf_out_cstr(o, outcome->stays->check);
+    smtpf_out_char(o, '=');
+    smtpf_out_cstr(o, outcome->stays->code);
+  }
+}
+
+/* A copy that is tagged, or that its recipient would else not understand. */
+static int wants_mark(const smtpf_rcpt *rcpt)
+{
+  return smtpf_rcpt_is_taken(rcpt) &&
+         (rcpt->entry.disposition == SMTPF_TAGGED || rcpt->entry.overridden || rcpt->entry.outcome.stays);
 }
 
 static void put_places(smtpf_out *o, const smtpf_session *s)
@@ -101,7 +116,7 @@ static void mark_each(smtpf_session *s)
     const smtpf_rcpt *rcpt = s->rcpts[i];
     char room[VALUE_MAX];
     smtpf_out o;
-    if (!smtpf_rcpt_is_taken(rcpt) || (rcpt->entry.disposition != SMTPF_TAGGED && !rcpt->entry.overridden))
+    if (!wants_mark(rcpt))
       continue;
     smtpf_out_init(&o, room, sizeof room);
     put_verdict(&o, rcpt, 0);
@@ -119,6 +134,8 @@ static const smtpf_rcpt *bearer(const smtpf_session *s)
 {
   const smtpf_rcpt *overridden = NULL;
   int unmarked = 0;
+  if (s->n_rcpts == 1)
+    return wants_mark(s->rcpts[0]) ? s->rcpts[0] : NULL;
   for (size_t i = 0; i < s->n_rcpts; i++) {
     const smtpf_rcpt *rcpt = s->rcpts[i];
     if (!smtpf_rcpt_is_taken(rcpt))

@@ -118,12 +118,18 @@ static int quarantines_all(const lint *l, const smtpf_profile *p)
   return p->quarantine <= 0;
 }
 
-static int no_greylist(const lint *l, const smtpf_profile *p)
+/* Whether some check finds such evidence. */
+static int is_examined(const lint *l, int family)
 {
   size_t i = 0;
-  while (i < l->e->n_checks && l->e->checks[i].check->family != SMTPF_FAMILY_GREYLIST)
+  while (i < l->e->n_checks && l->e->checks[i].check->family != family)
     i++;
-  return p->greylist && i == l->e->n_checks;
+  return i < l->e->n_checks;
+}
+
+static int no_greylist(const lint *l, const smtpf_profile *p)
+{
+  return p->greylist && !is_examined(l, SMTPF_FAMILY_GREYLIST);
 }
 
 static int weighs_nothing(const lint *l, const smtpf_profile *p)
@@ -151,6 +157,22 @@ static int sender_without_route(const lint *l, const smtpf_profile *p)
 {
   (void)l;
   return p->forward_sender.n && !p->forward.n;
+}
+
+static int failure_without_forward(const lint *l, const smtpf_profile *p)
+{
+  (void)l;
+  return p->forward_failed != SMTPF_FAILED_REFUSE && p->route == SMTPF_WISH_MAILBOX;
+}
+
+static int no_signatures(const lint *l, const smtpf_profile *p)
+{
+  return p->bounces == SMTPF_BOUNCES_SIGNED && !is_examined(l, SMTPF_FAMILY_BOUNCE);
+}
+
+static int no_proofs(const lint *l, const smtpf_profile *p)
+{
+  return p->bounces == SMTPF_BOUNCES_PROVEN && !is_examined(l, SMTPF_FAMILY_PROOF);
 }
 
 /* ---- wishes that the host cannot keep --------------------------------------------------------------------------- */
@@ -185,6 +207,11 @@ static int cannot_vary_sender(const lint *l, const smtpf_profile *p)
   return p->route != SMTPF_WISH_MAILBOX && p->forward_sender.n && lacks(l, SMTPF_CAN_SENDER_PER_RCPT);
 }
 
+static int cannot_prove(const lint *l, const smtpf_profile *p)
+{
+  return p->bounces == SMTPF_BOUNCES_PROVEN && lacks(l, SMTPF_CAN_SEE_BODY);
+}
+
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
 /* It is told where `option` or `other` was written, or where nothing more can be inherited. */
@@ -214,6 +241,9 @@ static const struct rule {
     {restricts_nobody, "null_sender", "only_from", "it means nothing without only_from"},
     {address_without_route, "forward", "route", "the route is the mailbox: nothing is forwarded"},
     {sender_without_route, "forward_sender", "forward", "nothing is forwarded"},
+    {failure_without_forward, "forward_failed", "route", "nothing is forwarded"},
+    {no_signatures, "bounces", "bounces", "nothing looks for signed addresses under this policy"},
+    {no_proofs, "bounces", "bounces", "nothing looks for what proves a bounce under this policy"},
     {cannot_quarantine, "quarantine", "quarantine", "this host cannot quarantine"},
     {cannot_keep, "fallback", "fallback", "this host cannot quarantine"},
     {cannot_tag, "tag", "tag", "this host cannot edit headers"},
@@ -221,6 +251,7 @@ static const struct rule {
      "this host cannot drop one recipient's copy: kept only when all recipients of a message wish it"},
     {cannot_vary_sender, "forward_sender", "forward_sender",
      "this host has one envelope sender for all copies: kept only when all recipients of a message wish the same"},
+    {cannot_prove, "bounces", "bounces", "this host does not show messages"},
 };
 
 /* The last one of what a section inherits from: what it does not say is the default. */

@@ -48,6 +48,12 @@ static void say(smtpf_out *out, const smtpf_outcome *o, unsigned says)
   }
   if ((says & TRUST) && !o->refusable)
     smtpf_out_cstr(out, "; not refused: a trusted client (promise L5)");
+  if (o->stays) {
+    smtpf_out_cstr(out, "; not forwarded: ");
+    smtpf_out_cstr(out, o->stays->check);
+    smtpf_out_char(out, ' ');
+    smtpf_out_cstr(out, o->stays->code);
+  }
   if (o->joined)
     smtpf_out_cstr(out, "; joined with the other mailboxes behind this recipient");
 }

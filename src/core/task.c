@@ -24,6 +24,9 @@ static int sound(const smtpf_finding *f)
     return 0;
   if ((f->flags & (SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)) && f->kind != SMTPF_UNKNOWN)
     return 0;
+  const unsigned of_route = SMTPF_FINDING_ROUTE | SMTPF_FINDING_REFUSE | SMTPF_FINDING_OWN_TOO;
+  if ((f->flags & SMTPF_FINDING_ROUTE) && (f->score || (f->flags & ~of_route)))
+    return 0; /* about a place, neither about the mail nor about who brings it */
   /* Promise L4: only a hit may refuse, and what is unknown may at most defer. */
   if ((refuse && f->kind != SMTPF_HIT) || ((f->flags & SMTPF_FINDING_DEFER) && f->kind != SMTPF_UNKNOWN) ||
       ((f->flags & SMTPF_FINDING_ELECTIVE) && (refuse || f->kind == SMTPF_CLEAR)) ||
@@ -69,7 +72,9 @@ static const smtpf_evidence *last_of(const smtpf_task *t, const smtpf_finding *f
 
 int smtpf_task_report(smtpf_task *t, const smtpf_finding *f)
 {
-  if (!sound(f) || f->recipient > t->session->n_rcpts || (f->recipient && t->run->event.stage <= SMTPF_RCPT)) {
+  const int stage = t->run->event.stage;
+  if (!sound(f) || f->recipient > t->session->n_rcpts || (f->recipient && stage <= SMTPF_RCPT) ||
+      ((f->flags & SMTPF_FINDING_ROUTE) && stage < SMTPF_RCPT)) {
     t->unsound = 1; /* what it found is lost, which must not read as nothing found (promise L4) */
     return SMTPF_EINVAL;
   }

@@ -10,8 +10,8 @@
 static int is_open_relay(smtpf_view view)
 {
   for (size_t i = 0; i < view.n; i++)
-    if (view.v[i]->kind == SMTPF_HIT && (view.v[i]->flags & SMTPF_FINDING_OPEN_RELAY))
-      return 1;
+    if (view.v[i]->kind == SMTPF_HIT && (view.v[i]->flags & SMTPF_FINDING_OPEN_RELAY) && !view.v[i]->recipient)
+      return 1; /* what is about one recipient is about a host behind the client */
   return 0;
 }
 
@@ -132,6 +132,7 @@ static smtpf_will will_of(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t
                               smtpf_origin_restricted(client, rcpt->profile, null_sender)),
       .entry = (uint8_t)smtpf_engine_entry(p, &s->sender, &s->client),
       .budget = rcpt->entry.budget,
+      .bounces = null_sender ? p->bounces : SMTPF_BOUNCES_ALL,
       .sender = sender_of(s, rcpt, p),
   };
 }
@@ -179,7 +180,7 @@ int smtpf_will_party(smtpf_session *s, smtpf_rcpt *rcpt, smtpf_party *out)
 static int same_will(const smtpf_will *a, const smtpf_will *b)
 {
   return a->profile == b->profile && a->origin == b->origin && a->restricted == b->restricted && a->entry == b->entry &&
-         a->budget == b->budget && smtpf_str_equal(a->sender, b->sender);
+         a->budget == b->budget && a->bounces == b->bounces && smtpf_str_equal(a->sender, b->sender);
 }
 
 /* What weighs most differs only in words. */
@@ -187,7 +188,7 @@ static int same_summary(const smtpf_summary *a, const smtpf_summary *b)
 {
   return a->score == b->score && a->refusable == b->refusable && !a->fact == !b->fact && !a->missing == !b->missing &&
          !a->elective == !b->elective && !a->unsure == !b->unsure && !a->tag == !b->tag && !a->barred == !b->barred &&
-         a->unknown == b->unknown && a->unscanned == b->unscanned;
+         !a->target == !b->target && !a->stays == !b->stays && a->unknown == b->unknown && a->unscanned == b->unscanned;
 }
 
 int smtpf_will_alike(const smtpf_party *a, const smtpf_party *b)
@@ -345,7 +346,10 @@ int smtpf_will_greylists(smtpf_session *s, smtpf_rcpt *rcpt, const smtpf_task *t
 
 static int is_certain(const smtpf_will *will, smtpf_view view, int family, unsigned flags)
 {
-  const smtpf_outcome o = smtpf_judge(will, view);
+  const smtpf_summary summary = smtpf_judge_summary(will, view);
+  const smtpf_outcome o = smtpf_judge_by(will, &summary); /* whether a target refuses is for all members to say */
+  if ((flags & SMTPF_FINDING_ROUTE) && o.forward)
+    return 0;
   switch (o.rule) {
   case SMTPF_RULE_FACT:
   case SMTPF_RULE_RESTRICTED:

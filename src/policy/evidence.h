@@ -39,6 +39,12 @@ static inline int smtpf_evidence_of_recipient(const smtpf_evidence *e)
   return e->recipient || (e->stage == SMTPF_RCPT && !(e->flags & SMTPF_FINDING_CONNECTION));
 }
 
+/* About the client's own address, name or conduct, not about what it brings. */
+static inline int smtpf_evidence_of_connection(const smtpf_evidence *e)
+{
+  return e->stage <= SMTPF_HELO || (e->flags & SMTPF_FINDING_CONNECTION);
+}
+
 /* The evidence in view of one decision, ordered by (stage, declaration). */
 typedef struct smtpf_view {
   const smtpf_evidence *const *v;

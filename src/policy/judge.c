@@ -5,9 +5,9 @@
 
 /* ---- what a view holds ---------------------------------------------------------------------------------------- */
 
-static void add_score(smtpf_summary *s, const smtpf_profile *p, const smtpf_evidence *e, unsigned weight)
+static void add_score(smtpf_summary *s, const smtpf_profile *p, const smtpf_evidence *e)
 {
-  const int64_t score = (int64_t)e->score * weight / 100;
+  const int64_t score = (int64_t)e->score * smtpf_profile_weight(p, e->position) / 100;
   const int declined =
       (e->family == SMTPF_FAMILY_LIST && !p->reject_lists) || (e->family == SMTPF_FAMILY_CONTENT && !p->reject_content);
   s->score += score;
@@ -19,12 +19,52 @@ static void add_score(smtpf_summary *s, const smtpf_profile *p, const smtpf_evid
   }
 }
 
+static int is_of_bounces(const smtpf_evidence *e)
+{
+  return e->family == SMTPF_FAMILY_BOUNCE || e->family == SMTPF_FAMILY_PROOF;
+}
+
+/* Whether any of it counts. */
+static int is_heard(const smtpf_will *will, const smtpf_evidence *e)
+{
+  if (e->flags & SMTPF_FINDING_ROUTE)
+    return will->profile->route != SMTPF_WISH_MAILBOX;
+  switch (e->family) {
+  case SMTPF_FAMILY_ENVELOPE: return 1;
+  case SMTPF_FAMILY_LIST:
+    if (smtpf_origin_passes_on(will->origin) && smtpf_evidence_of_connection(e))
+      return 0;
+    break;
+  case SMTPF_FAMILY_BOUNCE:
+    if (will->bounces != SMTPF_BOUNCES_SIGNED)
+      return 0;
+    break;
+  case SMTPF_FAMILY_PROOF:
+    if (will->bounces != SMTPF_BOUNCES_PROVEN)
+      return 0;
+    break;
+  default: break;
+  }
+  return smtpf_profile_weight(will->profile, e->position) > 0;
+}
+
+static void add_target(smtpf_summary *s, const smtpf_will *will, const smtpf_evidence *e)
+{
+  if (e->kind != SMTPF_HIT)
+    return;
+  if (!s->stays)
+    s->stays = e;
+  if (!s->target && (e->flags & SMTPF_FINDING_REFUSE) && will->profile->forward_failed == SMTPF_FAILED_REFUSE &&
+      smtpf_origin_may_refuse(will->origin, e->family, e->flags))
+    s->target = e;
+}
+
 static void add_fact(smtpf_summary *s, const smtpf_will *will, const smtpf_evidence *e)
 {
   if (e->kind == SMTPF_HIT && (e->flags & SMTPF_FINDING_REFUSE)) {
     if (smtpf_origin_may_refuse(will->origin, e->family, e->flags))
       s->fact = s->fact ? s->fact : e;
-    else if (e->family == SMTPF_FAMILY_CONTENT)
+    else if (e->family == SMTPF_FAMILY_CONTENT || is_of_bounces(e))
       s->barred = s->barred ? s->barred : e;
   }
   if (!s->missing && e->kind == SMTPF_UNKNOWN && (e->flags & SMTPF_FINDING_DEFER))
@@ -59,15 +99,17 @@ smtpf_summary smtpf_judge_summary(const smtpf_will *will, smtpf_view view)
   smtpf_summary s = {0};
   for (size_t i = 0; i < view.n; i++) {
     const smtpf_evidence *e = view.v[i];
-    const unsigned weight = smtpf_profile_weight(will->profile, e->position);
-    if (!weight && e->family != SMTPF_FAMILY_ENVELOPE)
+    if (!is_heard(will, e))
       continue;
-    if (e->kind == SMTPF_UNKNOWN) {
-      s.unknown = 1;
-      s.unscanned |= e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT;
-    } else {
-      add_score(&s, will->profile, e, weight);
+    s.unknown |= e->kind == SMTPF_UNKNOWN;
+    if (e->flags & SMTPF_FINDING_ROUTE) {
+      add_target(&s, will, e);
+      continue;
     }
+    if (e->kind != SMTPF_UNKNOWN)
+      add_score(&s, will->profile, e);
+    else if (e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT || is_of_bounces(e))
+      s.unscanned = 1;
     add_fact(&s, will, e);
     if (concerns(will, e))
       add_elective(&s, will, e);
@@ -189,13 +231,34 @@ smtpf_outcome smtpf_judge_by(const smtpf_will *w, const smtpf_summary *s)
   o.refusable = (uint8_t)smtpf_origin_may_reject(w->origin);
   o.unknown = s->unknown;
   o.sender = w->sender;
+  o.target = s->target;
+  o.stays = s->stays;
+  return o;
+}
+
+smtpf_outcome smtpf_judge_target(smtpf_outcome o)
+{
+  const int may_yet_go = o.target && o.target->stage <= SMTPF_RCPT;
+  if (o.target && o.rule != SMTPF_RULE_FACT && (o.forward || may_yet_go)) {
+    o.act = o.definite = SMTPF_ACT_REJECT;
+    o.rule = SMTPF_RULE_FACT;
+    o.cause = o.target;
+    o.threshold = 0;
+    o.forward = o.joined = o.spent = 0;
+  } else {
+    o.target = NULL;
+  }
+  if (o.forward && o.stays)
+    o.forward = 0;
+  else
+    o.stays = NULL;
   return o;
 }
 
 smtpf_outcome smtpf_judge(const smtpf_will *will, smtpf_view view)
 {
   const smtpf_summary s = smtpf_judge_summary(will, view);
-  return smtpf_judge_by(will, &s);
+  return smtpf_judge_target(smtpf_judge_by(will, &s));
 }
 
 /* ---- several wills behind one recipient ---------------------------------------------------------------------------
@@ -241,10 +304,11 @@ static size_t speaker(const smtpf_outcome *o, size_t n)
   return strongest;
 }
 
-static int same_forward(const smtpf_outcome *o, size_t n)
+/* All to one address, as one sender. */
+static int same_target(const smtpf_outcome *o, size_t n)
 {
   size_t i = 0;
-  while (i < n && o[i].forward && smtpf_str_equal(o[i].profile->forward, o[0].profile->forward) &&
+  while (i < n && smtpf_str_equal(o[i].profile->forward, o[0].profile->forward) &&
          smtpf_str_equal(o[i].sender, o[0].sender))
     i++;
   return i == n;
@@ -252,7 +316,15 @@ static int same_forward(const smtpf_outcome *o, size_t n)
 
 smtpf_outcome smtpf_judge_members(const smtpf_outcome *o, size_t n)
 {
+  const int together = same_target(o, n);
   smtpf_outcome all = o[speaker(o, n)];
+  all.target = together ? o[0].target : NULL;
+  all.stays = o[0].stays;
+  for (size_t i = 0; i < n; i++) {
+    all.target = o[i].target ? all.target : NULL;
+    all.stays = all.stays ? all.stays : o[i].stays;
+    all.unknown |= o[i].unknown;
+  }
   if (all.rule == SMTPF_RULE_FACT || all.rule == SMTPF_RULE_RESTRICTED || all.rule == SMTPF_RULE_MISSING)
     return all;
   all.definite = (uint8_t)common_act(o, n);
@@ -260,10 +332,10 @@ smtpf_outcome smtpf_judge_members(const smtpf_outcome *o, size_t n)
     all.joined |= all.act != all.definite;
     all.act = all.definite;
   }
-  all.forward = (uint8_t)same_forward(o, n);
+  all.forward = (uint8_t)together;
   for (size_t i = 0; i < n; i++) {
+    all.forward &= o[i].forward;
     all.refusable &= o[i].refusable;
-    all.unknown |= o[i].unknown;
     all.spent |= o[i].spent;
   }
   return all;

@@ -35,5 +35,5 @@ int smtpf_origin_may_refuse(int origin, int family, unsigned flags)
 {
   if (origin == SMTPF_ORIGIN_OWN)
     return (flags & SMTPF_FINDING_OWN_TOO) != 0;
-  return origin == SMTPF_ORIGIN_STRANGER || family == SMTPF_FAMILY_ENVELOPE;
+  return origin == SMTPF_ORIGIN_STRANGER || family == SMTPF_FAMILY_ENVELOPE || (flags & SMTPF_FINDING_ROUTE);
 }

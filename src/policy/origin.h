@@ -11,8 +11,8 @@
  *   stranger    everybody else; also the three above while their own address is listed as an open relay or proxy
  *
  *                        own     backup-mx forwarder list   stranger
- *   refuse for what the  only    yes       yes       yes    yes        envelope facts: relay, no such mailbox
- *     envelope says      OWN_TOO
+ *   refuse for what the  only    yes       yes       yes    yes        envelope facts: relay, no such mailbox; the
+ *     envelope says      OWN_TOO                                     target of a forward that refuses (ROUTE)
  *   refuse for any other only    no        no        no     yes        conduct, reputation, content
  *     fact               OWN_TOO
  *   refuse for a score   no      no        no        no     yes
@@ -21,6 +21,8 @@
  *   defer for a greylist no      no        no        no     yes
  *   defer, quarantine or only    yes       yes       yes    yes        a scanner that could not scan
  *     tag for an unknown OWN_TOO
+ *   believe lists about  -       no        no        no     yes        it only passes mail on: the source behind it is
+ *     the client itself                                              judged instead, by what lists say of that
  *   discard, quarantine  own mail is never judged by scores; for all others as the recipient wishes
  *   and tag for a score
  *
@@ -54,6 +56,13 @@ int smtpf_origin_restricted(const smtpf_standing *client, const smtpf_profile *p
 
 /* Whether a fact of this family, with these flags, may refuse mail from this origin. */
 int smtpf_origin_may_refuse(int origin, int family, unsigned flags);
+
+/* Whether the mail is somebody else's, whom the client only passes it on for: what lists say of the client itself is
+ * nothing against it. */
+static inline int smtpf_origin_passes_on(int origin)
+{
+  return origin == SMTPF_ORIGIN_BACKUP_MX || origin == SMTPF_ORIGIN_FORWARDER || origin == SMTPF_ORIGIN_LIST;
+}
 
 /* Whether reputation, content or a personal entry may refuse mail from this origin. */
 static inline int smtpf_origin_may_reject(int origin)

@@ -21,10 +21,21 @@ static int within_reach(int act, unsigned capabilities)
   return act;
 }
 
-static smtpf_str sender_of(const smtpf_outcome *o, int act)
+/* Where a copy goes, and as whose: nowhere else and the sender's own where it stays. */
+typedef struct destination {
+  smtpf_str address, sender;
+} destination;
+
+static destination destination_of(const smtpf_outcome *o, int act)
 {
   const int forwarded = o->forward && (act == SMTPF_ACT_ACCEPT || act == SMTPF_ACT_TAG);
-  return forwarded ? o->sender : (smtpf_str){NULL, 0};
+  return forwarded ? (destination){o->profile->forward, o->sender} : (destination){{NULL, 0}, {NULL, 0}};
+}
+
+/* Whether the fates of two copies are decided by different servers, or in different transactions. */
+static int part_ways(const destination *a, const destination *b)
+{
+  return !smtpf_str_equal(a->address, b->address) || !smtpf_str_equal(a->sender, b->sender);
 }
 
 int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned capabilities)
@@ -35,7 +46,10 @@ int smtpf_compatible(const smtpf_outcome *a, const smtpf_outcome *b, unsigned ca
     return each || x == y;
   if (x == SMTPF_ACT_DISCARD || y == SMTPF_ACT_DISCARD)
     return x == y || each || (capabilities & SMTPF_CAN_DROP_RCPT);
-  if (!(capabilities & SMTPF_CAN_SENDER_PER_RCPT) && !smtpf_str_equal(sender_of(a, x), sender_of(b, y)))
+  const destination to = destination_of(a, x), too = destination_of(b, y);
+  if ((capabilities & SMTPF_CAN_CUT_THROUGH) && !each && part_ways(&to, &too))
+    return 0;
+  if (!(capabilities & SMTPF_CAN_SENDER_PER_RCPT) && !smtpf_str_equal(to.sender, too.sender))
     return 0;
   if (x == y)
     return 1;
@@ -82,7 +96,7 @@ static smtpf_outcome outcome_of(const smtpf_party *p, int64_t score, enum future
     const smtpf_outcome o = smtpf_judge_by(&p->wills[i], &s);
     joined = i ? smtpf_judge_members((const smtpf_outcome[]){joined, o}, 2) : o;
   }
-  return joined;
+  return smtpf_judge_target(joined);
 }
 
 smtpf_outcome smtpf_party_outcome(const smtpf_party *party)
@@ -94,7 +108,8 @@ smtpf_outcome smtpf_party_outcome(const smtpf_party *party)
 static int count_alike(const smtpf_will *a, const smtpf_will *b)
 {
   const smtpf_profile *p = a->profile, *q = b->profile;
-  return p->weights == q->weights && p->reject_lists == q->reject_lists && p->reject_content == q->reject_content;
+  return a->bounces == b->bounces && p->weights == q->weights && p->reject_lists == q->reject_lists &&
+         p->reject_content == q->reject_content;
 }
 
 static int all_count_alike(const smtpf_party *a, const smtpf_party *b)
@@ -191,6 +206,8 @@ int smtpf_partition_joins(const smtpf_party *first, const smtpf_party *later, un
       SMTPF_CAN_REPLY_PER_RCPT | SMTPF_CAN_EDIT_PER_RCPT | SMTPF_CAN_QUARANTINE_PER_RCPT | SMTPF_CAN_SENDER_PER_RCPT;
   if ((capabilities & everything) == everything)
     return 1; /* nothing is the same for all */
+  if (first->wills[0].origin == SMTPF_ORIGIN_OWN)
+    capabilities &= ~(unsigned)SMTPF_CAN_CUT_THROUGH;
   if (expect == SMTPF_EXPECT_NOTHING) {
     const smtpf_outcome x = outcome_of(first, 0, NOTHING), y = outcome_of(later, 0, NOTHING);
     return smtpf_compatible(&x, &y, capabilities);

@@ -10,13 +10,17 @@
  *   header block  tag beside another act that is taken                            varies with EDIT_PER_RCPT
  *   quarantine    quarantine beside another act that is taken                     varies with QUARANTINE_PER_RCPT
  *   sender        forwarded with another envelope sender beside what is not       varies with SENDER_PER_RCPT
+ *   destination   where the target of a forward answers while the client waits    varies with REPLY_PER_RCPT
+ *                 (CUT_THROUGH): forwarded to one address, as one sender, beside
+ *                 what goes elsewhere, or stays: two servers decide about them
  *
  * What will be found later is not known: it adds some score to both. Outcomes are piecewise constant in it, hence every
  * interval between thresholds is tried once; for wills that would count it differently (weights, refusals by family),
  * and where each may be found something else, every outcome of the one is held against every outcome of the other. When
  * nothing more can be found, only what is known counts.
  *
- * Of own clients' mail nothing is expected but what is known: their programs cannot send a recipient again.
+ * Of own clients' mail nothing is expected but what is known, and their copies may go wherever they go: their programs
+ * cannot send a recipient again.
  *
  * To share is not transitive where replies or drops vary: two that can each stand beside one who may be refused need
  * not stand each other once that one is gone. Hold a recipient against every one that was accepted.

@@ -18,7 +18,8 @@ const cast_host cast_hosts[] = {
     {"opensmtpd", BODY},
     {"lmtp",
      PROXY | SMTPF_CAN_REPLY_PER_RCPT | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_EDIT_PER_RCPT | SMTPF_CAN_QUARANTINE_PER_RCPT},
-    {"everything", 0x3ff},
+    {"everything", 0x7ff},
+    {"proxy, inline forward", PROXY | SMTPF_CAN_CUT_THROUGH},
 };
 const size_t cast_n_hosts = COUNT(cast_hosts);
 
@@ -40,16 +41,21 @@ const size_t cast_n_clients = COUNT(cast_clients);
 
 /* ---- what is found -------------------------------------------------------------------------------------- */
 
-#define FOUND(pos, fam, k, s, fl)                                                                                      \
+#define FOUND(pos, fam, st, k, s, fl)                                                                                  \
   {                                                                                                                    \
-    .check = "check", .code = "word", .position = (pos), .family = (fam), .kind = (k), .score = (s), .flags = (fl)     \
+    .check = "check", .code = "word", .position = (pos), .family = (fam), .stage = (st), .kind = (k), .score = (s),    \
+    .flags = (fl)                                                                                                      \
   }
-#define LIST(k, s, fl) FOUND(CHECK_LIST, SMTPF_FAMILY_LIST, k, s, fl)
-#define GREY(k, fl) FOUND(CHECK_GREYLIST, SMTPF_FAMILY_GREYLIST, k, 0, fl)
-#define CLIENT(k, s, fl) FOUND(CHECK_CLIENT, SMTPF_FAMILY_CLIENT, k, s, fl)
-#define RECIPIENT(k, fl) FOUND(CHECK_RECIPIENT, SMTPF_FAMILY_ENVELOPE, k, 0, fl)
-#define CONTENT(k, s, fl) FOUND(CHECK_CONTENT, SMTPF_FAMILY_CONTENT, k, s, fl)
-#define SCANNER(k, s, fl) FOUND(CHECK_SCANNER, SMTPF_FAMILY_CONTENT, k, s, fl)
+#define LIST(k, s, fl) FOUND(CHECK_LIST, SMTPF_FAMILY_LIST, SMTPF_CONNECT, k, s, fl)
+#define SENDERS(k, s, fl) FOUND(CHECK_LIST, SMTPF_FAMILY_LIST, SMTPF_MAIL, k, s, fl)
+#define SOURCE(k, s) FOUND(CHECK_LIST, SMTPF_FAMILY_LIST, SMTPF_EOM, k, s, 0)
+#define GREY(k, fl) FOUND(CHECK_GREYLIST, SMTPF_FAMILY_GREYLIST, SMTPF_RCPT, k, 0, fl)
+#define CLIENT(k, s, fl) FOUND(CHECK_CLIENT, SMTPF_FAMILY_CLIENT, SMTPF_CONNECT, k, s, fl)
+#define RECIPIENT(k, fl) FOUND(CHECK_RECIPIENT, SMTPF_FAMILY_ENVELOPE, SMTPF_RCPT, k, 0, fl)
+#define TARGET(st, k, fl) FOUND(CHECK_TARGET, SMTPF_FAMILY_CLIENT, st, k, 0, SMTPF_FINDING_ROUTE | (fl))
+#define BOUNCE(fam, st, k, fl) FOUND(CHECK_BOUNCE, SMTPF_FAMILY_##fam, st, k, 0, fl)
+#define CONTENT(k, s, fl) FOUND(CHECK_CONTENT, SMTPF_FAMILY_CONTENT, SMTPF_EOM, k, s, fl)
+#define SCANNER(k, s, fl) FOUND(CHECK_SCANNER, SMTPF_FAMILY_CONTENT, SMTPF_EOM, k, s, fl)
 #define HIT SMTPF_HIT
 #define CLEAR SMTPF_CLEAR
 #define UNKNOWN SMTPF_UNKNOWN
@@ -73,6 +79,18 @@ const cast_scene cast_envelope[] = {
     {"list 3.0, client 5.0", {LIST(HIT, 3000, 0), CLIENT(HIT, 5000, 0)}},
     {"directory down", {RECIPIENT(UNKNOWN, SMTPF_FINDING_DEFER)}},
     {"list 10.0, greylist", {LIST(HIT, 10000, 0), GREY(HIT, SMTPF_FINDING_ELECTIVE)}},
+    {"list 10.0, of the connection, late",
+     {FOUND(CHECK_LIST, SMTPF_FAMILY_LIST, SMTPF_RCPT, HIT, 10000, SMTPF_FINDING_CONNECTION)}},
+    {"list of senders 10.0", {SENDERS(HIT, 10000, 0)}},
+    {"list of senders unknown", {SENDERS(UNKNOWN, 0, 0)}},
+    {"target refuses", {TARGET(SMTPF_RCPT, HIT, SMTPF_FINDING_REFUSE | SMTPF_FINDING_OWN_TOO)}},
+    {"target refuses, not for own", {TARGET(SMTPF_RCPT, HIT, SMTPF_FINDING_REFUSE)}},
+    {"target doubtful, greylist", {GREY(HIT, SMTPF_FINDING_ELECTIVE), TARGET(SMTPF_RCPT, HIT, 0)}},
+    {"target unknown", {TARGET(SMTPF_RCPT, UNKNOWN, 0)}},
+    {"no such mailbox, target refuses",
+     {RECIPIENT(HIT, SMTPF_FINDING_REFUSE), TARGET(SMTPF_RCPT, HIT, SMTPF_FINDING_REFUSE)}},
+    {"unsigned", {BOUNCE(BOUNCE, SMTPF_RCPT, HIT, SMTPF_FINDING_REFUSE)}},
+    {"signature unknown", {BOUNCE(BOUNCE, SMTPF_RCPT, UNKNOWN, 0)}},
 };
 const size_t cast_n_envelope = COUNT(cast_envelope);
 
@@ -110,13 +128,26 @@ const cast_scene cast_message[] = {
     {"answer missing", {CONTENT(UNKNOWN, 0, SMTPF_FINDING_DEFER)}},
     {"content 15.0, answer missing", {CONTENT(HIT, 15000, 0), SCANNER(UNKNOWN, 0, SMTPF_FINDING_DEFER)}},
     {"virus", {SCANNER(HIT, 0, SMTPF_FINDING_REFUSE)}},
+    {"source 10.0", {SOURCE(HIT, 10000)}},
+    {"source unknown", {SOURCE(UNKNOWN, 0)}},
+    {"target refuses it", {TARGET(SMTPF_EOM, HIT, SMTPF_FINDING_REFUSE)}},
+    {"target refuses it, content 4.0", {CONTENT(HIT, 4000, 0), TARGET(SMTPF_EOM, HIT, SMTPF_FINDING_REFUSE)}},
+    {"target refuses it, scanner elective",
+     {SCANNER(UNKNOWN, 0, SMTPF_FINDING_ELECTIVE), TARGET(SMTPF_EOM, HIT, SMTPF_FINDING_REFUSE)}},
+    {"target refuses it, asked again",
+     {SCANNER(HIT, 1000, SMTPF_FINDING_ELECTIVE),
+      TARGET(SMTPF_DATA, HIT, SMTPF_FINDING_REFUSE | SMTPF_FINDING_OWN_TOO)}},
+    {"target doubtful", {TARGET(SMTPF_EOM, HIT, 0)}},
+    {"unproven", {BOUNCE(PROOF, SMTPF_EOM, HIT, SMTPF_FINDING_REFUSE)}},
+    {"unproven 5.0, proof unknown",
+     {FOUND(CHECK_BOUNCE, SMTPF_FAMILY_PROOF, SMTPF_EOM, HIT, 5000, 0), BOUNCE(PROOF, SMTPF_EOM, UNKNOWN, 0)}},
 };
 const size_t cast_n_message = COUNT(cast_message);
 
 /* ---- profiles ------------------------------------------------------------------------------------------- */
 
-static const uint16_t half[CHECKS] = {100, 100, 100, 100, 50, 100}, deaf[CHECKS] = {100, 0, 0, 100, 100, 0},
-                      silent[CHECKS] = {0, 0, 0, 0, 0, 0};
+static const uint16_t half[CHECKS] = {100, 100, 100, 100, 50, 100, 100, 100},
+                      deaf[CHECKS] = {100, 0, 0, 100, 100, 0, 100, 100}, silent[CHECKS] = {0}, mute[CHECKS] = {0};
 
 #define OFF SMTPF_SCORE_OFF
 #define WISHES(lists, content, grey)                                                                                   \
@@ -124,8 +155,10 @@ static const uint16_t half[CHECKS] = {100, 100, 100, 100, 50, 100}, deaf[CHECKS]
 #define ASKS WISHES(1, 1, 1)
 #define MARKS .quarantine = 6000, .tag = 4000
 #define NAMED(s) .name = {s, sizeof s - 1}
-#define TO(f) .forward = {"me@elsewhere.example", 20}, .route = SMTPF_WISH_##f
-static const char s1[] = "srs1@example.net", s2[] = "srs2@example.net";
+#define AT(where, f) .forward = {where, sizeof where - 1}, .route = SMTPF_WISH_##f
+#define TO(f) AT(elsewhere, f)
+static const char elsewhere[] = "me@elsewhere.example", other[] = "me@other.example", s1[] = "srs1@example.net",
+                  s2[] = "srs2@example.net";
 #define WITH(s) .forward_sender = {s, sizeof s - 1}
 
 const smtpf_profile cast_profiles[] = {
@@ -159,6 +192,16 @@ const smtpf_profile cast_profiles[] = {
      .null_sender = 1},
     {NAMED("subscribed, no content"), WISHES(1, 0, 1), MARKS, .reject = 10000, .discard = OFF, .lists = SCOPE_LIST},
     {NAMED("late quarantine"), WISHES(0, 1, 1), .quarantine = 12000, .tag = 4000, .reject = 10000, .discard = OFF},
+    {NAMED("forward or mailbox"), ASKS, MARKS, .reject = 10000, .discard = OFF, TO(FORWARD),
+     .forward_failed = SMTPF_FAILED_MAILBOX},
+    {NAMED("nonspam or mailbox"), ASKS, MARKS, .reject = 10000, .discard = 15000, TO(FORWARD_NONSPAM),
+     .forward_failed = SMTPF_FAILED_MAILBOX, .bounces = SMTPF_BOUNCES_PROVEN},
+    {NAMED("nonspam, deaf to all"), ASKS, MARKS, .reject = 10000, .discard = OFF, TO(FORWARD_NONSPAM), .weights = mute,
+     .bounces = SMTPF_BOUNCES_SIGNED},
+    {NAMED("forward elsewhere"), ASKS, MARKS, .reject = 10000, .discard = OFF, AT(other, FORWARD),
+     .bounces = SMTPF_BOUNCES_SIGNED},
+    {NAMED("proven bounces"), ASKS, .quarantine = OFF, .tag = 4000, .reject = 10000, .discard = OFF,
+     .bounces = SMTPF_BOUNCES_PROVEN},
 };
 const size_t cast_n_profiles = COUNT(cast_profiles);
 
@@ -171,6 +214,7 @@ smtpf_will cast_will(const cast_client *client, const cast_variant *v, int null_
                       .restricted = (uint8_t)(smtpf_origin_restricted(&client->standing, v->profile, null_sender) != 0),
                       .entry = v->entry,
                       .budget = v->budget,
+                      .bounces = null_sender ? v->profile->bounces : SMTPF_BOUNCES_ALL,
                       .sender = v->profile->forward_sender};
 }
 

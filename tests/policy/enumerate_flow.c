@@ -96,6 +96,8 @@ static void end_of_message(tally_sheet *sheet, const scene *s, const size_t *who
   const char *broken = oracle_ledger(&c);
   if (!broken)
     broken = table_ledger(&c);
+  if (!broken && !rode && !waits && !fact && s->foreseeable && s->will[who[0]].origin != SMTPF_ORIGIN_OWN)
+    broken = oracle_one_server(&c);
   for (size_t i = 0; i < n && !broken && !rode && !waits && !fact; i++)
     if (s->foreseeable)
       broken = oracle_alone(&c.after[i], &s->alone[who[i]]);
@@ -133,7 +135,7 @@ static void at_rcpt(scene *s)
     const smtpf_evidence *room[2 * FINDINGS];
     s->will[i] = cast_will(s->client, &variants[i], 0);
     s->known[i] = smtpf_judge_summary(&s->will[i], cast_view(s->before, NULL, room));
-    const smtpf_outcome o = smtpf_judge_by(&s->will[i], &s->known[i]);
+    const smtpf_outcome o = smtpf_judge_target(smtpf_judge_by(&s->will[i], &s->known[i]));
     s->let_in[i] = o.act != SMTPF_ACT_REJECT && o.act != SMTPF_ACT_DEFER;
   }
 }
@@ -185,6 +187,13 @@ static int alike(const smtpf_profile *p, const smtpf_profile *q)
   return p->reject_content == q->reject_content && p->reject_lists == q->reject_lists;
 }
 
+/* What the host can do, for who can send again. */
+static unsigned capabilities_for(const scene *s)
+{
+  const int own = s->client->standing.own;
+  return own ? s->host->capabilities & ~(unsigned)SMTPF_CAN_CUT_THROUGH : s->host->capabilities;
+}
+
 /* Whether some future of the one parts it from some other of the other. */
 static int parted_somehow(const scene *s, size_t i, size_t j, size_t said)
 {
@@ -196,8 +205,7 @@ static int parted_somehow(const scene *s, size_t i, size_t j, size_t said)
     of_j[futures[j][f].act * 2 + futures[j][f].forward] = &futures[j][f];
   }
   for (size_t k = 0; k < ROUTES * ROUTES; k++)
-    if (of_i[k / ROUTES] && of_j[k % ROUTES] &&
-        table_conflict(of_i[k / ROUTES], of_j[k % ROUTES], s->host->capabilities))
+    if (of_i[k / ROUTES] && of_j[k % ROUTES] && table_conflict(of_i[k / ROUTES], of_j[k % ROUTES], capabilities_for(s)))
       return 1;
   return 0;
 }
@@ -206,7 +214,7 @@ static int parted_by_one_future(const scene *s, size_t i, size_t j, size_t said)
 {
   int parted = 0;
   for (size_t f = 0; f < FUTURES; f++)
-    parted |= f % SAID < said && table_conflict(&futures[i][f], &futures[j][f], s->host->capabilities);
+    parted |= f % SAID < said && table_conflict(&futures[i][f], &futures[j][f], capabilities_for(s));
   return parted;
 }
 

@@ -10,7 +10,7 @@
 
 #include "enumerate.h"
 
-enum { KINDS = 64, SETS = 1 << 10 };
+enum { KINDS = 64, SETS = 1 << 11 };
 
 static smtpf_entry kinds[KINDS];
 static size_t n_kinds;
@@ -25,7 +25,7 @@ static void kind(smtpf_outcome o, size_t profile, int budgets)
     kinds[n_kinds++] = (smtpf_entry){.outcome = o, .budget = (uint8_t)b};
 }
 
-enum { PLAIN = 0, FORWARD = 4, NONSPAM = 5, FORWARD_S1 = 11, NONSPAM_S1 = 12, FORWARD_S2 = 13 };
+enum { PLAIN = 0, FORWARD = 4, NONSPAM = 5, FORWARD_S1 = 11, NONSPAM_S1 = 12, FORWARD_S2 = 13, ELSEWHERE = 30 };
 
 static void make_kinds(void)
 {
@@ -37,6 +37,7 @@ static void make_kinds(void)
   kind((smtpf_outcome){ACT(ACCEPT), BY(ACCEPT), .forward = 1}, FORWARD_S1, 1);
   kind((smtpf_outcome){ACT(ACCEPT), BY(ACCEPT), .forward = 1}, NONSPAM_S1, 1);
   kind((smtpf_outcome){ACT(ACCEPT), BY(ACCEPT), .forward = 1}, NONSPAM, 1);
+  kind((smtpf_outcome){ACT(ACCEPT), BY(ACCEPT), .forward = 1}, ELSEWHERE, 1);
   kind((smtpf_outcome){ACT(TAG), BY(TAG), .score = 4000, .refusable = 1}, PLAIN, 2);
   kind((smtpf_outcome){ACT(TAG), BY(TAG), .score = 4000, .forward = 1}, FORWARD_S1, 1);
   kind((smtpf_outcome){ACT(TAG), BY(TAG), .score = 4000, .forward = 1}, FORWARD_S2, 1);
@@ -137,7 +138,7 @@ static void with_hosts(tally_sheet *sheet, oracle_case *c, int every_set)
       decide(sheet, c);
     }
     for (unsigned set = 0; every_set && set < SETS; set++) {
-      if (set & (SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY))
+      if (set & (SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_CUT_THROUGH))
         continue; /* nothing is decided by these */
       c->capabilities = set;
       decide(sheet, c);

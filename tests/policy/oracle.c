@@ -24,15 +24,50 @@ typedef struct tally {
   int missing;      /* an answer that is needed */
   int elective;     /* a wish to see the mail again, that this recipient and origin know */
   int unknown_elective;
-  int keep;      /* not knowing asks for quarantine */
-  int mark;      /* or for a mark */
-  int virus;     /* a fact about the content */
-  int unscanned; /* a list or a scanner could not tell */
+  int keep;            /* not knowing asks for quarantine */
+  int mark;            /* or for a mark */
+  int virus;           /* a fact about the content */
+  int unscanned;       /* a list or a scanner could not tell */
+  int target;          /* something speaks against where the copy would go */
+  int refusing_target; /* it is known to refuse, and the sender may be told so */
+  int early;           /* that was known before the content was */
 } tally;
+
+/* Who only passes mail on is not what lists say of it; a bounce needs no proof for who asks for none. */
+static int is_of_interest(const smtpf_will *w, const smtpf_evidence *e)
+{
+  const int passes_on = w->origin != SMTPF_ORIGIN_OWN && w->origin != SMTPF_ORIGIN_STRANGER;
+  const int of_client = e->stage == SMTPF_CONNECT || e->stage == SMTPF_HELO || (e->flags & SMTPF_FINDING_CONNECTION);
+  if (e->family == SMTPF_FAMILY_LIST && of_client && passes_on)
+    return 0;
+  if (e->family == SMTPF_FAMILY_BOUNCE)
+    return w->bounces == SMTPF_BOUNCES_SIGNED;
+  return e->family != SMTPF_FAMILY_PROOF || w->bounces == SMTPF_BOUNCES_PROVEN;
+}
+
+/* About the target of a forward. */
+static void count_target(tally *t, const smtpf_will *w, const smtpf_evidence *e)
+{
+  if (e->kind != SMTPF_HIT || w->profile->route == SMTPF_WISH_MAILBOX)
+    return;
+  t->target = 1;
+  if (!(e->flags & SMTPF_FINDING_REFUSE) || w->profile->forward_failed != SMTPF_FAILED_REFUSE ||
+      (w->origin == SMTPF_ORIGIN_OWN && !(e->flags & SMTPF_FINDING_OWN_TOO)))
+    return;
+  t->refusing_target = 1;
+  t->early |= e->stage == SMTPF_RCPT;
+}
 
 static void count_one(tally *t, const smtpf_will *w, const smtpf_evidence *e)
 {
   const int silent = smtpf_profile_weight(w->profile, e->position) == 0;
+  if (e->flags & SMTPF_FINDING_ROUTE) {
+    count_target(t, w, e);
+    return;
+  }
+  if (!is_of_interest(w, e))
+    return;
+  const int bounce = e->family == SMTPF_FAMILY_BOUNCE || e->family == SMTPF_FAMILY_PROOF;
   if (e->kind != SMTPF_UNKNOWN && !silent) {
     const int64_t s = (int64_t)e->score * (int64_t)smtpf_profile_weight(w->profile, e->position) / 100;
     const int declined = (e->family == SMTPF_FAMILY_LIST && !w->profile->reject_lists) ||
@@ -45,7 +80,7 @@ static void count_one(tally *t, const smtpf_will *w, const smtpf_evidence *e)
   if (e->kind == SMTPF_HIT && (e->flags & SMTPF_FINDING_REFUSE) && heard) {
     t->fact = 1;
     t->envelope |= e->family == SMTPF_FAMILY_ENVELOPE;
-    t->virus |= e->family == SMTPF_FAMILY_CONTENT;
+    t->virus |= e->family == SMTPF_FAMILY_CONTENT || bounce;
     t->own_fact |= (e->flags & SMTPF_FINDING_OWN_TOO) != 0;
   }
   if ((e->flags & SMTPF_FINDING_DEFER) && heard)
@@ -60,7 +95,8 @@ static void count_one(tally *t, const smtpf_will *w, const smtpf_evidence *e)
   }
   t->keep |= concerns && !silent && (e->flags & SMTPF_FINDING_QUARANTINE);
   t->mark |= concerns && !silent && (e->flags & SMTPF_FINDING_TAG);
-  if (e->kind == SMTPF_UNKNOWN && !silent && (e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT))
+  if (e->kind == SMTPF_UNKNOWN && !silent &&
+      (e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT || bounce))
     t->unscanned = 1;
 }
 
@@ -75,7 +111,7 @@ static tally count(const smtpf_will *w, smtpf_view view)
 static const char *refused_lawfully(const smtpf_will *w, const tally *t, const smtpf_outcome *o)
 {
   const int stranger = w->origin == SMTPF_ORIGIN_STRANGER;
-  if (w->restricted)
+  if (w->restricted || t->refusing_target)
     return NULL;
   if (w->origin == SMTPF_ORIGIN_OWN) {
     LAW(t->own_fact, "L5: own mail refused without a fact that holds for own clients");
@@ -116,6 +152,8 @@ const char *oracle_outcome(const smtpf_will *w, smtpf_view view, const smtpf_out
   LAW(!t.own_fact || w->origin != SMTPF_ORIGIN_OWN || o->act == SMTPF_ACT_REJECT,
       "L2: taken against a fact that holds for own clients");
   LAW(!t.envelope || w->origin == SMTPF_ORIGIN_OWN || o->act == SMTPF_ACT_REJECT, "L2: taken, and known to bounce");
+  LAW(!t.target || !o->forward, "L2: forwarded to who is known not to take it");
+  LAW(!t.early || o->act == SMTPF_ACT_REJECT, "L2: let in for a target that is known to refuse it");
   LAW(!t.missing || !taken_act(o->act), "L4: taken without an answer that is needed");
   if (o->act == SMTPF_ACT_DISCARD || o->definite == SMTPF_ACT_DISCARD) {
     LAW(w->profile->discard != SMTPF_SCORE_OFF, "L3: discarded without consent");
@@ -142,7 +180,7 @@ const char *oracle_outcome(const smtpf_will *w, smtpf_view view, const smtpf_out
   if (o->forward && w->profile->route == SMTPF_WISH_FORWARD_NONSPAM)
     LAW(o->definite == SMTPF_ACT_ACCEPT && !t.unscanned, "L4: forwarded as no spam, and that is not known");
   LAW(!o->forward || o->definite == SMTPF_ACT_ACCEPT || o->definite == SMTPF_ACT_TAG, "L6: a kept copy is forwarded");
-  if (w->profile->route == SMTPF_WISH_FORWARD && o->act == SMTPF_ACT_ACCEPT)
+  if (w->profile->route == SMTPF_WISH_FORWARD && o->act == SMTPF_ACT_ACCEPT && !t.target)
     LAW(o->forward, "L6: not forwarded though the profile asks for it");
   return NULL;
 }
@@ -355,6 +393,41 @@ const char *oracle_ledger(const oracle_case *c)
   }
   const char *broken = possible(c);
   return broken ? broken : one_reply(c);
+}
+
+const char *oracle_target(const smtpf_will *w, smtpf_view view, const smtpf_outcome *o, const smtpf_outcome *without)
+{
+  const tally t = count(w, view);
+  if (!t.target || t.early)
+    return NULL;
+  if (!without->forward)
+    LAW(o->act == without->act && !o->forward && !o->stays, "L2: a target counts where nothing goes there");
+  else if (t.refusing_target)
+    LAW(o->act == SMTPF_ACT_REJECT, "L2: taken, and known to be refused where it would go");
+  else
+    LAW(o->act == without->act && !o->forward && o->stays, "L2: not kept in the mailbox, and it cannot be forwarded");
+  return NULL;
+}
+
+const char *oracle_one_server(const oracle_case *c)
+{
+  const smtpf_profile *first = NULL;
+  size_t away = 0, here = 0;
+  for (size_t i = 0; i < c->n; i++) {
+    const smtpf_entry *a = &c->after[i];
+    if (refused(fate(a)) || fate(a) == SMTPF_DISCARDED)
+      continue;
+    here += !a->forward;
+    away += a->forward != 0;
+    if (!a->forward)
+      continue;
+    first = first ? first : a->outcome.profile;
+    LAW(each(c) || !can(c, SMTPF_CAN_CUT_THROUGH) || a->outcome.profile->forward.p == first->forward.p,
+        "L6: one reply, and two targets decide about it");
+  }
+  LAW(!away || !here || each(c) || !can(c, SMTPF_CAN_CUT_THROUGH),
+      "L6: one reply, and both a target and this host decide about it");
+  return NULL;
 }
 
 const char *oracle_alone(const smtpf_entry *together, const smtpf_entry *alone)

@@ -5,7 +5,9 @@
  *
  *   oracle_outcome  one judgement
  *   oracle_ledger   one decision over all recipients
+ *   oracle_target   one judgement beside the same without what is known of the forward's target
  *   oracle_alone    whether partition kept its word: together as alone
+ *   oracle_one_server  likewise: where a target answers while the client waits, no other server has a say
  *
  * Each returns NULL, or which promise is broken and how.
  */
@@ -27,6 +29,9 @@ typedef struct oracle_case {
 
 const char *oracle_outcome(const smtpf_will *will, smtpf_view view, const smtpf_outcome *outcome);
 const char *oracle_ledger(const oracle_case *c);
+const char *oracle_target(const smtpf_will *will, smtpf_view view, const smtpf_outcome *outcome,
+                          const smtpf_outcome *without);
+const char *oracle_one_server(const oracle_case *c);
 const char *oracle_alone(const smtpf_entry *together, const smtpf_entry *alone);
 
 /* How much an act takes away from who sent the mail; for comparisons. */

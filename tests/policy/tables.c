@@ -37,14 +37,15 @@ int table_may_refuse(int origin, int family, unsigned flags)
 {
   if (origin == SMTPF_ORIGIN_OWN)
     return (flags & SMTPF_FINDING_OWN_TOO) != 0;
-  return family == SMTPF_FAMILY_ENVELOPE || origin == SMTPF_ORIGIN_STRANGER;
+  return family == SMTPF_FAMILY_ENVELOPE || (flags & SMTPF_FINDING_ROUTE) || origin == SMTPF_ORIGIN_STRANGER;
 }
 
 /* ---- judge.h ---------------------------------------------------------------------------------------- */
 
 typedef struct sums {
   int64_t score, refusable, most;
-  const smtpf_evidence *fact, *missing, *elective, *unsure, *doubt, *barred, *heaviest; /* the first of each */
+  const smtpf_evidence *fact, *missing, *elective, *unsure, *doubt, *barred, *heaviest, *target,
+      *stays; /* the first of each */
   int unscanned, unknown;
 } sums;
 
@@ -52,6 +53,26 @@ static void first(const smtpf_evidence **slot, const smtpf_evidence *e)
 {
   if (!*slot)
     *slot = e;
+}
+
+/* "Not heard at all". */
+static int is_deaf_to(const smtpf_will *w, const smtpf_evidence *e)
+{
+  const int of_client = e->stage == SMTPF_CONNECT || e->stage == SMTPF_HELO || (e->flags & SMTPF_FINDING_CONNECTION);
+  const struct {
+    int holds, deaf;
+  } lines[] = {
+      {(e->flags & SMTPF_FINDING_ROUTE) != 0, w->profile->route == SMTPF_WISH_MAILBOX},
+      {e->family == SMTPF_FAMILY_BOUNCE, w->bounces != SMTPF_BOUNCES_SIGNED},
+      {e->family == SMTPF_FAMILY_PROOF, w->bounces != SMTPF_BOUNCES_PROVEN},
+      {e->family == SMTPF_FAMILY_LIST && of_client,
+       w->origin == SMTPF_ORIGIN_BACKUP_MX || w->origin == SMTPF_ORIGIN_FORWARDER || w->origin == SMTPF_ORIGIN_LIST},
+      {1, 0},
+  };
+  size_t i = 0;
+  while (!lines[i].holds)
+    i++;
+  return lines[i].deaf;
 }
 
 static int is_declined(const smtpf_profile *p, int family)
@@ -67,10 +88,23 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
     const smtpf_evidence *e = view.v[i];
     const unsigned weight = smtpf_profile_weight(w->profile, e->position);
     const int hit = e->kind == SMTPF_HIT, unknown = e->kind == SMTPF_UNKNOWN;
+    const int of_content =
+        e->family == SMTPF_FAMILY_CONTENT || e->family == SMTPF_FAMILY_BOUNCE || e->family == SMTPF_FAMILY_PROOF;
+    if (is_deaf_to(w, e))
+      continue;
+    if (e->flags & SMTPF_FINDING_ROUTE) {
+      s.unknown |= unknown;
+      if (hit)
+        first(&s.stays, e);
+      if (hit && (e->flags & SMTPF_FINDING_REFUSE) && w->profile->forward_failed != SMTPF_FAILED_MAILBOX &&
+          table_may_refuse(w->origin, e->family, e->flags))
+        first(&s.target, e);
+      continue;
+    }
     const int heard = weight > 0 || e->family == SMTPF_FAMILY_ENVELOPE;
     if (heard && hit && (e->flags & SMTPF_FINDING_REFUSE) && table_may_refuse(w->origin, e->family, e->flags))
       first(&s.fact, e);
-    else if (heard && hit && (e->flags & SMTPF_FINDING_REFUSE) && e->family == SMTPF_FAMILY_CONTENT)
+    else if (heard && hit && (e->flags & SMTPF_FINDING_REFUSE) && of_content)
       first(&s.barred, e);
     if (heard && unknown && (e->flags & SMTPF_FINDING_DEFER))
       first(&s.missing, e);
@@ -78,7 +112,7 @@ static sums add_up(const smtpf_will *w, smtpf_view view)
     if (weight == 0)
       continue;
     if (unknown)
-      s.unscanned |= e->family == SMTPF_FAMILY_LIST || e->family == SMTPF_FAMILY_CONTENT;
+      s.unscanned |= e->family == SMTPF_FAMILY_LIST || of_content;
     const int meant = w->origin != SMTPF_ORIGIN_OWN || (unknown && (e->flags & SMTPF_FINDING_OWN_TOO));
     if (meant && (e->flags & SMTPF_FINDING_QUARANTINE))
       first(&s.unsure, e);
@@ -179,6 +213,18 @@ table_line table_judge(const smtpf_will *w, smtpf_view view)
     l.rule = SMTPF_RULE_ELECTIVE;
     l.cause = s.elective;
   }
+  if (!s.fact && s.target && (s.target->stage == SMTPF_RCPT || l.forward))
+    l = (table_line){.act = SMTPF_ACT_REJECT,
+                     .definite = SMTPF_ACT_REJECT,
+                     .rule = SMTPF_RULE_FACT,
+                     .cause = s.target,
+                     .score = l.score,
+                     .unknown = l.unknown,
+                     .target = s.target};
+  if (l.forward && s.stays) {
+    l.forward = 0;
+    l.stays = s.stays;
+  }
   return l;
 }
 
@@ -224,9 +270,22 @@ table_line table_members(const smtpf_outcome *o, size_t n)
     l.definite = members_act(o, n, 1);
     l.act = elective ? SMTPF_ACT_DEFER : l.definite;
   }
-  l.forward = l.definite == SMTPF_ACT_ACCEPT || l.definite == SMTPF_ACT_TAG;
-  for (size_t i = 0; i < n; i++)
-    l.forward &= o[i].forward && o[i].profile->forward.n == o[0].profile->forward.n &&
-                 memcmp(o[i].profile->forward.p, o[0].profile->forward.p, o[i].profile->forward.n) == 0;
+  int together = 1, refused = 1, goes = l.definite == SMTPF_ACT_ACCEPT || l.definite == SMTPF_ACT_TAG;
+  for (size_t i = 0; i < n; i++) {
+    together &= o[i].profile->forward.p == o[0].profile->forward.p && o[i].sender.p == o[0].sender.p;
+    goes &= o[i].forward;
+    refused &= o[i].target != NULL;
+    if (o[i].rule == SMTPF_RULE_FACT)
+      missing = -1;
+    if (o[i].stays)
+      first(&l.stays, o[i].stays);
+  }
+  goes &= together;
+  if (refused && together && missing >= 0 && (goes || o[0].target->stage == SMTPF_RCPT)) {
+    l.act = l.definite = SMTPF_ACT_REJECT;
+    goes = 0;
+  }
+  l.forward = goes && !l.stays;
+  l.stays = goes ? l.stays : NULL;
   return l;
 }

@@ -13,13 +13,14 @@ typedef struct table_line {
   int act, rule, definite, forward;
   int unknown, spent;
   int32_t score, threshold;
-  const smtpf_evidence *cause;
+  const smtpf_evidence *cause, *target, *stays;
 } table_line;
 
 int table_origin(const smtpf_standing *client, const smtpf_profile *p);
 int table_restricted(const smtpf_standing *client, const smtpf_profile *p, int null_sender);
 int table_may_refuse(int origin, int family, unsigned flags);
 table_line table_judge(const smtpf_will *will, smtpf_view view);
+/* Of outcomes whose targets are still open. */
 table_line table_members(const smtpf_outcome *outcomes, size_t n);
 
 /* NULL, or what differs from the join's table. */

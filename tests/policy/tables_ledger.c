@@ -223,6 +223,13 @@ static int at_best(int act, unsigned caps)
   return act == SMTPF_ACT_TAG && (caps & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)) == 0 ? SMTPF_ACT_ACCEPT : act;
 }
 
+/* Where the copy goes, when not to the mailbox. */
+static smtpf_str goes_to(const smtpf_outcome *o, int act)
+{
+  const smtpf_str here = {0};
+  return o->forward && act != SMTPF_ACT_QUARANTINE ? o->profile->forward : here;
+}
+
 static smtpf_str leaves_as(const smtpf_outcome *o, int act)
 {
   const smtpf_str none = {0};
@@ -245,5 +252,8 @@ int table_conflict(const smtpf_outcome *a, const smtpf_outcome *b, unsigned caps
       (x == SMTPF_ACT_TAG) != (y == SMTPF_ACT_TAG) && x != SMTPF_ACT_QUARANTINE && y != SMTPF_ACT_QUARANTINE;
   if (header_block && !(caps & SMTPF_CAN_EDIT_PER_RCPT))
     return 1;
-  return !same(leaves_as(a, x), leaves_as(b, y)) && !(caps & SMTPF_CAN_SENDER_PER_RCPT);
+  const int as_another = !same(leaves_as(a, x), leaves_as(b, y));
+  if ((caps & SMTPF_CAN_CUT_THROUGH) && !each && (as_another || !same(goes_to(a, x), goes_to(b, y))))
+    return 1;
+  return as_another && !(caps & SMTPF_CAN_SENDER_PER_RCPT);
 }

@@ -259,6 +259,167 @@ START_TEST(no_refusal_without_a_hit)
 }
 END_TEST
 
+/* ---- where it goes, what bounces show, whom it is brought by ---- */
+
+enum { ROUTE = SMTPF_FINDING_ROUTE, REFUSE = SMTPF_FINDING_REFUSE, OWN_TOO = SMTPF_FINDING_OWN_TOO };
+
+static smtpf_evidence found(int family, int stage, int kind, int32_t score, unsigned flags)
+{
+  return (smtpf_evidence){.check = "check",
+                          .code = "found",
+                          .family = (uint8_t)family,
+                          .stage = (uint8_t)stage,
+                          .kind = (uint8_t)kind,
+                          .score = score,
+                          .flags = (uint16_t)flags};
+}
+
+START_TEST(a_target_that_refuses)
+{
+  smtpf_profile here = usual, goes = usual, stays = usual, ham;
+  goes.route = SMTPF_WISH_FORWARD;
+  goes.forward = (smtpf_str){"a@b.example", 11};
+  stays = ham = goes;
+  stays.forward_failed = SMTPF_FAILED_MAILBOX;
+  ham.route = SMTPF_WISH_FORWARD_NONSPAM;
+  const smtpf_evidence none = clear(0), spam = hit(5000),
+                       early = found(SMTPF_FAMILY_ENVELOPE, SMTPF_RCPT, SMTPF_HIT, 0, ROUTE | REFUSE),
+                       early_all = found(SMTPF_FAMILY_LIST, SMTPF_RCPT, SMTPF_HIT, 0, ROUTE | REFUSE | OWN_TOO),
+                       late = found(SMTPF_FAMILY_CLIENT, SMTPF_EOM, SMTPF_HIT, 0, ROUTE | REFUSE),
+                       doubt = found(SMTPF_FAMILY_CLIENT, SMTPF_RCPT, SMTPF_HIT, 0, ROUTE),
+                       silent = found(SMTPF_FAMILY_CONTENT, SMTPF_RCPT, SMTPF_UNKNOWN, 0, ROUTE),
+                       good = found(SMTPF_FAMILY_CLIENT, SMTPF_RCPT, SMTPF_CLEAR, 0, ROUTE);
+  enum { STRANGER = SMTPF_ORIGIN_STRANGER, LIST = SMTPF_ORIGIN_LIST, OWN = SMTPF_ORIGIN_OWN };
+  const struct {
+    const smtpf_profile *p;
+    int origin;
+    const smtpf_evidence *target, *beside;
+    int act, rule, forward, says; /* says: why it is not forwarded */
+  } rows[] = {
+      {&here, STRANGER, &early, &none, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 0, 0},
+      {&goes, STRANGER, &early, &none, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0, 0},
+      {&goes, LIST, &early, &none, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0, 0},
+      {&goes, OWN, &early, &none, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, 0, 1},
+      {&goes, OWN, &early_all, &none, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0, 0},
+      {&stays, STRANGER, &early_all, &none, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 0, 1},
+      {&ham, LIST, &early_all, &spam, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0, 0}, /* it may yet turn out to be good */
+      {&ham, STRANGER, &late, &none, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0, 0},
+      {&ham, STRANGER, &late, &spam, SMTPF_ACT_TAG, SMTPF_RULE_TAG, 0, 0}, /* it stays anyway */
+      {&goes, STRANGER, &late, &spam, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0, 0},
+      {&stays, STRANGER, &late, &spam, SMTPF_ACT_TAG, SMTPF_RULE_TAG, 0, 1},
+      {&goes, STRANGER, &doubt, &none, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 0, 1},
+      {&goes, STRANGER, &silent, &none, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1, 0},
+      {&ham, STRANGER, &silent, &none, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1, 0},
+      {&ham, STRANGER, &good, &none, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const smtpf_evidence *v[] = {rows[i].target, rows[i].beside};
+    const smtpf_will will = {.profile = rows[i].p, .origin = (uint8_t)rows[i].origin};
+    const smtpf_outcome o = smtpf_judge(&will, (smtpf_view){v, 2});
+    ck_assert_msg(o.act == rows[i].act && o.rule == rows[i].rule && o.forward == rows[i].forward, "row %zu: %d by %d",
+                  i, o.act, o.rule);
+    ck_assert_ptr_eq(o.stays, rows[i].says ? rows[i].target : NULL);
+    ck_assert_ptr_eq(o.target, o.act == SMTPF_ACT_REJECT ? rows[i].target : NULL);
+    ck_assert_int_eq(o.definite, o.act);
+    ck_assert_int_eq(o.unknown, rows[i].target == &silent);
+  }
+}
+END_TEST
+
+/* A target does not refuse what another fact refuses, nor what is put off for now; it does what would be put off by
+ * choice. */
+START_TEST(a_target_beside_others)
+{
+  smtpf_profile goes = usual;
+  goes.route = SMTPF_WISH_FORWARD;
+  goes.forward = (smtpf_str){"a@b.example", 11};
+  const smtpf_evidence late = found(SMTPF_FAMILY_CLIENT, SMTPF_DATA, SMTPF_HIT, 0, ROUTE | REFUSE),
+                       early = found(SMTPF_FAMILY_CLIENT, SMTPF_RCPT, SMTPF_HIT, 0, ROUTE | REFUSE), virus = fact(0),
+                       missing = unknown(SMTPF_FINDING_DEFER),
+                       again = found(SMTPF_FAMILY_CLIENT, SMTPF_EOM, SMTPF_HIT, 8000, SMTPF_FINDING_ELECTIVE),
+                       ham_again = found(SMTPF_FAMILY_CLIENT, SMTPF_EOM, SMTPF_HIT, 0, SMTPF_FINDING_ELECTIVE);
+  smtpf_outcome o = judge(&goes, 0, (smtpf_evidence[]){early, virus}, 2);
+  expect(o, SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  ck_assert_uint_eq(o.cause->flags, REFUSE);
+  expect(judge(&goes, 0, (smtpf_evidence[]){late, missing}, 2), SMTPF_ACT_DEFER, SMTPF_RULE_MISSING);
+  expect(judge(&goes, 0, (smtpf_evidence[]){early, missing}, 2), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  expect(judge(&goes, 0, (smtpf_evidence[]){late, ham_again}, 2), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  expect(judge(&goes, 0, (smtpf_evidence[]){late, again}, 2), SMTPF_ACT_DEFER, SMTPF_RULE_ELECTIVE); /* to be kept */
+  o = judge(&goes, 0, (smtpf_evidence[]){early, hit(10000)}, 2);
+  expect(o, SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  ck_assert_int_eq(o.threshold, 0);
+  ck_assert_int_eq(o.score, 10000);
+  /* The first of two speaks, and no weight silences it. */
+  const uint16_t none[] = {0};
+  goes.weights = none;
+  const smtpf_evidence two[] = {early, late};
+  ck_assert_ptr_eq(judge(&goes, 0, two, 2).cause, &two[0]);
+}
+END_TEST
+
+START_TEST(what_bounces_show)
+{
+  const smtpf_evidence unsigned_one = found(SMTPF_FAMILY_BOUNCE, SMTPF_RCPT, SMTPF_HIT, 0, REFUSE),
+                       unproven = found(SMTPF_FAMILY_PROOF, SMTPF_EOM, SMTPF_HIT, 0, REFUSE),
+                       bad = found(SMTPF_FAMILY_PROOF, SMTPF_EOM, SMTPF_HIT, 5000, 0),
+                       silent = found(SMTPF_FAMILY_BOUNCE, SMTPF_RCPT, SMTPF_UNKNOWN, 0, 0);
+  enum { ALL = SMTPF_BOUNCES_ALL, SIGNED = SMTPF_BOUNCES_SIGNED, PROVEN = SMTPF_BOUNCES_PROVEN };
+  enum { STRANGER = SMTPF_ORIGIN_STRANGER, LIST = SMTPF_ORIGIN_FORWARDER, OWN = SMTPF_ORIGIN_OWN };
+  smtpf_profile ham = usual;
+  ham.route = SMTPF_WISH_FORWARD_NONSPAM;
+  const struct {
+    int bounces, origin;
+    const smtpf_evidence *e;
+    int act, rule, forward;
+  } rows[] = {
+      {ALL, STRANGER, &unsigned_one, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1},
+      {SIGNED, STRANGER, &unsigned_one, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0},
+      {PROVEN, STRANGER, &unsigned_one, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1},
+      {SIGNED, STRANGER, &unproven, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1},
+      {PROVEN, STRANGER, &unproven, SMTPF_ACT_REJECT, SMTPF_RULE_FACT, 0},
+      {PROVEN, LIST, &unproven, SMTPF_ACT_QUARANTINE, SMTPF_RULE_BARRED, 0},
+      {SIGNED, LIST, &unsigned_one, SMTPF_ACT_QUARANTINE, SMTPF_RULE_BARRED, 0},
+      {PROVEN, OWN, &unproven, SMTPF_ACT_ACCEPT, SMTPF_RULE_OWN, 1},
+      {ALL, STRANGER, &bad, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1},
+      {PROVEN, STRANGER, &bad, SMTPF_ACT_TAG, SMTPF_RULE_TAG, 0},
+      {ALL, STRANGER, &silent, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 1},
+      {SIGNED, STRANGER, &silent, SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const smtpf_will will = {.profile = &ham, .origin = (uint8_t)rows[i].origin, .bounces = (uint8_t)rows[i].bounces};
+    const smtpf_outcome o = smtpf_judge(&will, (smtpf_view){&rows[i].e, 1});
+    ck_assert_msg(o.act == rows[i].act && o.rule == rows[i].rule && o.forward == rows[i].forward, "row %zu: %d by %d",
+                  i, o.act, o.rule);
+    ck_assert_int_eq(o.unknown, rows[i].e == &silent && rows[i].bounces == SIGNED);
+  }
+}
+END_TEST
+
+START_TEST(who_only_passes_it_on)
+{
+  const smtpf_evidence client = found(SMTPF_FAMILY_LIST, SMTPF_CONNECT, SMTPF_HIT, 8000, 0),
+                       name = found(SMTPF_FAMILY_LIST, SMTPF_HELO, SMTPF_CLEAR, -2000, 0),
+                       late = found(SMTPF_FAMILY_LIST, SMTPF_RCPT, SMTPF_HIT, 8000, SMTPF_FINDING_CONNECTION),
+                       senders = found(SMTPF_FAMILY_LIST, SMTPF_MAIL, SMTPF_HIT, 8000, 0),
+                       source = found(SMTPF_FAMILY_LIST, SMTPF_EOM, SMTPF_HIT, 8000, 0),
+                       conduct = found(SMTPF_FAMILY_CLIENT, SMTPF_CONNECT, SMTPF_HIT, 8000, 0),
+                       silent = found(SMTPF_FAMILY_LIST, SMTPF_CONNECT, SMTPF_UNKNOWN, 0, 0);
+  const struct {
+    const smtpf_evidence *e;
+    int32_t of_stranger, of_trusted;
+  } rows[] = {{&client, 8000, 0},    {&name, -2000, 0},      {&late, 8000, 0}, {&senders, 8000, 8000},
+              {&source, 8000, 8000}, {&conduct, 8000, 8000}, {&silent, 0, 0}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (int origin = SMTPF_ORIGIN_OWN; origin <= SMTPF_ORIGIN_STRANGER; origin++) {
+      const smtpf_will will = {.profile = &usual, .origin = (uint8_t)origin};
+      const smtpf_outcome o = smtpf_judge(&will, (smtpf_view){&rows[i].e, 1});
+      const int trusted = origin != SMTPF_ORIGIN_OWN && origin != SMTPF_ORIGIN_STRANGER;
+      ck_assert_msg(o.score == (trusted ? rows[i].of_trusted : rows[i].of_stranger), "row %zu, origin %d", i, origin);
+      ck_assert_int_eq(o.unknown, rows[i].e == &silent && !trusted);
+    }
+}
+END_TEST
+
 TCase *judge_cases(void)
 {
   TCase *c = tcase_create("judge");
@@ -271,5 +432,9 @@ TCase *judge_cases(void)
   tcase_add_test(c, the_cause_is_named);
   tcase_add_test(c, off_is_out_of_reach);
   tcase_add_test(c, no_refusal_without_a_hit);
+  tcase_add_test(c, a_target_that_refuses);
+  tcase_add_test(c, a_target_beside_others);
+  tcase_add_test(c, what_bounces_show);
+  tcase_add_test(c, who_only_passes_it_on);
   return c;
 }

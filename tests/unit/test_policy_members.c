@@ -109,11 +109,52 @@ START_TEST(one_address_to_forward_to)
 }
 END_TEST
 
+/* A target is all the members', or nobody's. */
+START_TEST(one_target_that_refuses)
+{
+  static const smtpf_evidence early = {.stage = SMTPF_RCPT}, late = {.stage = SMTPF_EOM};
+  const struct {
+    const smtpf_profile *a, *b;
+    int a_goes, b_goes;
+    const smtpf_evidence *a_target, *b_target, *stays;
+    int act, forward, says;
+  } rows[] = {
+      {&there, &too, 1, 1, &early, &early, &early, SMTPF_ACT_REJECT, 0, 0},
+      {&there, &too, 0, 1, &early, &early, &early, SMTPF_ACT_REJECT, 0, 0},
+      {&there, &too, 1, 1, &late, &late, &late, SMTPF_ACT_REJECT, 0, 0},
+      {&there, &too, 0, 1, &late, &late, &late, SMTPF_ACT_ACCEPT, 0, 0},  /* nothing goes there */
+      {&there, &too, 1, 1, &early, NULL, &early, SMTPF_ACT_ACCEPT, 0, 1}, /* one would have it stay */
+      {&there, &too, 1, 1, NULL, NULL, &late, SMTPF_ACT_ACCEPT, 0, 1},
+      {&there, &away, 1, 1, &early, &early, &early, SMTPF_ACT_ACCEPT, 0, 0},
+      {&there, &as, 1, 1, &late, &late, &late, SMTPF_ACT_ACCEPT, 0, 0},
+      {&there, &here, 1, 0, &early, NULL, &early, SMTPF_ACT_ACCEPT, 0, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (int turned = 0; turned < 2; turned++) {
+      smtpf_outcome v[] = {ACT(ACCEPT, ACCEPT), ACT(ACCEPT, ACCEPT)}, *a = &v[turned], *b = &v[!turned];
+      a->profile = rows[i].a;
+      b->profile = rows[i].b;
+      a->sender = rows[i].a->forward_sender;
+      b->sender = rows[i].b->forward_sender;
+      a->forward = (uint8_t)rows[i].a_goes;
+      b->forward = (uint8_t)rows[i].b_goes;
+      a->target = rows[i].a_target;
+      b->target = rows[i].b_target;
+      a->stays = rows[i].stays;
+      const smtpf_outcome o = smtpf_judge_target(smtpf_judge_members(v, 2));
+      ck_assert_msg(o.act == rows[i].act && o.forward == rows[i].forward, "row %zu: act %d, forward %d", i, o.act,
+                    o.forward);
+      ck_assert_ptr_eq(o.stays, rows[i].says ? rows[i].stays : NULL);
+    }
+}
+END_TEST
+
 TCase *members_cases(void)
 {
   TCase *c = tcase_create("members");
   tcase_add_test(c, line_by_line);
   tcase_add_test(c, what_is_said_of_all);
   tcase_add_test(c, one_address_to_forward_to);
+  tcase_add_test(c, one_target_that_refuses);
   return c;
 }

@@ -51,12 +51,14 @@ END_TEST
 START_TEST(what_each_may_be_refused_for)
 {
   for (int origin = SMTPF_ORIGIN_OWN; origin <= SMTPF_ORIGIN_STRANGER; origin++)
-    for (int family = SMTPF_FAMILY_CLIENT; family <= SMTPF_FAMILY_CONTENT; family++) {
+    for (int family = SMTPF_FAMILY_CLIENT; family <= SMTPF_FAMILY_PROOF; family++) {
       const int own = origin == SMTPF_ORIGIN_OWN, stranger = origin == SMTPF_ORIGIN_STRANGER;
       const int envelope = family == SMTPF_FAMILY_ENVELOPE;
       ck_assert_int_eq(smtpf_origin_may_refuse(origin, family, SMTPF_FINDING_REFUSE), stranger || (!own && envelope));
       ck_assert_int_eq(smtpf_origin_may_refuse(origin, family, SMTPF_FINDING_OWN_TOO), own || stranger || envelope);
+      ck_assert_int_eq(smtpf_origin_may_refuse(origin, family, SMTPF_FINDING_ROUTE), !own);
       ck_assert_int_eq(smtpf_origin_may_reject(origin), stranger);
+      ck_assert_int_eq(smtpf_origin_passes_on(origin), !own && !stranger);
     }
 }
 END_TEST

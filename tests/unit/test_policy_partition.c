@@ -28,6 +28,8 @@ static const smtpf_profile plain = {.reject = 10000,
                                    .forward_sender = {"s@x", 3}};
 #define AS .sender = {"s@x", 3} /* what that makes of a will */
 
+static smtpf_profile far; /* as `away`, to another address */
+
 enum {
   EACH = SMTPF_CAN_REPLY_PER_RCPT,
   DROP = SMTPF_CAN_DROP_RCPT,
@@ -36,10 +38,13 @@ enum {
   KEEPS = SMTPF_CAN_QUARANTINE_PER_RCPT,
   KEEP = SMTPF_CAN_QUARANTINE,
   EDIT = SMTPF_CAN_EDIT,
+  CUT = SMTPF_CAN_CUT_THROUGH,
 };
 
 START_TEST(row_by_row)
 {
+  far = away;
+  far.forward = (smtpf_str){"c@d", 3};
 #define IS(a)                                                                                                          \
   {                                                                                                                    \
     .act = SMTPF_ACT_##a, .profile = &plain                                                                            \
@@ -48,6 +53,8 @@ START_TEST(row_by_row)
                       refuse = IS(REJECT), sent = {.act = SMTPF_ACT_ACCEPT, .profile = &away, .forward = 1, AS},
                       marked = {.act = SMTPF_ACT_TAG, .profile = &away, .forward = 1, AS},
                       stays = {.act = SMTPF_ACT_ACCEPT, .profile = &away, AS},
+                      elsewhere = {.act = SMTPF_ACT_ACCEPT, .profile = &far, .forward = 1, AS},
+                      as_another = {.act = SMTPF_ACT_ACCEPT, .profile = &away, .forward = 1, .sender = {"t@x", 3}},
                       held = {.act = SMTPF_ACT_QUARANTINE, .profile = &away, .forward = 1, AS};
   const struct {
     smtpf_outcome a, b;
@@ -90,6 +97,21 @@ START_TEST(row_by_row)
       {held, accept, KEEPS, 1},
       {held, sent, 0, 1},
       {tag, tag, EDITS, 1},
+      {sent, sent, CUT, 1},
+      {sent, marked, CUT | EDITS | SENDERS, 1},
+      {sent, stays, CUT | SENDERS, 0}, /* two servers decide */
+      {sent, accept, CUT | SENDERS, 0},
+      {sent, accept, CUT | SENDERS | EACH, 1},
+      {accept, stays, CUT, 1},
+      {sent, elsewhere, SENDERS, 1},
+      {sent, elsewhere, CUT | SENDERS, 0},
+      {sent, elsewhere, CUT, 0},
+      {sent, elsewhere, CUT | EACH, 1},
+      {sent, as_another, CUT | SENDERS, 0}, /* two transactions */
+      {sent, keep, CUT | SENDERS | KEEPS, 0},
+      {sent, drop, CUT | DROP, 1}, /* nobody decides about what is dropped */
+      {sent, refuse, CUT | EACH, 1},
+      {refuse, refuse, CUT, 1},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     ck_assert_msg(smtpf_compatible(&rows[i].a, &rows[i].b, rows[i].can) == rows[i].together, "row %zu", i);
@@ -164,6 +186,16 @@ START_TEST(what_else_may_come)
   ck_assert(!joins(&goes, 1, &goes_too, 1, 0, 0, 0)); /* an answer left out keeps one here */
   ck_assert(!joins(&strange, 1, &strange_too, 1, 0, 0, 0));
   ck_assert(joins(&goes, 1, &goes_too, 1, 0, SENDERS, 0));
+  ck_assert(joins(&goes, 1, &goes_too, 1, 0, SENDERS | CUT, 0)); /* their programs cannot send again */
+  ck_assert(joins(&goes, 1, &own, 1, 0, SENDERS | CUT, 1));
+  ck_assert(!joins(&strange, 1, &strange_too, 1, 0, SENDERS | CUT, 0));
+  ck_assert(joins(&strange, 1, &strange, 1, 0, SENDERS | CUT, 0));
+  ck_assert(!joins(&strange, 1, &a, 1, 0, SENDERS | CUT, 1));
+  smtpf_will proven = a;
+  proven.bounces = SMTPF_BOUNCES_PROVEN;
+  ck_assert(!joins(&a, 1, &proven, 1, 0, EDIT, 0)); /* what is found of a bounce refuses one alone */
+  ck_assert(joins(&proven, 1, &proven, 1, 0, EDIT, 0));
+  ck_assert(joins(&a, 1, &proven, 1, 0, EDIT, 1));
 }
 END_TEST
 

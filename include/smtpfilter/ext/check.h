@@ -147,8 +147,10 @@ enum smtpf_finding_flag {
                                           quarantine: a scanner that could not scan */
   SMTPF_FINDING_TAG = 1 << 7,        /**< UNKNOWN: a copy that would be taken unmarked is tagged */
   SMTPF_FINDING_ROUTE = 1 << 8, /**< it is about where the copy would be forwarded to, and counts only for who forwards.
-                                     HIT with REFUSE: refused, or kept in the mailbox, as `forward_failed` says; HIT
-                                     without: the copy stays in the mailbox */
+                                     HIT with REFUSE: refused, or kept in the mailbox, as `forward_failed` says: found
+                                     at RCPT, always; later, if the copy would be forwarded. HIT without: the copy stays
+                                     in the mailbox. UNKNOWN: nothing. No score, and no other flag but OWN_TOO; not
+                                     before RCPT, and at RCPT where it can be known: partition does not foresee it */
 };
 
 /** What kind of evidence a check gives: profiles ask for, or decline, refusals and greylisting by kind. */
@@ -427,7 +429,8 @@ typedef struct smtpf_check {
                          where mail must not be taken without this check (relay, recipient);
                          SMTPF_FINDING_ELECTIVE where it should come again as long as its budget lasts (a
                          scanner); SMTPF_FINDING_QUARANTINE, SMTPF_FINDING_TAG. A check whose own findings carry
-                         the last two has them here too, or has scanners */
+                         the last two has them here too, or has scanners. SMTPF_FINDING_ROUTE, alone, for one that
+                         looks at nothing but where mail goes */
   int family;       /**< smtpf_family */
   /** BODY: takes bytes of the message, once and in order, while it comes; returns how many. Fewer than `n`: the task
    * must be waiting for something (a port, a timer), after whose answer the rest is offered again: the client is slowed
