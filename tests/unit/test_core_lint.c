@@ -10,7 +10,7 @@
 
 static world W;
 
-enum { ALL = (1 << 10) - 1, SETTINGS = 6, LINES = 32 };
+enum { ALL = (1 << 11) - 1, SETTINGS = 6, LINES = 32 };
 
 /* What was said: `line: text`. */
 static char said[LINES][600];
@@ -183,6 +183,12 @@ static const policy wishes[] = {
     {{{D "forward", "a@y.example"}}, 0, "1: " D "forward: the route is the mailbox: nothing is forwarded"},
     {{{D "forward", "a@y.example"}, {D "route", "forward"}}, 0, NULL},
     {{{D "forward_sender", "a@y.example"}}, 0, "1: " D "forward_sender: nothing is forwarded"},
+    {{{D "forward_failed", "mailbox"}}, 0, "1: " D "forward_failed: nothing is forwarded"},
+    {{{D "forward_failed", "refuse"}}, 0, NULL},
+    {{{D "forward_failed", "mailbox"}, {D "forward", "a@y.example"}, {D "route", "forward"}}, 0, NULL},
+    {{{D "bounces", "signed"}}, 0, "1: " D "bounces: nothing looks for signed addresses under this policy"},
+    {{{D "bounces", "proven"}}, 0, "1: " D "bounces: nothing looks for what proves a bounce under this policy"},
+    {{{D "bounces", "all"}}, 0, NULL},
     {{{"+" D "allow", "@y.example"}, {"+" D "deny", "@Y.example"}},
      0,
      "2: " D "deny: allow has the same entry, and decides: @y.example"},
@@ -306,6 +312,7 @@ static const policy hosts[] = {
     {{{D "reject_content", "true"}}, SMTPF_CAN_SEE_BODY, "1: " D "reject_content: this host does not show messages"},
     {{{D "reject_content", "false"}}, SMTPF_CAN_SEE_BODY, NULL},
     {{{D "reject", "9"}}, SMTPF_CAN_SEE_BODY, NULL},
+    {{{R "forward_failed", "mailbox"}}, SMTPF_CAN_CUT_THROUGH, "1: " R "forward_failed: nothing is forwarded"},
 };
 
 START_TEST(of_what_the_host_cannot_keep)
@@ -329,6 +336,33 @@ START_TEST(of_checks)
     world_start(&W);
     ck_assert_uint_eq(smtpf_engine_lint(W.engine, ALL, NULL, NULL), 0);
     ck_assert_uint_eq(smtpf_engine_lint(W.engine, ALL & ~SMTPF_CAN_SEE_BODY, NULL, NULL), i > 0);
+    world_end(&W);
+  }
+}
+END_TEST
+
+START_TEST(of_bounces)
+{
+  const struct {
+    int family, stage;
+    const char *bounces;
+    unsigned lacks;
+    size_t warnings;
+  } rows[] = {
+      {SMTPF_FAMILY_BOUNCE, SMTPF_RCPT, "signed", SMTPF_CAN_SEE_BODY, 0},
+      {SMTPF_FAMILY_BOUNCE, SMTPF_RCPT, "proven", 0, 1},
+      {SMTPF_FAMILY_PROOF, SMTPF_BODY, "proven", 0, 0},
+      {SMTPF_FAMILY_PROOF, SMTPF_BODY, "signed", 0, 1},
+      {SMTPF_FAMILY_PROOF, SMTPF_EOM, "proven", SMTPF_CAN_SEE_BODY, 1},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    world_init(&W);
+    world_check(&W, "one", (uint32_t)rows[i].stage, 0);
+    W.checks[0].family = rows[i].family;
+    ck_assert_int_eq(smtpf_config_set_at(W.cfg, D "bounces", rows[i].bounces, 0, "some.conf", 1, NULL), SMTPF_OK);
+    world_start(&W);
+    const size_t n = smtpf_engine_lint(W.engine, ALL & ~rows[i].lacks, NULL, NULL);
+    ck_assert_msg(n == rows[i].warnings, "row %zu: %zu warnings", i, n);
     world_end(&W);
   }
 }
@@ -365,6 +399,7 @@ TCase *lint_cases(void)
   tcase_add_test(c, of_routes_and_fallbacks);
   tcase_add_test(c, of_what_the_host_cannot_keep);
   tcase_add_test(c, of_checks);
+  tcase_add_test(c, of_bounces);
   tcase_add_test(c, of_a_policy_made_by_calls);
   return c;
 }

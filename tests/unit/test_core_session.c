@@ -87,6 +87,8 @@ START_TEST(the_score_a_check_sees_is_of_cheaper_tiers)
 }
 END_TEST
 
+#define ROUTE(more) (SMTPF_FINDING_ROUTE | (more))
+
 static int reports_nonsense(script *self, smtpf_task *t, const smtpf_event *ev)
 {
   (void)ev;
@@ -109,6 +111,13 @@ START_TEST(a_finding_that_makes_no_sense_is_unknown)
       {.size = sizeof(smtpf_finding), .kind = SMTPF_HIT, .code = "x", .reply = 550},
       {.size = sizeof(smtpf_finding), .kind = SMTPF_HIT, .code = "x", .flags = SMTPF_FINDING_REFUSE, .reply = 450},
       {.size = sizeof(smtpf_finding), .kind = SMTPF_UNKNOWN, .code = "x", .flags = SMTPF_FINDING_DEFER, .reply = 550},
+      {.size = sizeof(smtpf_finding), .kind = SMTPF_HIT, .code = "x", .flags = SMTPF_FINDING_ROUTE, .score = 1},
+      {.size = sizeof(smtpf_finding), .kind = SMTPF_HIT, .code = "x", .flags = ROUTE(SMTPF_FINDING_OPEN_RELAY)},
+      {.size = sizeof(smtpf_finding), .kind = SMTPF_HIT, .code = "x", .flags = ROUTE(SMTPF_FINDING_CONNECTION)},
+      {.size = sizeof(smtpf_finding), .kind = SMTPF_HIT, .code = "x", .flags = ROUTE(SMTPF_FINDING_ELECTIVE)},
+      {.size = sizeof(smtpf_finding), .kind = SMTPF_UNKNOWN, .code = "x", .flags = ROUTE(SMTPF_FINDING_DEFER)},
+      {.size = sizeof(smtpf_finding), .kind = SMTPF_UNKNOWN, .code = "x", .flags = ROUTE(SMTPF_FINDING_TAG)},
+      {.size = sizeof(smtpf_finding), .kind = SMTPF_CLEAR, .code = "x", .flags = ROUTE(SMTPF_FINDING_REFUSE)},
   };
   for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
     world_init(&W);
@@ -123,6 +132,35 @@ START_TEST(a_finding_that_makes_no_sense_is_unknown)
     ck_assert_int_eq(evidence(s, 0).kind, SMTPF_UNKNOWN);
     ck_assert_str_eq(evidence(s, 0).code.p, "error");
     finish(s);
+  }
+}
+END_TEST
+
+/* Before there is a recipient nothing goes anywhere. */
+START_TEST(a_target_belongs_to_a_recipient)
+{
+  const smtpf_finding f = {.size = sizeof f, .kind = SMTPF_HIT, .code = "x", .flags = ROUTE(SMTPF_FINDING_REFUSE)};
+  world_init(&W);
+  script *c = world_check(&W, "early", SMTPF_MAIL, 0);
+  c->run = reports_nonsense;
+  c->finding = f;
+  world_start(&W);
+  smtpf_session *s = with_sender(&W);
+  ck_assert_str_eq(evidence(s, 0).code.p, "error");
+  finish(s);
+  static const struct {
+    unsigned failure;
+    uint32_t stages;
+    int result;
+  } rows[] = {{ROUTE(0), SMTPF_RCPT | SMTPF_EOM, SMTPF_OK},
+              {ROUTE(0), SMTPF_RCPT | SMTPF_HELO, SMTPF_EINVAL},
+              {ROUTE(SMTPF_FINDING_DEFER), SMTPF_RCPT, SMTPF_EINVAL}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    world_init(&W);
+    (void)world_check(&W, "target", rows[i].stages, 0);
+    W.checks[0].failure = rows[i].failure;
+    ck_assert_int_eq(world_try_start(&W), rows[i].result);
+    world_end(&W);
   }
 }
 END_TEST
@@ -502,6 +540,7 @@ TCase *session_cases(void)
   tcase_add_test(c, evidence_is_ordered_by_stage_and_declaration);
   tcase_add_test(c, the_score_a_check_sees_is_of_cheaper_tiers);
   tcase_add_test(c, a_finding_that_makes_no_sense_is_unknown);
+  tcase_add_test(c, a_target_belongs_to_a_recipient);
   tcase_add_test(c, a_check_that_fails_is_unknown);
   tcase_add_test(c, a_finding_about_the_connection_outlives_the_recipient);
   tcase_add_test(c, facts_live_as_long_as_their_scope);
