@@ -152,7 +152,9 @@ CORE = \
 	src/core/will.h
 
 # ---- src/check ----------------------------------------------------------------------------------------
-CHECKS = src/check/addrlist.c src/check/checks.c src/check/checks.h src/check/delay.c src/check/dnslist.c \
+CHECKS = src/check/addrlist.c src/check/backscatter.c src/check/bounce.c src/check/bounce.h src/check/bounce_lines.c \
+	src/check/bounce_mark.c src/check/bounce_names.c src/check/bounce_reader.c src/check/sent_mark.c \
+	 src/check/checks.c src/check/checks.h src/check/delay.c src/check/dnslist.c \
 	src/check/early_talk.c src/check/forwarder.c src/check/loop.c src/check/greylist.c src/check/greylist.h src/check/greylist_exempt.c \
 	src/check/greylist_identity.c src/check/greylist_memory.c src/check/greylist_pattern.c \
 	src/check/greylist_sender.c src/check/helo.c src/check/iprev.c src/check/null_sender.c src/check/recipient.c \

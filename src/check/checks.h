@@ -31,5 +31,8 @@ extern const smtpf_check smtpf_check_virus;
 extern const smtpf_check smtpf_check_scanner;
 extern const smtpf_check smtpf_check_loop;
 extern const smtpf_check smtpf_check_forwarder;
+extern const smtpf_check smtpf_check_bounce;
+extern const smtpf_check smtpf_check_sent_mark;
+extern const smtpf_check smtpf_check_backscatter;
 
 #endif

@@ -109,3 +109,8 @@ FUZZ_TARGETS += tests/fuzz/fuzz_opensmtpd
 tests_fuzz_fuzz_opensmtpd_SOURCES = tests/fuzz/fuzz_opensmtpd.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_opensmtpd_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
 tests_fuzz_fuzz_opensmtpd_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_dsn
+tests_fuzz_fuzz_dsn_SOURCES = tests/fuzz/fuzz_dsn.c tests/unit/piece_walk.c tests/unit/piece_walk.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_dsn_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -D_DEFAULT_SOURCE
+tests_fuzz_fuzz_dsn_LDADD = $(FUZZ_LIBS)

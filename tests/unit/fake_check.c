@@ -91,6 +91,10 @@ static const smtpf_option *row_of(const char *path)
   for (size_t i = 0; i < checks_rows->n_options; i++)
     if (same_path(checks_rows->options[i].path, path))
       return &checks_rows->options[i];
+  for (size_t k = 0; k < smtpf_checks_count; k++) /* rows that its neighbours bring */
+    for (size_t i = 0; i < smtpf_checks[k]->n_options; i++)
+      if (same_path(smtpf_checks[k]->options[i].path, path))
+        return &smtpf_checks[k]->options[i];
   return NULL;
 }
 
@@ -475,7 +479,7 @@ static void forget(smtpf_task *t)
 {
   while (t->n_memory)
     fake_free(NULL, t->memory[--t->n_memory]);
-  t->n = t->asked = t->n_changes = 0;
+  t->n = t->asked = t->n_changes = t->n_edits = 0;
   t->delay_ms = 0;
   t->slot = NULL;
   t->seen = 0;

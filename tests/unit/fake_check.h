@@ -71,6 +71,14 @@ struct smtpf_task {
   uint64_t seen;             /* told to smtpf_task_seen() */
   void *room;                /* the driver's: stays until fake_close() */
   void (*room_done)(void *);
+  struct {
+    int op, occurrence;
+    size_t recipient;
+    char name[80], value[128];
+  } edits[4]; /* told to smtpf_task_edit() */
+  size_t n_edits;
+  int hmac;  /* what smtpf_task_hmac() returns */
+  int hmacs; /* how often it was asked */
   void *memory[FAKE_MEMORY];
   size_t n_memory;
 };
@@ -133,5 +141,6 @@ Suite *signature_suite(void);
 Suite *addrlist_suite(void);
 Suite *greylist_suite(void);
 Suite *ruleset_suite(void);
+Suite *bounce_suite(void);
 
 #endif

@@ -77,13 +77,37 @@ int fake_finish(smtpf_task *t)
   return t->status = t->check->finish(t->self, t);
 }
 
-/* ---- what only scanners ask for, which have tests of their own ---------------------------------------------- */
+static void keep(char *out, size_t cap, smtpf_str s)
+{
+  ck_assert_uint_lt(s.n, cap);
+  if (s.n)
+    memcpy(out, s.p, s.n);
+  out[s.n] = '\0';
+}
 
 int smtpf_task_edit(smtpf_task *t, int op, smtpf_str name, smtpf_str value, int occurrence, size_t recipient)
 {
-  (void)t, (void)op, (void)name, (void)value, (void)occurrence, (void)recipient;
-  return SMTPF_EUNSUPPORTED;
+  if (++fake_count == fake_fail_at)
+    return SMTPF_ENOMEM;
+  ck_assert_uint_lt(t->n_edits, sizeof t->edits / sizeof t->edits[0]);
+  keep(t->edits[t->n_edits].name, sizeof t->edits[0].name, name);
+  keep(t->edits[t->n_edits].value, sizeof t->edits[0].value, value);
+  t->edits[t->n_edits].op = op;
+  t->edits[t->n_edits].occurrence = occurrence;
+  t->edits[t->n_edits++].recipient = recipient;
+  return SMTPF_OK;
 }
+
+/* Not the real one: as good for who only compares. */
+int smtpf_task_hmac(smtpf_task *t, smtpf_str key, smtpf_str data, unsigned char out[32])
+{
+  t->hmacs++;
+  if (t->hmac == SMTPF_OK)
+    smtpf_digest((const smtpf_str[]){key, data}, 2, out);
+  return t->hmac;
+}
+
+/* ---- what only scanners ask for, which have tests of their own ---------------------------------------------- */
 
 void smtpf_task_patience(smtpf_task *t, int64_t ms)
 {

@@ -12,9 +12,10 @@
 
 START_TEST(tables_are_sound)
 {
-  const char *order[] = {"early_talk",     "addrlist",  "dnslist",         "iprev", "helo",     "null_sender", "relay",
-                         "signed_address", "recipient", "unsigned_bounce", "delay", "greylist", "rules",       "virus",
-                         "scanner",        "loop",      "forwarder"};
+  const char *order[] = {"early_talk",  "addrlist",  "dnslist",        "iprev",     "helo",
+                         "null_sender", "relay",     "signed_address", "recipient", "unsigned_bounce",
+                         "delay",       "greylist",  "rules",          "virus",     "scanner",
+                         "loop",        "forwarder", "bounce",         "sent_mark", "backscatter"};
 
   ck_assert_uint_eq(smtpf_checks_count, sizeof order / sizeof order[0]);
   for (size_t i = 0; i < smtpf_checks_count; i++) {
@@ -52,6 +53,8 @@ static void policy(void)
   fake_set("rules.files", rules_file);
   fake_set("profiles[default].greylist", "true");
   fake_set("hostnames", "mx.example.net");
+  fake_set("own_networks", "198.51.100.0/24");
+  fake_set("bounce.keys", "a secret of this site");
   fake_set("local_domains", "example.net");
   fake_set("relay_domains", "example.org");
   fake_set("batv.keys", "some key");
@@ -121,7 +124,7 @@ static void answer_all(smtpf_task *t)
 START_TEST(refused_memory)
 {
   const smtpf_check *c = smtpf_checks[_i];
-  const int stage = (int)(c->stages & ~(c->stages - 1));
+  const int stage = (int)(c->stages & SMTPF_BODY ? SMTPF_BODY : c->stages & ~(c->stages - 1));
   smtpf_task t;
   long n, refused = 0;
 
@@ -199,6 +202,7 @@ int main(void)
   srunner_add_suite(r, addrlist_suite());
   srunner_add_suite(r, greylist_suite());
   srunner_add_suite(r, ruleset_suite());
+  srunner_add_suite(r, bounce_suite());
   srunner_run_all(r, CK_NORMAL);
   failed = srunner_ntests_failed(r);
   srunner_free(r);

@@ -21,6 +21,7 @@
 #include "../forward.h"
 #include "../session.h"
 #include "../types.h"
+#include "../verdict.h"
 #include "content.h"
 #include "mail.h"
 #include "port.h"
