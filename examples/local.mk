@@ -35,7 +35,7 @@ examples_05_own_scanner_LDADD = libsmtpfilter.la
 noinst_LTLIBRARIES += libreplay.la
 libreplay_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
 libreplay_la_SOURCES = examples/tools/replay.h examples/tools/replay_checks.c examples/tools/replay_defer.c \
-	examples/tools/replay_diff.c examples/tools/replay_directive.c examples/tools/replay_facts.c \
+	examples/tools/replay_diff.c examples/tools/replay_directive.c examples/tools/replay_facts.c examples/tools/replay_forward.c \
 	examples/tools/replay_feed.c examples/tools/replay_hosts.c examples/tools/replay_json.c \
 	examples/tools/replay_lint.c examples/tools/replay_ports.c \
 	examples/tools/replay_record.c examples/tools/replay_run.c examples/tools/replay_scanner.c examples/tools/replay_script.c \

@@ -19,7 +19,8 @@ smtpfextinclude_HEADERS = \
 	include/smtpfilter/ext/pattern.h \
 	include/smtpfilter/ext/port.h \
 	include/smtpfilter/ext/record.h \
-	include/smtpfilter/ext/scan.h
+	include/smtpfilter/ext/scan.h \
+	include/smtpfilter/ext/target.h
 
 # ---- the library: libsmtpf_all holds every object, so that tests can reach inside -----------------------
 libsmtpf_all_la_SOURCES = $(BASE) $(MAIL) $(MATCH) $(POLICY) $(FORWARD) $(CORE) $(CHECKS) $(WIRE) $(PORT)
@@ -67,6 +68,7 @@ POLICY = src/policy/budget.c src/policy/budget.h src/policy/evidence.h src/polic
 FORWARD = \
 	src/forward/prvs.c \
 	src/forward/prvs.h \
+	src/forward/refusal.c \
 	src/forward/signer.c \
 	src/forward/signer.h \
 	src/forward/srs.c \
@@ -76,6 +78,8 @@ FORWARD = \
 CORE = \
 	src/core/call.c \
 	src/core/call.h \
+	src/core/callout.c \
+	src/core/callout.h \
 	src/core/config.c \
 	src/core/config.h \
 	src/core/content_reader.c \
@@ -97,6 +101,8 @@ CORE = \
 	src/core/engine_scope.c \
 	src/core/engine_signature.c \
 	src/core/evidence.c \
+	src/core/forward.c \
+	src/core/forward.h \
 	src/core/key.c \
 	src/core/key.h \
 	src/core/lint.c \
@@ -155,7 +161,7 @@ CORE = \
 CHECKS = src/check/addrlist.c src/check/backscatter.c src/check/bounce.c src/check/bounce.h src/check/bounce_lines.c \
 	src/check/bounce_mark.c src/check/bounce_names.c src/check/bounce_reader.c src/check/sent_mark.c \
 	 src/check/checks.c src/check/checks.h src/check/delay.c src/check/dnslist.c \
-	src/check/early_talk.c src/check/forwarder.c src/check/loop.c src/check/greylist.c src/check/greylist.h src/check/greylist_exempt.c \
+	src/check/early_talk.c src/check/forward_target.c src/check/forwarder.c src/check/loop.c src/check/greylist.c src/check/greylist.h src/check/greylist_exempt.c \
 	src/check/greylist_identity.c src/check/greylist_memory.c src/check/greylist_pattern.c \
 	src/check/greylist_sender.c src/check/helo.c src/check/iprev.c src/check/null_sender.c src/check/recipient.c \
 	src/check/relay.c src/check/scanner.c src/check/scanner.h src/check/scanner_class.c src/check/scanner_policy.c \
@@ -172,6 +178,10 @@ WIRE = src/wire/command.c src/wire/command.h src/wire/delegation.c src/wire/ehlo
 
 # ---- src/port -----------------------------------------------------------------------------------------
 PORT = \
+	src/port/callout/ask.c \
+	src/port/callout/callout.h \
+	src/port/callout/rate.c \
+	src/port/callout/talk.c \
 	src/port/dns/cares.c \
 	src/port/dns/name.c \
 	src/port/dns/name.h \

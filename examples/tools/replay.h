@@ -39,7 +39,7 @@ enum replay_kind {
   REPLAY_AUTH,     /* words: mechanism identity */
   REPLAY_OVERRULE, /* words: stage code; number: code */
   REPLAY_QUEUE_ID, /* words: id */
-  REPLAY_COMMIT,   /* words: [address] result; number: smtpf_commit_result */
+  REPLAY_COMMIT,   /* words: [address] result; number: smtpf_commit_result; pairs: code, enhanced, text */
   REPLAY_ABORT,
   REPLAY_ADVANCE,   /* number: milliseconds */
   REPLAY_SET_BACK,  /* number: milliseconds, of which whole seconds count */
@@ -50,6 +50,8 @@ enum replay_kind {
   REPLAY_SCANNER,   /* words: instance, or none, answer, name or cause; see replay_scanner_read() */
   REPLAY_LOCAL,     /* words: address, ours */
   REPLAY_CHUNK,     /* number: bytes fed at a time, 0 for all at once */
+  REPLAY_CALLOUT,   /* words: address status; number: smtpf_callout_status; pairs: code, enhanced, cause, text */
+  REPLAY_REPORT,    /* words: recipient target; number: smtpf_forward_class; pairs: code, enhanced, class ... */
 };
 
 enum { REPLAY_PAIRS = 12 };
@@ -265,6 +267,23 @@ void replay_scanner_clear(struct replay_scanners *s);
 /* Thousandths: `-2.5`; NULL is 0. 0, or -1 with what is wrong in `error`. */
 int replay_score(const char *s, int32_t *out, text *error);
 
+/* ---- replay_forward.c: where forwards go to ---------------------------------------------------------------------- */
+
+struct replay_callouts {
+  smtpf_driver *driver;
+  int later;                  /* answer after a sleep of no length */
+  struct replay_called *said; /* last first */
+  struct replay_call *calls;  /* open questions */
+};
+
+extern const smtpf_callout replay_callout; /* shared: struct replay_callouts */
+
+/* 0, or -1 with what is wrong in `error`. */
+int replay_callout_read(struct replay_item *item, text *error);
+int replay_report_read(struct replay_item *item, text *error);
+void replay_callout_say(struct replay_callouts *c, const struct replay_item *item); /* @callout */
+void replay_callout_clear(struct replay_callouts *c);
+
 /* ---- replay_run.c: the runner ------------------------------------------------------------------------------ */
 
 /* How a pending verdict is waited for. */
@@ -306,6 +325,7 @@ struct replay {
   struct replay_defer resolver, directory, store;
   struct replay_checks checks;
   struct replay_scanners scanners;
+  struct replay_callouts callouts;
   smtpf_clock clock_port;
   smtpf_random random_port;
   const struct replay_script *script;
@@ -352,6 +372,7 @@ int replay_answer_message(struct replay *r, const smtpf_verdict *v, struct repla
 int replay_reply(struct replay *r, int code, const char *reason);       /* the same with a reply of the host's own */
 int replay_feed(struct replay *r, smtpf_str bytes);                     /* into the codec, in pieces */
 int replay_directive(struct replay *r, const struct replay_item *item); /* all but bytes */
+int replay_report(struct replay *r, const struct replay_item *item);    /* @forward-report */
 int replay_commit(struct replay *r, struct replay_record *eom);         /* after an accepted end of message */
 void replay_end(struct replay *r);                                      /* of the session */
 void replay_begin(const struct replay *r, struct replay_record *rec, const char *event, const char *label);

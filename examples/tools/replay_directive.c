@@ -67,6 +67,19 @@ static int commit_one(struct replay *r, size_t recipient, int result)
   return replay_settle(r, smtpf_session_commit(r->session, recipient, result), "commit");
 }
 
+/* What the next hop said of a copy, where the line tells it. */
+static int tell_hop(struct replay *r, const struct replay_item *item, size_t recipient)
+{
+  const char *code = replay_value(item, "code");
+  int64_t number = 0;
+  if (!code || recipient == SMTPF_ALL)
+    return SMTPF_OK;
+  replay_number(code, 599, &number, NULL);
+  int result = smtpf_session_hop_reply(r->session, recipient, (int)number, smtpf_str_of(replay_value(item, "enhanced")),
+                                       smtpf_str_of(replay_value(item, "text")));
+  return result == SMTPF_OK || result == SMTPF_ENOMEM ? result : replay_fault(r, "commit", smtpf_strerror(result));
+}
+
 static int commit_line(struct replay *r, const struct replay_item *item)
 {
   size_t recipient = SMTPF_ALL;
@@ -78,7 +91,9 @@ static int commit_line(struct replay *r, const struct replay_item *item)
   struct replay_record rec;
   replay_begin(r, &rec, "commit", "COMMIT");
   rec.arg = replay_strdup(item->arg, strlen(item->arg));
-  int result = commit_one(r, recipient, (int)item->number);
+  int result = tell_hop(r, item, recipient);
+  if (result == SMTPF_OK)
+    result = commit_one(r, recipient, (int)item->number);
   replay_emit(r, &rec);
   return result;
 }
@@ -231,6 +246,8 @@ int replay_directive(struct replay *r, const struct replay_item *item)
   case REPLAY_STORE: r->store.fails = item->number == 2; return SMTPF_OK;
   case REPLAY_FINDING: replay_checks_say(&r->checks, item); return SMTPF_OK;
   case REPLAY_SCANNER: replay_scanner_say(&r->scanners, item); return SMTPF_OK;
+  case REPLAY_CALLOUT: replay_callout_say(&r->callouts, item); return SMTPF_OK;
+  case REPLAY_REPORT: return replay_report(r, item);
   case REPLAY_LOCAL: r->local = item->words[0]; return SMTPF_OK;
   case REPLAY_CHUNK:
     if (!r->options.feed)

@@ -214,6 +214,7 @@ int replay_play(struct replay *r, const struct replay_script *script)
   replay_end(r);
   replay_checks_clear(&r->checks); /* what was said is the script's */
   replay_scanner_clear(&r->scanners);
+  replay_callout_clear(&r->callouts);
   return r->fault.n ? SMTPF_EINVAL : result;
 }
 
@@ -258,7 +259,8 @@ static int start_driver(struct replay *r)
   r->clock = (struct replay_clock){1000000000u, r->options.now - 1};
   r->random.state = 1;
   r->poller = (struct replay_poller){&r->clock, -1, 0, 0};
-  r->resolver.later = r->directory.later = r->store.later = r->checks.later = r->scanners.later = later;
+  r->resolver.later = r->directory.later = r->store.later = r->checks.later = r->scanners.later = r->callouts.later =
+      later;
   if (r->options.zone) {
     r->resolver.inner = smtpf_resolver_zone();
     r->resolver.inner_shared = (void *)(uintptr_t)r->options.zone; /* the port reads it only */
@@ -278,7 +280,9 @@ static int start_driver(struct replay *r)
                        .directory = &replay_directory,
                        .directory_shared = &r->directory,
                        .store = &replay_store,
-                       .store_shared = &r->store};
+                       .store_shared = &r->store,
+                       .callout = &replay_callout,
+                       .callout_shared = &r->callouts};
   int result = smtpf_driver_new(&r->driver, r->engine, &ports);
   if (result == SMTPF_OK && r->options.wait == REPLAY_READY)
     smtpf_driver_set_ready(r->driver, on_ready, r);
@@ -319,6 +323,7 @@ void replay_close(struct replay *r)
   replay_facts_free(&r->directory);
   replay_checks_clear(&r->checks);
   replay_scanner_clear(&r->scanners);
+  replay_callout_clear(&r->callouts);
   text_free(&r->fault);
   text_free(&r->sender);
   *r = (struct replay){0};

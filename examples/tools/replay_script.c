@@ -332,6 +332,27 @@ static int finding_args(struct reader *r, struct replay_item *item)
   return bad;
 }
 
+/* What a reader of one kind of directive has to say against it. */
+static int forward_args(struct reader *r, struct replay_item *item, int (*read)(struct replay_item *, text *))
+{
+  text what = {0};
+  int bad = read(item, &what);
+  if (bad)
+    fail(r, replay_cstr(&what), NULL);
+  text_free(&what);
+  return bad;
+}
+
+static int callout_args(struct reader *r, struct replay_item *item)
+{
+  return forward_args(r, item, replay_callout_read);
+}
+
+static int report_args(struct reader *r, struct replay_item *item)
+{
+  return forward_args(r, item, replay_report_read);
+}
+
 static int scanner_args(struct reader *r, struct replay_item *item)
 {
   struct replay_scanned said;
@@ -354,7 +375,10 @@ static const struct directive {
     {"connect", REPLAY_CONNECT, 1, 2, NULL, NULL},
     {"file", REPLAY_MESSAGE, 1, 1, file_args, NULL},
     {"bdat", REPLAY_BDAT, 1, 2, file_args, NULL},
-    {"commit", REPLAY_COMMIT, 1, 2, commit_args, NULL},
+    {"commit", REPLAY_COMMIT, 1, 2, commit_args, (const char *const[]){"code", "enhanced", "text", NULL}},
+    {"callout", REPLAY_CALLOUT, 2, 2, callout_args, (const char *const[]){"code", "enhanced", "cause", "text", NULL}},
+    {"forward-report", REPLAY_REPORT, 2, 2, report_args,
+     (const char *const[]){"code", "enhanced", "class", "sender", "client", "text", NULL}},
     {"advance", REPLAY_ADVANCE, 1, 1, read_time, NULL},
     {"set-back", REPLAY_SET_BACK, 1, 1, read_time, NULL},
     {"early-talk", REPLAY_EARLY_TALK, 0, 0, NULL, NULL},

@@ -24,6 +24,7 @@ extern const smtpf_check smtpf_check_relay;
 extern const smtpf_check smtpf_check_recipient;
 extern const smtpf_check smtpf_check_signed_address;
 extern const smtpf_check smtpf_check_unsigned_bounce;
+extern const smtpf_check smtpf_check_forward_target;
 extern const smtpf_check smtpf_check_rules;
 extern const smtpf_check smtpf_check_delay;
 extern const smtpf_check smtpf_check_greylist;

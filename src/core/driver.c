@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "callout.h"
+#include "forward.h"
 #include "mail_hosts.h"
 #include "run.h"
 #include "session.h"
@@ -64,6 +66,7 @@ int smtpf_driver_create(smtpf_driver **out, smtpf_engine *engine, const smtpf_po
   smtpf_list_init(&d->runnable);
   smtpf_list_init(&d->ready);
   smtpf_list_init(&d->searches);
+  smtpf_list_init(&d->reports);
   smtpf_heap_init(&d->timers, &d->mem);
   smtpf_ops_init(&d->ops, &d->mem);
   int r = smtpf_signature_possible(d, engine);
@@ -94,6 +97,7 @@ void smtpf_driver_free(smtpf_driver *d)
   while (!smtpf_list_empty(&d->sessions))
     smtpf_session_free(SMTPF_OF(d->sessions.next, smtpf_session, in_driver));
   smtpf_tenures_free(d);
+  smtpf_callout_stop(d);
   if (d->ports.journal && d->ports.journal->stop)
     d->ports.journal->stop(d->journal);
   if (d->ports.store->stop)
@@ -104,6 +108,7 @@ void smtpf_driver_free(smtpf_driver *d)
     d->ports.resolver->stop(d->resolver);
   d->ports.poller->stop(d->poller);
   smtpf_mail_hosts_free(d);
+  smtpf_forward_free(d);
   smtpf_dns_free(d);
   smtpf_cache_free(&d->lookups);
   smtpf_runs_free(d);

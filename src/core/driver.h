@@ -28,7 +28,8 @@ struct smtpf_driver {
   smtpf_mem mem;
   smtpf_engine *engine; /* of new sessions */
   smtpf_ports ports;
-  void *poller, *resolver, *directory, *store, *journal; /* what each `start` gave */
+  void *poller, *resolver, *directory, *store, *journal, *callout; /* what each `start` gave */
+  int callout_up;                                                  /* it was started: somebody has asked */
   int64_t pid;
   uint64_t now_ns; /* at the entry of the public call in progress */
   int64_t wall_s;
@@ -49,6 +50,7 @@ struct smtpf_driver {
   size_t cap_places;
   smtpf_link sessions, runnable, ready;
   smtpf_link searches;     /* for mail hosts */
+  smtpf_link reports;      /* of refused forwards */
   struct smtpf_run *spare; /* task lists for the next stages */
   size_t n_spare;
   smtpf_link tenures; /* of the engines in use */

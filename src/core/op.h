@@ -30,27 +30,28 @@ typedef struct smtpf_op_slot {
   uint32_t next_free;
   uint32_t tag;
   uint8_t use;
-  uint8_t kind;                    /* TASK: smtpf_answer_kind */
-  uint8_t answered;                /* TASK: in its session's queue */
-  uint8_t of_recipient;            /* DIRECTORY: about the recipient of the event */
-  int store;                       /* STORE: smtpf_store_status */
-  smtpf_task *task;                /* TASK */
-  smtpf_link in_task;              /* the task's operations */
-  smtpf_link in_queue;             /* a flight's waiters, then the session's answered operations */
-  smtpf_timer timer;               /* TIMER, and a task's SMTPF_ANSWER_TIMER */
-  smtpf_driver *driver;            /* TIMER */
-  smtpf_timer_fn timer_fn;         /* TIMER */
-  void *timer_user;                /* TIMER */
-  smtpf_store_fn store_fn;         /* CALL */
-  smtpf_scan_fn scan_fn;           /* CALL */
-  smtpf_dns_fn dns_fn;             /* CALL */
-  void *call_user;                 /* CALL */
-  struct smtpf_dns_entry *dns;     /* DNS answer, referenced */
-  struct smtpf_dns_flight *flight; /* FLIGHT; TASK, CALL: the one it waits for */
-  struct smtpf_lookup *lookup;     /* DIRECTORY: the answer, referenced */
-  struct smtpf_scanning *scanning; /* SCAN */
-  smtpf_str value;                 /* STORE: what was found; DIRECTORY: what was asked for */
-  char *copy;                      /* the bytes `value` points to */
+  uint8_t kind;                        /* TASK: smtpf_answer_kind */
+  uint8_t answered;                    /* TASK: in its session's queue */
+  uint8_t of_recipient;                /* DIRECTORY: about the recipient of the event */
+  int store;                           /* STORE: smtpf_store_status */
+  smtpf_task *task;                    /* TASK */
+  smtpf_link in_task;                  /* the task's operations */
+  smtpf_link in_queue;                 /* a flight's waiters, then the session's answered operations */
+  smtpf_timer timer;                   /* TIMER, and a task's SMTPF_ANSWER_TIMER */
+  smtpf_driver *driver;                /* TIMER */
+  smtpf_timer_fn timer_fn;             /* TIMER */
+  void *timer_user;                    /* TIMER */
+  smtpf_store_fn store_fn;             /* CALL */
+  smtpf_scan_fn scan_fn;               /* CALL */
+  smtpf_dns_fn dns_fn;                 /* CALL */
+  void *call_user;                     /* CALL */
+  struct smtpf_dns_entry *dns;         /* DNS answer, referenced */
+  struct smtpf_dns_flight *flight;     /* FLIGHT; TASK, CALL: the one it waits for */
+  struct smtpf_lookup *lookup;         /* DIRECTORY: the answer, referenced */
+  struct smtpf_scanning *scanning;     /* SCAN */
+  const smtpf_callout_answer *callout; /* CALLOUT: in `copy` */
+  smtpf_str value;                     /* STORE: what was found; DIRECTORY: what was asked for */
+  char *copy;                          /* the bytes `value` points to; CALLOUT: the answer */
 } smtpf_op_slot;
 
 typedef struct smtpf_op_table {

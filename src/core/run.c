@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "callout.h"
 #include "driver.h"
 #include "lookup.h"
 #include "scan.h"
@@ -77,6 +78,8 @@ static void cancel(smtpf_driver *d, smtpf_op_slot *slot)
     d->ports.store->cancel(d->store, token);
   if (kind == SMTPF_ANSWER_JOURNAL && d->ports.journal->cancel)
     d->ports.journal->cancel(d->journal, token);
+  if (kind == SMTPF_ANSWER_CALLOUT)
+    smtpf_callout_cancel(d, token);
 }
 
 void smtpf_task_drop_op(smtpf_task *t, smtpf_op_slot *slot)
@@ -164,7 +167,8 @@ static void resume(smtpf_task *t, smtpf_op_slot *slot)
                           .directory = slot->lookup ? &slot->lookup->answer : NULL,
                           .store = slot->store,
                           .value = slot->value,
-                          .scan = slot->scanning ? &slot->scanning->result : NULL};
+                          .scan = slot->scanning ? &slot->scanning->result : NULL,
+                          .callout = slot->callout};
   if (slot->dns && slot->dns->lost)
     t->session->no_memory = 1;
   /* It is not open any more, yet what it holds must outlive the call. */

@@ -9,6 +9,7 @@
  */
 #include "base/str.h"
 #include "driver.h"
+#include "forward.h"
 #include "message.h"
 #include "scan.h"
 #include "step.h"
@@ -192,11 +193,13 @@ void smtpf_eom_decide(smtpf_session *s)
 
 /* ---- commit ---- */
 
-static int commit_one(smtpf_rcpt *rcpt, int result)
+static int commit_one(smtpf_session *s, smtpf_rcpt *rcpt, int result)
 {
   static const char *const why[] = {"", "", "could not be made durable", "refused by the next hop"};
   if (rcpt->entry.final)
     return SMTPF_ENOTFOUND;
+  if (result == SMTPF_COMMIT_REFUSED)
+    smtpf_forward_refused(s, rcpt);
   smtpf_ledger_commit(&rcpt->entry, result);
   if (result != SMTPF_COMMIT_OK)
     rcpt->reason = smtpf_str_of(why[result]);
@@ -257,7 +260,7 @@ int smtpf_session_commit(smtpf_session *s, size_t recipient, int result)
   s->stage = SMTPF_EOM;
   for (size_t i = 0; i < s->n_rcpts; i++)
     if (recipient == SMTPF_ALL || recipient == i)
-      (void)commit_one(s->rcpts[i], result);
+      (void)commit_one(s, s->rcpts[i], result);
   if (smtpf_ledger_open(s->message->entries, s->n_rcpts)) {
     (void)smtpf_session_look(s, NULL, 1, &view);
     SMTPF_ANSWER(s, 250, "2.0.0", "taken in part", "commits are due");

@@ -32,6 +32,8 @@
   X(DNS_JOINED, "dns.joined")                                                                                          \
   X(DIRECTORY_ASKED, "directory.asked")                                                                                \
   X(DIRECTORY_CACHED, "directory.cached")                                                                              \
+  X(CALLOUTS, "callouts.asked")                                                                                        \
+  X(CALLOUTS_UNKNOWN, "callouts.unknown")                                                                              \
   X(STORE_FAILED, "store.failed")                                                                                      \
   X(NO_MEMORY, "no-memory")
 

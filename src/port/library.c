@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/driver.h"
 #include "port.h"
+#include "port/callout/callout.h"
 #include "port/store/stores.h"
 
 const char *smtpf_version(void)
@@ -22,6 +23,13 @@ const char *smtpf_version(void)
 static const smtpf_scanner *(*const scanners[])(void) = {
     smtpf_scanner_clamd, smtpf_scanner_command, smtpf_scanner_icap, smtpf_scanner_rspamd, smtpf_scanner_spamd,
 };
+
+/* What the default ports ask of a policy. */
+static int check_policy(const smtpf_section *policy, smtpf_error *err)
+{
+  const int r = smtpf_store_check_policy(policy, err);
+  return r == SMTPF_OK ? smtpf_callout_check_policy(policy, err) : r;
+}
 
 int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
 {
@@ -37,7 +45,7 @@ int smtpf_config_new(smtpf_config **out, const smtpf_mem *mem)
     smtpf_config_free(cfg);
     return r;
   }
-  cfg->ports = smtpf_store_check_policy;
+  cfg->ports = check_policy;
   cfg->clock = smtpf_clock_system();
   cfg->read_file = smtpf_file_read;
   *out = cfg;
@@ -66,5 +74,7 @@ int smtpf_driver_new(smtpf_driver **out, smtpf_engine *engine, const smtpf_ports
     p.spool = smtpf_spool_file();
   if (!p.crypto)
     p.crypto = smtpf_crypto_openssl();
+  if (!p.callout)
+    p.callout = smtpf_callout_smtp();
   return smtpf_driver_create(out, engine, &p);
 }

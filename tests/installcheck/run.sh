@@ -33,6 +33,7 @@ for file in "$src"/src/check/*.c; do
   sources) continue ;; # shared by the lists
   greylist_* | rules_* | scanner_*) continue ;; # parts of those
   early_talk) set -- early ;;
+  forward_target) set -- target-domain local_domains+=example.net helo.bare_address=off 'profiles["default"].route=forward' 'profiles["default"].forward=nobody@nowhere.example' ;;
   addrlist) set -- listed 'addrlists["ours"].entries+=192.0.2.0/24' ;;
   dnslist) set -- listed 'dnslists["list.example"].codes["127.0.0.2"].score=3' ;;
   iprev) set -- permerror iprev.enable=true ;;

@@ -79,6 +79,7 @@ struct smtpf_task {
   size_t n_edits;
   int hmac;  /* what smtpf_task_hmac() returns */
   int hmacs; /* how often it was asked */
+  const char *forward; /* what smtpf_task_forward() says; NULL: it stays here */
   void *memory[FAKE_MEMORY];
   size_t n_memory;
 };
@@ -133,7 +134,11 @@ int fake_asked(const smtpf_task *t, int type, const char *name);
     ck_finding(t, 0, k, c);                                                                                            \
   } while (0)
 
+/* fake_forward.c */
+int fake_callout(smtpf_task *t, const char *recipient, const smtpf_callout_answer *answer);
+
 Suite *rules_suite(void);
+Suite *forward_suite(void);
 Suite *envelope_suite(void);
 Suite *dnslist_suite(void);
 Suite *iprev_suite(void);

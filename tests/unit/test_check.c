@@ -12,10 +12,10 @@
 
 START_TEST(tables_are_sound)
 {
-  const char *order[] = {"early_talk",  "addrlist",  "dnslist",        "iprev",     "helo",
-                         "null_sender", "relay",     "signed_address", "recipient", "unsigned_bounce",
-                         "delay",       "greylist",  "rules",          "virus",     "scanner",
-                         "loop",        "forwarder", "bounce",         "sent_mark", "backscatter"};
+  const char *order[] = {
+      "early_talk",     "addrlist",  "dnslist",        "iprev",           "helo",   "null_sender", "relay",
+      "signed_address", "recipient", "forward_target", "unsigned_bounce", "delay",  "greylist",    "rules",
+      "virus",          "scanner",   "loop",           "forwarder",       "bounce", "sent_mark",   "backscatter"};
 
   ck_assert_uint_eq(smtpf_checks_count, sizeof order / sizeof order[0]);
   for (size_t i = 0; i < smtpf_checks_count; i++) {
@@ -68,6 +68,7 @@ static void policy(void)
   fake_set("dnslists[b.example].score", "3");
   fake_set("forwarders", "near");
   fake_set("forwarder.distrust", "true");
+  fake_set("forward.callout", "true");
 }
 
 static void event(smtpf_task *t)
@@ -83,6 +84,7 @@ static void event(smtpf_task *t)
   smtpf_task_fact_set(t, "relay.class", SMTPF_LIT("local"), 0);
   t->recipients[0] = "user@example.net";
   t->scopes[0] = "near";
+  t->forward = "user@example.com";
 }
 
 static void message(smtpf_task *t)
@@ -114,6 +116,10 @@ static void answer_all(smtpf_task *t)
       fake_store(t, t->questions[i].tag, i < 2 ? SMTPF_STORE_ABSENT : SMTPF_STORE_DONE, SMTPF_LIT(""));
     else if (t->questions[i].kind == SMTPF_ANSWER_DIRECTORY)
       fake_directory(t, name, SMTPF_DIRECTORY_EXISTS, NULL);
+    else if (t->questions[i].kind == SMTPF_ANSWER_CALLOUT)
+      fake_callout(t, name,
+                   &(const smtpf_callout_answer){
+                       .size = sizeof(smtpf_callout_answer), .status = SMTPF_CALLOUT_ACCEPTED, .code = 250});
     else if (t->questions[i].type == SMTPF_DNS_A)
       FAKE_DNS(t, SMTPF_DNS_A, name, "127.0.0.2");
     else
@@ -196,6 +202,7 @@ int main(void)
   r = srunner_create(s);
   srunner_add_suite(r, rules_suite());
   srunner_add_suite(r, envelope_suite());
+  srunner_add_suite(r, forward_suite());
   srunner_add_suite(r, dnslist_suite());
   srunner_add_suite(r, signature_suite());
   srunner_add_suite(r, iprev_suite());
