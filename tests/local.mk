@@ -273,9 +273,11 @@ tests_unit_test_mail_hosts_SOURCES = tests/unit/port_run.h tests/unit/suites.h t
 
 # ---- tests/unit of signed addresses ---------------------------------------------------------------------------
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_forward
-TESTS += tests/unit/test_forward
+check_PROGRAMS += tests/unit/test_core_signature tests/unit/test_forward
+TESTS += tests/unit/test_core_signature tests/unit/test_forward
 endif
+tests_unit_test_core_signature_SOURCES = tests/unit/core_world.c tests/unit/core_world.h tests/unit/port_run.h \
+	tests/unit/suites.h tests/unit/test_core_signature.c
 tests_unit_test_forward_SOURCES = tests/unit/suites.h tests/unit/test_forward.c
 check_PROGRAMS += tests/sign_lines
 tests_sign_lines_SOURCES = tests/sign_lines.c

@@ -119,7 +119,10 @@ int smtpf_engine_read_scopes(smtpf_engine *e, smtpf_error *err);
 int smtpf_engine_read_profiles(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
 int smtpf_engine_read_recipients(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
 
-/* What the checks have to say about a policy that was loaded, to its log. */
+/* Warns of key files that are not secret. */
+void smtpf_engine_lint_keys(const smtpf_engine *e, smtpf_lint_fn fn, void *user);
+
+/* What the checks have to say about a policy that was loaded, and of its key files, to its log. */
 void smtpf_engine_log_warnings(const smtpf_engine *e);
 int smtpf_engine_read_scanners(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err);
 

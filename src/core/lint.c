@@ -412,6 +412,28 @@ static void look_at_content(lint *l)
   }
 }
 
+/* ---- signed addresses ---------------------------------------------------------------------------------------------
+ */
+
+static const char exposed[] = "others can read or write this file: whoever has the keys can sign";
+
+static void look_at_keys(lint *l)
+{
+  static const char *const files[] = {"srs.key_file", "batv.key_file"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    if (l->e->signing.exposed[i])
+      warn(l, l->e->tree.root, files[i], exposed, smtpf_section_string(l->e->tree.root, files[i]));
+}
+
+static void look_at_signing(lint *l, const smtpf_profile *p, const smtpf_section *s)
+{
+  const int none = !l->e->signing.prvs.signer.n;
+  if (p->batv && none && smtpf_section_has(s, "batv"))
+    warn(l, s, "batv", "there are no keys to sign with (`batv.keys`)", nothing);
+  if (p->bounces == SMTPF_BOUNCES_SIGNED && none && smtpf_section_has(s, "bounces"))
+    warn(l, s, "bounces", "no address is signed without `batv.keys`: nothing is refused", nothing);
+}
+
 /* What the checks themselves know. */
 static void pass_on(void *user, const char *file, int line, smtpf_str text)
 {
@@ -437,14 +459,22 @@ size_t smtpf_engine_lint(const smtpf_engine *e, unsigned capabilities, smtpf_lin
     look_at_entries(&l, &e->profiles[i], s);
     look_at_weights(&l, s);
     look_at_route(&l, &e->profiles[i], s);
+    look_at_signing(&l, &e->profiles[i], s);
   }
   look_at_scopes(&l, e->tree.root, "backup_mx", "nobody is in this scope");
   look_at_scopes(&l, e->tree.root, "forwarders", "nobody is in this scope");
   look_at_use(&l);
   look_at_postmaster(&l);
   look_at_content(&l);
+  look_at_keys(&l);
   for (size_t i = 0; i < e->n_checks; i++)
     if (e->checks[i].check->lint)
       e->checks[i].check->lint(e->checks[i].self, e->loaded_s, pass_on, &l);
   return l.n;
+}
+
+void smtpf_engine_lint_keys(const smtpf_engine *e, smtpf_lint_fn fn, void *user)
+{
+  lint l = {e, 0, fn, user, 0};
+  look_at_keys(&l);
 }

@@ -157,4 +157,5 @@ void smtpf_engine_log_warnings(const smtpf_engine *e)
   for (size_t i = 0; i < e->n_checks; i++)
     if (e->checks[i].check->lint)
       e->checks[i].check->lint(e->checks[i].self, e->loaded_s, log_warning, &e);
+  smtpf_engine_lint_keys(e, log_warning, &e);
 }

@@ -67,7 +67,7 @@ static int read_srs(const smtpf_session *s, smtpf_str address, char room[SMTPF_A
   smtpf_path path;
   size_t n = 0;
   int signature = SMTPF_SIGNATURE_NONE;
-  if (!smtpf_domain_equal(domain_of(address), s->engine->signing.srs.domain))
+  if (!s->engine->signing.srs.signer.n || !smtpf_srs_has_form(s->engine->signing.srs.domain, address))
     return SMTPF_SIGNATURE_NONE;
   if (!smtpf_signature_srs(s->driver, s->engine, &srs))
     return SMTPF_SIGNATURE_UNKNOWN;
@@ -84,7 +84,7 @@ static int read_prvs(const smtpf_session *s, smtpf_str address, char room[SMTPF_
   smtpf_prvs prvs;
   size_t n = 0;
   int signature = SMTPF_SIGNATURE_NONE;
-  if (!s->engine->signing.prvs.signer.n || !smtpf_engine_is_local(s->engine, address))
+  if (!s->engine->signing.prvs.signer.n || !smtpf_prvs_has_form(address) || !smtpf_engine_is_local(s->engine, address))
     return SMTPF_SIGNATURE_NONE;
   if (!smtpf_signature_prvs(s->driver, s->engine, &prvs))
     return SMTPF_SIGNATURE_UNKNOWN;

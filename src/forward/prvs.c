@@ -116,6 +116,14 @@ static int write_mailbox(const char *prefix, smtpf_str tag, smtpf_str signature,
   return smtpf_rewritten(&o, n);
 }
 
+int smtpf_prvs_has_form(smtpf_str address)
+{
+  char given[SIGNATURE];
+  smtpf_mailbox m;
+  smtpf_str tag;
+  return smtpf_mailbox_split(address, &m) == SMTPF_OK && take_tag(&m.local, &tag, given);
+}
+
 int smtpf_prvs_verify(const smtpf_prvs *prvs, smtpf_str address, int64_t wall_s, char *out, size_t cap, size_t *n,
                       int *signature)
 {

@@ -22,6 +22,9 @@ typedef struct smtpf_prvs {
  */
 int smtpf_prvs_sign(const smtpf_prvs *prvs, smtpf_str sender, int64_t wall_s, char *out, size_t cap, size_t *n);
 
+/* 1 when an address looks like a signed one, whoever made it. */
+int smtpf_prvs_has_form(smtpf_str address);
+
 /* The mailbox behind it. Results as smtpf_srs_unwrap(). */
 int smtpf_prvs_verify(const smtpf_prvs *prvs, smtpf_str address, int64_t wall_s, char *out, size_t cap, size_t *n,
                       int *signature);

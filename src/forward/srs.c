@@ -192,7 +192,8 @@ static int write_signed(const smtpf_srs *srs, const char *tag, const parts *p, i
 /* What another forwarder signed stays as it is. */
 static parts of_srs0(const smtpf_mailbox *m)
 {
-  return (parts){.domain = m->domain, .rest = {m->local.p + TAG, m->local.n - TAG}};
+  const size_t tag = m->local.n > TAG ? TAG : 0;
+  return (parts){.domain = m->domain, .rest = {m->local.p + tag, m->local.n - tag}};
 }
 
 /* An SRS0 of ours, which came back by a ring of forwarders. */
@@ -214,15 +215,12 @@ static int wrap(const smtpf_srs *srs, const smtpf_mailbox *m, int64_t wall_s, ch
   const int64_t day = today(wall_s);
   const char day_text[2] = {base32[day >> 5], base32[day & 31]};
   const int form = form_of(m->local);
-  parts p = {.day = {day_text, 2}, .domain = m->domain, .rest = m->local};
-  if (form == FORM_SRS0) {
-    p = of_srs0(m);
-  } else if (form == FORM_SRS1 && read_parts(m->local, form, &p)) {
-    if (leads_home(srs, &p))
-      return write_address("SRS0", p.rest, m->quoted, srs->domain, out, cap, n);
-  } else {
-    return write_signed(srs, "SRS0", &p, m->quoted, out, cap, n);
-  }
+  const parts plain_one = {.day = {day_text, 2}, .domain = m->domain, .rest = m->local};
+  parts p = of_srs0(m);
+  if (form == FORM_OTHER || (form == FORM_SRS1 && !read_parts(m->local, form, &p)))
+    return write_signed(srs, "SRS0", &plain_one, m->quoted, out, cap, n);
+  if (form == FORM_SRS1 && leads_home(srs, &p))
+    return write_address("SRS0", p.rest, m->quoted, srs->domain, out, cap, n);
   return write_signed(srs, "SRS1", &p, m->quoted, out, cap, n);
 }
 
@@ -254,17 +252,22 @@ int smtpf_srs_wrap(const smtpf_srs *srs, smtpf_str sender, int64_t wall_s, char 
 /* ---- reverse ------------------------------------------------------------------------------------------------------
  */
 
+int smtpf_srs_has_form(smtpf_str domain, smtpf_str address)
+{
+  smtpf_mailbox m;
+  return smtpf_mailbox_split(address, &m) == SMTPF_OK && smtpf_domain_equal(m.domain, domain) &&
+         form_of(m.local) != FORM_OTHER;
+}
+
 int smtpf_srs_unwrap(const smtpf_srs *srs, smtpf_str address, int64_t wall_s, char *out, size_t cap, size_t *n,
                      int *signature)
 {
   smtpf_mailbox m;
   parts p;
   *signature = SMTPF_SIGNATURE_NONE;
-  if (smtpf_mailbox_split(address, &m) != SMTPF_OK || !smtpf_domain_equal(m.domain, srs->domain))
+  if (!smtpf_srs_has_form(srs->domain, address) || smtpf_mailbox_split(address, &m) != SMTPF_OK)
     return SMTPF_ENOTFOUND;
   const int form = form_of(m.local);
-  if (form == FORM_OTHER)
-    return SMTPF_ENOTFOUND;
   *signature = SMTPF_SIGNATURE_BAD;
   if (!read_parts(m.local, form, &p))
     return SMTPF_ENOTFOUND;

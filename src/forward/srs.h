@@ -32,6 +32,9 @@ typedef struct smtpf_srs {
  */
 int smtpf_srs_wrap(const smtpf_srs *srs, smtpf_str sender, int64_t wall_s, char *out, size_t cap, size_t *n);
 
+/* 1 when an address looks like one of ours, whoever made it. */
+int smtpf_srs_has_form(smtpf_str domain, smtpf_str address);
+
 /*
  * What is behind an address of our domain. *signature is written in any case but SMTPF_EIO.
  * SMTPF_OK: it is GOOD; SMTPF_ENOTFOUND: it is not; SMTPF_ELIMIT: it is, and longer than `cap`; SMTPF_EIO.

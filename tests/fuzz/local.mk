@@ -114,3 +114,11 @@ FUZZ_TARGETS += tests/fuzz/fuzz_dsn
 tests_fuzz_fuzz_dsn_SOURCES = tests/fuzz/fuzz_dsn.c tests/unit/piece_walk.c tests/unit/piece_walk.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_dsn_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -D_DEFAULT_SOURCE
 tests_fuzz_fuzz_dsn_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/fuzz_prvs tests/fuzz/fuzz_srs
+tests_fuzz_fuzz_prvs_SOURCES = tests/fuzz/fuzz_prvs.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_prvs_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
+tests_fuzz_fuzz_prvs_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_srs_SOURCES = tests/fuzz/fuzz_srs.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_srs_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
+tests_fuzz_fuzz_srs_LDADD = $(FUZZ_LIBS)

@@ -352,19 +352,6 @@ int smtpf_task_fact_set(smtpf_task *t, const char *name, smtpf_str value, int co
   return SMTPF_OK;
 }
 
-int smtpf_task_signature(const smtpf_task *t, size_t recipient)
-{
-  return recipient && recipient <= sizeof t->signatures / sizeof t->signatures[0] ? t->signatures[recipient - 1]
-                                                                                  : SMTPF_SIGNATURE_NONE;
-}
-
-int smtpf_task_local(const smtpf_task *t, smtpf_str address)
-{
-  static const smtpf_str ours = {"@example.net", 12};
-  (void)t;
-  return address.n > ours.n && smtpf_str_equal_nocase((smtpf_str){address.p + address.n - ours.n, ours.n}, ours);
-}
-
 smtpf_str smtpf_task_fact(const smtpf_task *t, const char *name)
 {
   for (size_t i = 0; i < t->n_facts; i++)

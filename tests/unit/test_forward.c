@@ -297,6 +297,21 @@ START_TEST(srs_what_stays)
 }
 END_TEST
 
+/* What only looks like an SRS1 is a name like others. */
+START_TEST(srs_broken_ones_of_others)
+{
+  static const char *const senders[] = {"SRS1+AAAA=7G=a.example=alice@b.example", "SRS1=AAAA@b.example",
+                                        "SRS1=AAAA=b.example=x@b.example", "srs1-a@b.example"};
+  const smtpf_srs srs = srs_of(three_keys, 1, "f.example.net");
+  for (size_t i = 0; i < sizeof senders / sizeof *senders; i++) {
+    const address a = wrap(&srs, smtpf_str_of(senders[i]), NOW), b = unwrap(&srs, str(&a), NOW);
+    ck_assert_msg(memcmp(a.p, "SRS0=", 5) == 0, "%s", a.p);
+    ck_assert_int_eq(b.result, SMTPF_OK);
+    ck_assert_str_eq(b.p, senders[i]);
+  }
+}
+END_TEST
+
 START_TEST(srs_what_is_none)
 {
   const smtpf_srs srs = srs_of(three_keys, 1, "f.example.net");
@@ -461,6 +476,7 @@ int main(void)
                               srs_what_stays,
                               srs_what_is_none,
                               srs_shorter_hashes,
+                              srs_broken_ones_of_others,
                               NULL};
   const TTest *const prvs[] = {prvs_there_and_back, prvs_days, prvs_keys_come_and_go, prvs_what_is_none, NULL};
   const TTest *const fails[] = {nothing_is_written_when_it_fails, NULL};
