@@ -427,11 +427,8 @@ static void look_at_keys(lint *l)
 
 static void look_at_signing(lint *l, const smtpf_profile *p, const smtpf_section *s)
 {
-  const int none = !l->e->signing.prvs.signer.n;
-  if (p->batv && none && smtpf_section_has(s, "batv"))
+  if (p->batv && !l->e->signing.prvs.signer.n && smtpf_section_has(s, "batv"))
     warn(l, s, "batv", "there are no keys to sign with (`batv.keys`)", nothing);
-  if (p->bounces == SMTPF_BOUNCES_SIGNED && none && smtpf_section_has(s, "bounces"))
-    warn(l, s, "bounces", "no address is signed without `batv.keys`: nothing is refused", nothing);
 }
 
 /* What the checks themselves know. */
