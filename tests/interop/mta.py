@@ -84,6 +84,13 @@ def free_port():
         return s.getsockname()[1]
 
 
+def overridden(text, more):
+    """main.cf with lines of `more` in the place of those of the same name. A name that comes twice would be warned of by each
+    process as it starts, the one that reads the warnings among them: it waits for itself when there are many."""
+    lines = dict(line.split(" =", 1) for line in (text + more).splitlines())
+    return "".join("%s =%s\n" % item for item in lines.items())
+
+
 class Postfix:
     """`mailboxes`: addresses; each has a maildir of its own. XCLIENT and XFORWARD are offered. `main`: more lines for
     main.cf; `second`: parameters of another smtpd, on `second_port`."""
@@ -106,10 +113,10 @@ class Postfix:
         box = first(pwd.getpwnam, ["nobody"])
         unprivileged = first(pwd.getpwnam, [n for n in ("nobody", "bin") if n != owner.pw_name])
         self.folders(owner, group, box)
-        self.write("main.cf", MAIN.format(
+        self.write("main.cf", overridden(MAIN.format(
             root=root, commands=os.path.join(prefix, "usr/sbin"), daemons=self.daemons, owner=owner.pw_name, group=group.gr_name,
             unprivileged=unprivileged.pw_name, uid=box.pw_uid, gid=box.pw_gid,
-            domains=" ".join(sorted({m.split("@")[1] for m in mailboxes}))) + main)
+            domains=" ".join(sorted({m.split("@")[1] for m in mailboxes}))), main))
         more = "127.0.0.1:%d inet n - n - - smtpd\n" % self.second_port if second else ""
         self.write("master.cf", MASTER.format(port=self.port) + more + "".join("  -o %s\n" % p for p in second))
         self.write("mailboxes", "".join("%s %s/\n" % (m, m) for m in mailboxes))
@@ -141,7 +148,8 @@ class Postfix:
                                         env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                         start_new_session=True)  # master ends its own process group
         out.close()
-        for _ in range(200):
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 5) as s:
                     if s.makefile("rb").readline().startswith(b"220"):

@@ -16,12 +16,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from mta import Missing, Postfix  # noqa: E402
+from mta import Missing, Postfix, free_port  # noqa: E402
 from proxy_harness import Proxy, Skip, eventually  # noqa: E402
 import policy  # noqa: E402
 from names import Names  # noqa: E402
 from sinks import Filter, Port, identity  # noqa: E402
-from world import LISTED, OF_TARGET, PEOPLE, REFUSED  # noqa: E402
+from world import LISTED, OF_TARGET, PEOPLE, REFUSED, SRS  # noqa: E402
 
 MAIN = """mynetworks = 127.0.0.1/32, 127.0.0.2/32
 smtpd_client_restrictions = check_client_access cidr:{root}/conf/blocked
@@ -57,6 +57,7 @@ class Arrangement:
 
     def __init__(self, folder, scorer, virus, world, options):
         self.folder, self.scorer, self.virus, self.world, self.options = folder, scorer, virus, world, options
+        self.entrance = None  # the port of what stands before Postfix, if anything does
         self.names = Names({d: s.ip for d, s in world.items()})
         self.postfix, self.port = None, None
 
@@ -76,6 +77,8 @@ class Arrangement:
         maps = {"transport": "".join("%s smtp:[%s]:%d\n" % (d, s.ip, s.port) for d, s in self.world.items()),
                 "virtual": "".join("%s %s\n" % (p.address, p.target) for p in PEOPLE if p.target),
                 "blocked": "%s/32 REJECT listed\n" % LISTED}
+        if self.entrance:  # bounces to the senders of our forwards are led back by who made them
+            maps["transport"] += "%s smtp:[127.0.0.1]:%d\n" % (SRS, self.entrance)
         files = os.path.join(self.folder, "maps")
         os.mkdir(files)
         for name, lines in maps.items():
@@ -192,12 +195,14 @@ class Library(Arrangement):
     name, title, forwards = "libsmtpfilter", "smtpf-proxy", False
 
     def start(self):
+        self.entrance = free_port()
         self.start_postfix()
         self.quarantine = os.path.join(self.folder, "quarantine")
         path = os.path.join(self.folder, "policy.conf")
         with open(path, "w", encoding="ascii") as f:
             f.write(policy.text(self))
-        self.proxy = Proxy(self.postfix.port, policy=path, program=self.options.program, arguments=["--log", "json", "--explain"])
+        self.proxy = Proxy(self.postfix.port, policy=path, program=self.options.program,
+                           arguments=["--log", "json", "--explain"], listen="127.0.0.1:%d" % self.entrance)
         self.port = self.proxy.port
 
     def stop(self):
@@ -209,7 +214,8 @@ class Library(Arrangement):
         """Of discarded copies nothing is left but the log's word. Its lines for ends of messages come in the order in which
         messages were given over."""
         lines = [json.loads(line) for line in self.proxy.ended.splitlines() if line.startswith("{")]
-        ends = [line for line in lines if line["event"] == "end-of-message"]
+        # what Postfix brings is its bounces of forwards, which nobody of ours sent
+        ends = [line for line in lines if line["event"] == "end-of-message" and line.get("client") != "127.0.0.1"]
         found = super().dropped(told)
         for line, (message, recipients) in zip(ends, told.ends):
             said = {r["address"]: r["disposition"] for r in line.get("recipients", [])}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The policy of smtpf-proxy in the lab: everybody's wishes."""
-from world import HOSTS, LISTED, PEOPLE, REFUSED, SITE
+from world import HOSTS, LISTED, PEOPLE, REFUSED, SITE, SRS
 
 TEXT = """
 local_domains = [ "%(site)s" ];
@@ -21,10 +21,13 @@ scanners = (
   { name = "virus"; type = "spamd"; kind = "virus"; servers = [ "127.0.0.1:%(virus)d" ]; },
   { name = "spam"; type = "spamd"; servers = [ "127.0.0.1:%(scorer)d" ]; }
 );
+# Forwards leave with senders of ours, own mail with signed ones: a bounce that comes back proves what it is about.
+srs = { domain = "%(srs)s"; keys = [ "the lab's key of senders" ]; };
+batv = { keys = [ "the lab's key of own mail" ]; };
 resolver = { servers = [ "%(names)s" ]; };
 quarantine = { directory = "%(quarantine)s"; };
 spool = { path = "%(folder)s"; };
-proxy = { identity = "xforward"; };
+proxy = { identity = "xforward"; forward = "inline"; forward_port = %(port)d; };
 """
 
 
@@ -42,4 +45,5 @@ def text(lab):
     return TEXT % dict(
         site=SITE, own=HOSTS["desk.example.net"].ip, listed=LISTED, forwarder=HOSTS["mx.old.example"].ip,
         list=HOSTS["lists.example"].ip, reject=REFUSED, recipients=",\n".join(wishes(p, lab.options.careless) for p in PEOPLE),
-        virus=lab.virus.port, scorer=lab.scorer.port, quarantine=lab.quarantine, folder=lab.folder, names=lab.names.address)
+        virus=lab.virus.port, scorer=lab.scorer.port, quarantine=lab.quarantine, folder=lab.folder, names=lab.names.address, srs=SRS,
+        port=next(iter(lab.world.values())).port)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What a run came to: a table for people, a line of JSON, and a plot."""
 import json
+import os
+import re
 
-ROWS = [  # (figure, what it is called, whether less is better)
+ROWS = [  # (figure, what it is called)
     ("bounces_to_innocents", "bounces to innocents"),
     ("bounces_by_forwarders", "  of this, by a forwarder that was refused"),
     ("lost_silently", "legitimate mail lost silently"),
@@ -35,6 +37,29 @@ def table(accounts):
     width = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join("  ".join(cell.ljust(width[0]) if not i else cell.rjust(width[i]) for i, cell in enumerate(line))
                      for line in lines)
+
+
+def page_table(accounts):
+    figures = [a.figures() for a in accounts]
+    lines = ["| | " + " | ".join("`%s`" % a.name for a in accounts) + " |", "|---|" + "---:|" * len(accounts)]
+    for name, title in ROWS:
+        title = "&nbsp;&nbsp;" + title.strip() if title.startswith(" ") else title
+        lines.append("| %s | %s |" % (title, " | ".join("%s" % f[name] for f in figures)))
+    return "\n".join(lines)
+
+
+def write(folder, accounts, messages, seed):
+    """The plot, and the table between its marks in the page."""
+    with open(os.path.join(folder, "lab.svg"), "w", encoding="ascii") as f:
+        f.write(plot(accounts))
+    path = os.path.join(folder, "lab.md")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    mark = "<!-- `./bootstrap lab --mail %d --seed %d --docs docs/guide` writes this table -->" % (messages, seed)
+    text = re.sub(r"<!-- [^>]* writes this table -->\n.*?\n<!-- end -->", lambda _: "%s\n%s\n<!-- end -->" % (mark, page_table(accounts)),
+                  text, flags=re.S)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
 
 
 def one_line(accounts, **rest):

@@ -29,11 +29,10 @@ def arguments(argv):
     p.add_argument("--careless", action="store_true", help="one more quarantine, which nobody reads: the lab then fails")
     p.add_argument("--scanner", choices=["table", "spamd"], default="table",
                    help="the deterministic one (default), or SpamAssassin's daemon")
-    p.add_argument("--svg", metavar="FILE", help="writes the plot")
+    p.add_argument("--docs", metavar="FOLDER", help="writes the plot and the page's table there")
     p.add_argument("--build", default="build", help="where smtpf-proxy is")
     p.add_argument("--kinds", action="store_true", help="prints what became of each kind of mail")
     p.add_argument("--keep", metavar="FOLDER", help="keeps the logs there")
-    p.add_argument("--fast", action="store_true", help="leaves out what cannot be run here, instead of failing")
     options = p.parse_args(argv)
     options.program = os.environ.get("SMTPF_PROXY") or os.path.join(options.build, "smtpf-proxy")
     return options
@@ -63,38 +62,45 @@ def play(kind, mail, options):
     return account, [] if settled else ["the mail server's queue was not empty in the end"]
 
 
-def main(argv):
-    options = arguments(argv)
-    mail = world.make(options.seed, options.mail)
-    chosen = [k for k in ALL if not options.only or k.name in options.only.split(",")]
-    accounts, faults, missing = [], [], []
-    for kind in chosen:
-        begun = time.monotonic()
-        try:
-            account, left = play(kind, mail, options)
-        except (Missing, Skip) as why:
-            missing.append("%s: %s" % (kind.name, why))
-            continue
-        accounts.append(account)
-        faults += ["%s: %s" % (kind.name, f) for f in account.faults() + left]
-        print("%s: %d messages in %.1f s" % (kind.title, len(mail), time.monotonic() - begun), flush=True)
-    by_name = {a.name: a for a in accounts}
-    ours = by_name.get("libsmtpfilter")
-    broken = conditions(ours, by_name.get("milter_reject")) if ours else []
-    print("\n%s\n" % report.table(accounts))
-    if options.kinds:
-        for a in accounts:
+class Run:
+    """All arrangements that were asked for, and what is wrong with what they did."""
+
+    def __init__(self, options):
+        self.mail = world.make(options.seed, options.mail)
+        self.accounts, self.faults, self.missing, self.broken = [], [], [], []
+        for kind in [k for k in ALL if not options.only or k.name in options.only.split(",")]:
+            begun = time.monotonic()
+            try:
+                account, left = play(kind, self.mail, options)
+            except (Missing, Skip) as why:
+                self.missing.append("%s: %s" % (kind.name, why))
+                continue
+            self.accounts.append(account)
+            self.faults += ["%s: %s" % (kind.name, f) for f in account.faults() + left]
+            print("%s: %d messages in %.1f s" % (kind.title, len(self.mail), time.monotonic() - begun), flush=True)
+        by_name = {a.name: a for a in self.accounts}
+        if "libsmtpfilter" in by_name:
+            self.broken = conditions(by_name["libsmtpfilter"], by_name.get("milter_reject"))
+
+    def tell(self, options):
+        print("\n%s\n" % report.table(self.accounts))
+        for a in self.accounts if options.kinds else []:
             for k, fates in sorted(by_kind(a).items()):
                 print("%s %s: %s" % (a.name, k, ", ".join("%d %s" % (n, f) for f, n in sorted(fates.items()))))
-    for line in faults + broken:
-        print("FAIL " + line)
-    for line in missing:
-        print("SKIP " + line)
-    if options.svg:
-        with open(options.svg, "w", encoding="ascii") as f:
-            f.write(report.plot(accounts))
-    print(report.one_line(accounts, messages=len(mail), seed=options.seed, failed=len(faults) + len(broken)))
-    return 1 if faults or broken or not accounts or (missing and not options.fast) else 0
+        for line in self.faults + self.broken:
+            print("FAIL " + line)
+        for line in self.missing:
+            print("SKIP " + line)
+
+
+def main(argv):
+    options = arguments(argv)
+    run = Run(options)
+    run.tell(options)
+    if options.docs:
+        report.write(options.docs, run.accounts, len(run.mail), options.seed)
+    print(report.one_line(run.accounts, messages=len(run.mail), seed=options.seed, failed=len(run.faults) + len(run.broken)))
+    return 1 if run.faults or run.broken or run.missing or not run.accounts else 0
 
 
 if __name__ == "__main__":

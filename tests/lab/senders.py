@@ -49,11 +49,11 @@ def transaction(line, envelope, recipients):
     told = {r: ("rcpt", line.say(b"RCPT TO:<%s>" % envelope.names.get(r, r).encode())) for r in recipients}
     taken = [r for r in recipients if told[r][1].startswith(b"2")]
     if taken:
-        said = line.say(b"DATA")
+        stage, said = "data", line.say(b"DATA")
         if said.startswith(b"3"):
             line.send(stuffed(envelope.data))
-            said = line.reply()
-        told.update({r: ("end", said) for r in taken})
+            stage, said = "end", line.reply()
+        told.update({r: (stage, said) for r in taken})
     else:
         line.say(b"RSET")
     return told

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 SITE = "example.net"
+SRS = "fwd.example.net"  # of the senders that our forwards leave with
 VICTIM = "victim.example"  # the domain whose addresses spammers forge: whatever arrives there went to an innocent
 REFUSED = 10.0  # the one threshold of arrangements without wishes
 MARKED = 5.0  # where the scanner itself would mark
@@ -29,7 +30,7 @@ class Person:
 
 AWAY = 'inherit = "away";'
 PEOPLE = [
-    Person("alice"),
+    Person("alice", wishes='batv = true; bounces = "signed";'),
     Person("bob"),
     Person("frank", wishes="reject = 6.0;"),
     Person("erin", wishes='reject = "off"; discard = 10.0;'),
