@@ -4,6 +4,7 @@
 of copy, a reply for each recipient (LMTP, PRDR) on either side, forwards, and what later delivery status notifications
 may say. Runs in the build folder; words on the command line choose cases."""
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -75,6 +76,15 @@ def a_forward_goes_elsewhere_with_its_own_sender():
         check(table(sink) == [("<away+fwd@example.net>", ["<me@elsewhere.example>"], False),
                               ("<sender@example.org>", ["<a@example.net>"], False)], table(sink))
         check(b"elsewhere.example" not in sink.messages[0].data, "the address is told in the message")
+
+
+def own_mail_leaves_with_a_signed_sender_for_who_wishes_it():
+    options = WISHES + [("own_networks", "127.0.0.1/32"), ("batv.keys", "a key of sixteen bytes"), ('recipients["a@example.net"].batv', "true")]
+    with stage(options=options) as (sink, proxy):
+        for sender in (b"<a@example.net>", b"<b@example.net>"):
+            check(Client(proxy).deliver(HAM, b"<friend@example.org>", sender=sender).startswith(b"250"), "refused")
+        senders = [row[0] for row in table(sink)]
+        check(re.fullmatch("<prvs=[0-9a-f]{10}=a@example.net>", senders[0]) and senders[1] == "<b@example.net>", senders)
 
 
 def forward_nonspam_keeps_spam_here():

@@ -81,10 +81,11 @@ static uint32_t add_group(transaction *t, const group *g)
   return (uint32_t)t->n_groups;
 }
 
-/* The envelope sender of a copy: the client's own path unless the verdict names another. */
+/* The envelope sender of a copy: the client's own path unless the verdict names another, for a forward or for own mail
+ * that is signed. */
 static kept sender_of(transaction *t, const recipient *r, const smtpf_recipient_info *info)
 {
-  if (r->stays || info->route != SMTPF_ROUTE_FORWARD || transaction_path_is(t, t->sender, info->sender))
+  if (r->stays || transaction_path_is(t, t->sender, info->sender))
     return t->sender;
   return transaction_keep(t, info->sender, 1);
 }
