@@ -85,6 +85,9 @@ def own_mail_leaves_with_a_signed_sender_for_who_wishes_it():
             check(Client(proxy).deliver(HAM, b"<friend@example.org>", sender=sender).startswith(b"250"), "refused")
         senders = [row[0] for row in table(sink)]
         check(re.fullmatch("<prvs=[0-9a-f]{10}=a@example.net>", senders[0]) and senders[1] == "<b@example.net>", senders)
+        # the bounce comes to that address, and is for the mailbox behind it
+        bounce = Client(proxy).deliver(HAM, senders[0].encode(), sender=b"<>")
+        check(bounce.startswith(b"250") and table(sink)[2][:2] == ("<>", ["<a@example.net>"]), (bounce, table(sink)))
 
 
 def forward_nonspam_keeps_spam_here():

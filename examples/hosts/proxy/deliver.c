@@ -211,7 +211,7 @@ static int put_one(transaction *t, recipient *r, unsigned *missing)
   if (!r)
     return transaction_send_rcpt(t, &t->quarantine, quarantine_path(t, room, sizeof room), (smtpf_str){0}, 0, missing);
   return transaction_send_rcpt(t, &r->seat[r->destination],
-                               transaction_string(t, r->destination == TO_FORWARD ? r->forward : r->path),
+                               transaction_string(t, r->destination == TO_FORWARD ? r->forward : r->mailbox),
                                transaction_string(t, r->params), is_silent(t, r), missing);
 }
 

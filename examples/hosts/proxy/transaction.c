@@ -262,7 +262,7 @@ static void put_rcpt(transaction *t, unsigned *missing)
 {
   recipient *r = &t->asked;
   const int which = next_seat(t);
-  transaction_send_rcpt(t, &r->seat[which], transaction_string(t, which == TO_FORWARD ? r->forward : r->path),
+  transaction_send_rcpt(t, &r->seat[which], transaction_string(t, which == TO_FORWARD ? r->forward : r->mailbox),
                         transaction_string(t, r->params), 0, missing);
 }
 
@@ -375,6 +375,8 @@ void transaction_rcpt(transaction *t, const smtpf_recipient_info *info)
   int failed = 0;
   t->code = 0;
   a->origin = (unsigned char)info->origin;
+  /* behind a signature (BATV) or a source route is a shorter address, which alone the next hop knows */
+  a->mailbox = info->address.n + 2 < a->path.n ? transaction_keep(t, info->address, 1) : a->path;
   if (info->forward.n) {
     a->forward = transaction_keep(t, info->forward, 1);
     a->sender = transaction_path_is(t, t->sender, info->sender) ? t->sender : transaction_keep(t, info->sender, 1);

@@ -42,6 +42,7 @@ typedef struct seat {
 
 typedef struct recipient {
   kept path, params;
+  kept mailbox; /* what the next hop is told of it: the path, or what stands behind its signature */
   kept forward; /* the address its mail may go to instead, with brackets */
   kept sender;  /* reverse-path for that, by what was known at RCPT */
   kept words;   /* what was said about its copy */
