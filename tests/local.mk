@@ -349,7 +349,7 @@ installcheck-local:
 
 # ---- tests/lab: the same mail through four arrangements of a mail server ------------------------------------------
 EXTRA_DIST += tests/lab/accounting.py tests/lab/arrangements.py tests/lab/names.py tests/lab/policy.py tests/lab/report.py tests/lab/run.py \
-	tests/lab/scorer.py tests/lab/senders.py tests/lab/sinks.py tests/lab/world.py
+	tests/lab/scorer.py tests/lab/senders.py tests/lab/short.py tests/lab/sinks.py tests/lab/world.py
 
 # ---- for bootstrap: what is what ---------------------------------------------------------------------------
 print-unit-tests:
