@@ -60,6 +60,13 @@ static void backscatter_close(void *self)
     b->mem.free(b->mem.user, b);
 }
 
+/* As `bounce`. */
+static int backscatter_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_JOIN;
+}
+
 const smtpf_check smtpf_check_backscatter = {
     .size = sizeof(smtpf_check),
     .name = "backscatter",
@@ -71,4 +78,5 @@ const smtpf_check smtpf_check_backscatter = {
     .open = backscatter_open,
     .run = backscatter_run,
     .close = backscatter_close,
+    .apart = backscatter_apart,
 };

@@ -288,6 +288,13 @@ static int bounce_finish(void *self, smtpf_task *t)
   return r == SMTPF_OK ? tell_not_ours(m) : r;
 }
 
+/* Bounces have one recipient, as a rule (null_sender.recipients). */
+static int bounce_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_JOIN;
+}
+
 const smtpf_check smtpf_check_bounce = {
     .size = sizeof(smtpf_check),
     .name = "bounce",
@@ -301,4 +308,5 @@ const smtpf_check smtpf_check_bounce = {
     .feed = bounce_feed,
     .finish = bounce_finish,
     .content = bounce_content,
+    .apart = bounce_apart,
 };

@@ -113,6 +113,13 @@ static int mark_finish(void *self, smtpf_task *t)
   return smtpf_task_unknown(t, r == SMTPF_EUNSUPPORTED ? "no-crypto" : "hmac", field);
 }
 
+/* It finds nothing. */
+static int mark_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_JOIN;
+}
+
 const smtpf_check smtpf_check_sent_mark = {
     .size = sizeof(smtpf_check),
     .name = "sent_mark",
@@ -123,4 +130,5 @@ const smtpf_check smtpf_check_sent_mark = {
     .close = mark_close,
     .feed = mark_feed,
     .finish = mark_finish,
+    .apart = mark_apart,
 };

@@ -120,6 +120,19 @@ int smtpf_task_hmac(smtpf_task *t, smtpf_str key, smtpf_str data, unsigned char 
   return t->hmac;
 }
 
+int smtpf_task_signature(const smtpf_task *t, size_t recipient)
+{
+  return recipient && recipient <= sizeof t->signatures / sizeof t->signatures[0] ? t->signatures[recipient - 1]
+                                                                                  : SMTPF_SIGNATURE_NONE;
+}
+
+int smtpf_task_local(const smtpf_task *t, smtpf_str address)
+{
+  static const smtpf_str ours = {"@example.net", 12};
+  (void)t;
+  return address.n > ours.n && smtpf_str_equal_nocase((smtpf_str){address.p + address.n - ours.n, ours.n}, ours);
+}
+
 /* ---- what only scanners ask for, which have tests of their own ---------------------------------------------- */
 
 void smtpf_task_patience(smtpf_task *t, int64_t ms)
