@@ -110,6 +110,7 @@ check() {
   borrow_redis
   borrow smtpd opensmtpd
   borrow_rspamd
+  borrow_postsrsd
   borrow clamd clamav-daemon
   borrow clamdscan clamdscan
   borrow_scanners

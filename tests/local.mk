@@ -282,8 +282,8 @@ tests_unit_test_forward_SOURCES = tests/unit/suites.h tests/unit/test_forward.c
 check_PROGRAMS += tests/sign_lines
 tests_sign_lines_SOURCES = tests/sign_lines.c
 tests_sign_lines_LDADD = libsmtpf_all.la
-TESTS += tests/unit/test_forward_vectors.py
-EXTRA_DIST += tests/unit/test_forward_vectors.py
+TESTS += tests/unit/test_forward_vectors.py tests/interop/postsrsd.py
+EXTRA_DIST += tests/unit/test_forward_vectors.py tests/interop/postsrsd.py
 
 # ---- tests/unit of src/match ---------------------------------------------------------------------------------
 if HAVE_CHECK
