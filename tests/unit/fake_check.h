@@ -77,8 +77,8 @@ struct smtpf_task {
     char name[80], value[128];
   } edits[4]; /* told to smtpf_task_edit() */
   size_t n_edits;
-  int hmac;  /* what smtpf_task_hmac() returns */
-  int hmacs; /* how often it was asked */
+  int hmac;            /* what smtpf_task_hmac() returns */
+  int hmacs;           /* how often it was asked */
   const char *forward; /* what smtpf_task_forward() says; NULL: it stays here */
   void *memory[FAKE_MEMORY];
   size_t n_memory;
