@@ -126,6 +126,10 @@ smtpf_milter_CFLAGS = $(AM_CFLAGS) -pthread
 smtpf_milter_LDADD = libsmtpfilter.la
 man8_MANS += docs/man/smtpf-milter.8
 EXTRA_DIST += docs/man/smtpf-milter.8
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_milter
+TESTS += tests/unit/test_milter
+endif
 MILTER_TESTS = tests/interop/milter_postfix.py
 TESTS += $(MILTER_TESTS)
 EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_world.py

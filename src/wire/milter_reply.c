@@ -107,7 +107,8 @@ static void add_code(smtpf_out *o, int code, char separator, smtpf_str enhanced)
 
 static void add_line(smtpf_out *o, smtpf_str line)
 {
-  for (size_t i = 0; i < line.n && i < LINE_MAX_BYTES; i++) {
+  const size_t stop = o->n + LINE_MAX_BYTES - 1; /* room for a doubled one */
+  for (size_t i = 0; i < line.n && o->n < stop; i++) {
     if (line.p[i] == '%')
       smtpf_out_char(o, '%');
     smtpf_out_char(o, line.p[i] < 0x20 || line.p[i] > 0x7e ? '?' : line.p[i]);
