@@ -256,7 +256,7 @@ static int tell_event(connection *c, const smtpf_milter_packet *p)
   case SMTPF_MILTER_MAIL:
   case SMTPF_MILTER_RCPT: return tell_envelope(c, p);
   case SMTPF_MILTER_DATA: c->data = c->in_header = 1; return smtpf_session_data(c->session);
-  case SMTPF_MILTER_BODYEOB: return smtpf_session_eom(c->session);
+  case SMTPF_MILTER_BODYEOB: return c->late.code ? smtpf_session_reset(c->session) : smtpf_session_eom(c->session);
   case SMTPF_MILTER_ABORT: return smtpf_session_reset(c->session);
   default: return tell_command(c, p->name);
   }
@@ -306,7 +306,7 @@ static void answer_verdict(connection *c, const smtpf_milter_packet *p)
 {
   const smtpf_verdict *v = c->failed || !c->session ? NULL : smtpf_session_verdict(c->session);
   const int ends = p->command == SMTPF_MILTER_BODYEOB;
-  if (v)
+  if (v && !(ends && c->late.code))
     report_verdict(c, p, v);
   if (p->command == SMTPF_MILTER_ABORT)
     return;
@@ -369,11 +369,14 @@ static int stranger(connection *c)
   return 0;
 }
 
-static void refused_early(connection *c, int command)
+/* Nobody asked yet: it is said at the end of the message. */
+static void refused_early(connection *c, const smtpf_milter_packet *p)
 {
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
-  if (is_message(command) && v && smtpf_verdict_code(v) >= 400)
-    note_late(c, v);
+  if (!is_message(p->command) || c->late.code || !v || smtpf_verdict_code(v) < 400)
+    return;
+  note_late(c, v);
+  report_verdict(c, p, v);
 }
 
 /* The event is told. 0 when its verdict comes later. */
@@ -414,7 +417,7 @@ static int go_on(connection *c, const smtpf_milter_packet *p)
   if (c->step == STEP_PREPARE && !begin(c, command))
     return wait_for(c, WAIT_VERDICT);
   if (c->step == STEP_PREPARED && c->session)
-    refused_early(c, command);
+    refused_early(c, p);
   if (c->step == STEP_PREPARED)
     c->step = STEP_TELL;
   if (c->step == STEP_TELL && is_message(command)) {

@@ -19,7 +19,8 @@ static print_event event_of(const connection *c, const smtpf_milter_packet *p)
   case SMTPF_MILTER_DATA: return (print_event){"data", {NULL, 0}};
   case SMTPF_MILTER_BODYEOB: return (print_event){"end-of-message", smtpf_str_of(c->queue_id)};
   case SMTPF_MILTER_ABORT: return (print_event){"abort", {NULL, 0}};
-  default: return (print_event){"command", p->name};
+  case SMTPF_MILTER_UNKNOWN: return (print_event){"command", p->name};
+  default: return (print_event){"message", {NULL, 0}};
   }
 }
 
