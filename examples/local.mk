@@ -130,9 +130,11 @@ if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_milter
 TESTS += tests/unit/test_milter
 endif
-MILTER_TESTS = tests/interop/milter_postfix.py
+MILTER_TESTS = tests/interop/milter_client.py tests/interop/milter_peer.py tests/interop/milter_postfix.py \
+	tests/interop/milter_sendmail.py
 TESTS += $(MILTER_TESTS)
-EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_world.py
+EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_peer.lua tests/interop/milter_show.py \
+	tests/interop/milter_world.py tests/interop/sendmail_server.py
 
 # ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
 bin_PROGRAMS += smtpf-policyd

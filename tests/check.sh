@@ -114,6 +114,7 @@ check() {
   borrow clamd clamav-daemon
   borrow clamdscan clamdscan
   borrow_scanners
+  borrow_milter_peers
   mkdir -p "$logs"
   : >"$tally"
   : >"$remarks"

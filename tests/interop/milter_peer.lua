@@ -1,0 +1,65 @@
+-- SPDX-License-Identifier: MIT
+-- miltertest plays the MTA: libmilter's own view of what a filter says. `where` and `listed` come from milter_peer.py.
+function expect(what, got, wanted)
+  if got ~= wanted then error(what .. ": " .. tostring(got) .. ", not " .. tostring(wanted)) end
+  mt.echo("ok " .. what)
+end
+
+function client(address)
+  local conn = mt.connect(where, 40, 0.05)
+  if conn == nil then error("connect failed") end
+  mt.conninfo(conn, "client.example", address)
+  expect("connect", mt.getreply(conn), SMFIR_CONTINUE)
+  mt.helo(conn, "c.example")
+  expect("helo", mt.getreply(conn), SMFIR_CONTINUE)
+  mt.macro(conn, SMFIC_MAIL, "i", "Q1")
+  mt.mailfrom(conn, "<a@example.org>")
+  expect("mail", mt.getreply(conn), SMFIR_CONTINUE)
+  return conn
+end
+
+conn = client(listed)
+mt.rcptto(conn, "<strict@example.net>")
+expect("a listed client", mt.getreply(conn), SMFIR_REPLYCODE)
+mt.disconnect(conn)
+
+conn = client("192.0.2.25")
+mt.rcptto(conn, "<tags@example.net>")
+expect("rcpt", mt.getreply(conn), SMFIR_CONTINUE)
+mt.data(conn)
+expect("data", mt.getreply(conn), SMFIR_CONTINUE)
+mt.header(conn, "Subject", "SPAM")
+mt.eoh(conn)
+mt.bodystring(conn, "hello\r\n")
+mt.eom(conn)
+expect("eom", mt.getreply(conn), SMFIR_CONTINUE)
+expect("its mark", mt.eom_check(conn, MT_HDRINSERT, "X-Smtpfilter"), true)
+expect("held", mt.eom_check(conn, MT_QUARANTINE), false)
+mt.disconnect(conn)
+
+conn = client("192.0.2.25")
+mt.rcptto(conn, "<held@example.net>")
+expect("rcpt", mt.getreply(conn), SMFIR_CONTINUE)
+mt.data(conn)
+expect("data", mt.getreply(conn), SMFIR_CONTINUE)
+mt.header(conn, "Subject", "SPAM")
+mt.eoh(conn)
+mt.eom(conn)
+expect("eom", mt.getreply(conn), SMFIR_CONTINUE)
+expect("held", mt.eom_check(conn, MT_QUARANTINE), true)
+mt.disconnect(conn)
+
+conn = client("192.0.2.25")
+mt.rcptto(conn, "<discards@example.net>")
+expect("rcpt", mt.getreply(conn), SMFIR_CONTINUE)
+mt.rcptto(conn, "<plain@example.net>")
+expect("rcpt", mt.getreply(conn), SMFIR_CONTINUE)
+mt.data(conn)
+expect("data", mt.getreply(conn), SMFIR_CONTINUE)
+mt.header(conn, "Subject", "SPAM")
+mt.eoh(conn)
+mt.eom(conn)
+expect("eom", mt.getreply(conn), SMFIR_CONTINUE)
+expect("one deleted", mt.eom_check(conn, MT_RCPTDELETE, "<discards@example.net>"), true)
+expect("one kept", mt.eom_check(conn, MT_RCPTDELETE, "<plain@example.net>"), false)
+mt.disconnect(conn)
