@@ -344,6 +344,10 @@ tests_unit_test_check_SOURCES = tests/unit/fake_check.c tests/unit/fake_check.h 
 	tests/unit/test_check_ruleset_file.c tests/unit/test_check_signature.c tests/unit/test_check_bounce.c \
 	tests/unit/piece_walk.c tests/unit/piece_walk.h
 
+check_PROGRAMS += tests/unit/test_bounce_corpus
+TESTS += tests/unit/test_bounce_corpus
+EXTRA_DIST += tests/unit/bounce_misses.txt
+
 # ---- tests/installcheck: every check built against the installed library, and run ---------------------------
 EXTRA_DIST += tests/installcheck/host.c tests/installcheck/run.sh
 installcheck-local:

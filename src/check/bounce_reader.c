@@ -112,8 +112,6 @@ static void on_line_field(void *user, smtpf_str name, smtpf_str value)
 static void on_block(void *user, const bounce_block *b)
 {
   bounce_reader *r = user;
-  if (r->report_now)
-    return;
   if (bounce_block_fields(b) >= 2)
     is_kind(r, BOUNCE_QUOTES);
   r->block(r->user, b);
