@@ -11,7 +11,7 @@
 
 #include "transcript.h"
 
-static int passed, failed;
+static int passed, failed, skipped;
 
 static const struct {
   int wait;
@@ -115,6 +115,9 @@ int main(int argc, char **argv)
     if (transcript_read(&t, *name, &error)) {
       printf("FAIL %s\n", replay_cstr(&error));
       failed++;
+    } else if (t.cannot) {
+      printf("SKIP %s: this build lacks what it needs\n", t.path);
+      skipped++;
     } else if (updating) {
       update(&t);
     } else {
@@ -128,6 +131,6 @@ int main(int argc, char **argv)
     failed++;
   }
   transcript_names_free(names);
-  printf("%d passed, %d failed, 0 skipped\n", passed, failed);
+  printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
   return failed ? 1 : 0;
 }

@@ -84,8 +84,10 @@ static int read_words(struct transcript *t, text *error)
       bad = replay_host_parse(&t->host, w + 5, error);
     else if (strncmp(w, "now=", 4) == 0)
       t->now = strtoll(w + 4, NULL, 10);
+    else if (strcmp(w, "needs=crypto") == 0)
+      t->cannot = smtpf_crypto_openssl() == NULL;
     else
-      bad = fail(error, t, "a word behind script that is neither host= nor now=");
+      bad = fail(error, t, "a word behind script that is neither host= nor now= nor needs=crypto");
   }
   free(words);
   return bad;

@@ -3,7 +3,7 @@
  * transcript: a conversation as a page for people that is also a test. Prose, and fenced blocks: `policy` (libconfig),
  * `rules` (a rule file, "@rules@" in the policy), `dns` (zone text), `script` (what the client does; smtpf-replay(1)),
  * `log` (what must come of it), `json` (the same as JSON lines; optional). Words behind `script` set the run:
- * `host=lmtp`, `now=1767225600`.
+ * `host=lmtp`, `now=1767225600`, `needs=crypto`.
  */
 #ifndef TESTS_TRANSCRIPT_H
 #define TESTS_TRANSCRIPT_H
@@ -17,6 +17,7 @@ struct transcript {
   int has_log, has_json;
   struct replay_host host;
   int64_t now;
+  int cannot;           /* this build lacks what it needs */
   char policy_file[64]; /* a temporary one; empty: no policy */
   char rules_file[64];  /* the same */
   smtpf_zone *zone;
