@@ -209,13 +209,16 @@ class Proxy:
     """smtpf-proxy with a policy for example.net. Options are paths: `{"limits.message": "1m"}`; a list of pairs where a
     path comes twice."""
 
-    DEFAULTS = {"local_domains": "example.net", "hostnames": "mx.example.net", "check.disable": "iprev", "proxy.drain": "3s"}
+    DEFAULTS = {"local_domains": "example.net", "hostnames": "mx.example.net", "proxy.drain": "3s"}
+    ASKING = ("iprev", "forward_target")  # checks that ask the DNS, which a test without one of its own must not
 
-    def __init__(self, hop, options=None, arguments=(), policy=None, program=None, listen="127.0.0.1:0"):
+    def __init__(self, hop, options=None, arguments=(), policy=None, program=None, listen="127.0.0.1:0",
+                 disable=ASKING):
         self.ended = None
         program = program or os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
         self.log_path = tempfile.NamedTemporaryFile(prefix="smtpf-proxy-log-", delete=False).name
-        pairs = list(self.DEFAULTS.items()) if policy is None else [("check.disable", "iprev"), ("proxy.drain", "3s")]
+        pairs = list(self.DEFAULTS.items()) if policy is None else [("proxy.drain", "3s")]
+        pairs += [("check.disable", check) for check in disable]
         pairs += options.items() if isinstance(options, dict) else (options or [])
         command = [program, "--listen", listen, "--hop", hop if isinstance(hop, str) else "127.0.0.1:%d" % hop]
         for path, value in pairs:

@@ -202,7 +202,7 @@ class Library(Arrangement):
         with open(path, "w", encoding="ascii") as f:
             f.write(policy.text(self))
         self.proxy = Proxy(self.postfix.port, policy=path, program=self.options.program,
-                           arguments=["--log", "json", "--explain"], listen="127.0.0.1:%d" % self.entrance)
+                           arguments=["--log", "json", "--explain"], listen="127.0.0.1:%d" % self.entrance, disable=("iprev",))
         self.port = self.proxy.port
 
     def stop(self):

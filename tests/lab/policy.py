@@ -24,6 +24,8 @@ scanners = (
 # Forwards leave with senders of ours, own mail with signed ones: a bounce that comes back proves what it is about.
 srs = { domain = "%(srs)s"; keys = [ "the lab's key of senders" ]; };
 batv = { keys = [ "the lab's key of own mail" ]; };
+forward = { callout = true; };
+callout = { port = %(port)d; };
 resolver = { servers = [ "%(names)s" ]; };
 quarantine = { directory = "%(quarantine)s"; };
 spool = { path = "%(folder)s"; };
