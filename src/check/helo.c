@@ -2,9 +2,11 @@
  *
  * helo: what a client calls itself. A bare address, our own name or address, and characters that no host
  * name has are refused; so is an address literal from outside, since real mail servers have names. One
- * label alone is objected to only on request. An underscore is tolerated, a leading hyphen is not. Nothing
- * is looked up here; own clients, and LMTP clients, which are our own mail system, may call
- * themselves what they like.
+ * label alone is objected to only on request. An underscore is tolerated, a leading hyphen is not. Own clients, and
+ * LMTP clients, which are our own mail system, may call themselves what they like.
+ *
+ * A name that some scope's `helo` covers is looked up: when its addresses contain the client's it is kept as fact
+ * `helo.verified`, which makes the client be in that scope. No other name is looked up.
  */
 #include <smtpfilter/ext/check.h>
 
@@ -57,21 +59,38 @@ typedef struct helo {
   smtpf_mem mem;
   int act[RULES];
   int32_t score[RULES];
-  size_t n;
+  size_t n, n_scoped;
+  smtpf_str *scoped; /* domains of scopes, behind the hostnames */
   smtpf_str hostnames[];
 } helo;
+
+/* All domains of all scopes' `helo`, into `out` where it is not NULL. How many there are. */
+static size_t scoped_domains(const smtpf_section *policy, smtpf_str *out)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < smtpf_section_count(policy, "scopes"); i++) {
+    const smtpf_section *scope = smtpf_section_at(policy, "scopes", i);
+    for (size_t k = 0; k < smtpf_section_count(scope, "helo"); k++, n++)
+      if (out)
+        out[n] = smtpf_section_string_at(scope, "helo", k);
+  }
+  return n;
+}
 
 static int helo_open(void **self, const smtpf_section *policy, smtpf_error *err)
 {
   const smtpf_mem *mem = smtpf_section_mem(policy);
-  size_t n = smtpf_section_count(policy, "hostnames");
-  helo *h = mem->alloc(mem->user, sizeof *h + n * sizeof h->hostnames[0]);
+  const size_t n = smtpf_section_count(policy, "hostnames"), n_scoped = scoped_domains(policy, NULL);
+  helo *h = mem->alloc(mem->user, sizeof *h + (n + n_scoped) * sizeof h->hostnames[0]);
 
   (void)err;
   if (!h)
     return SMTPF_ENOMEM;
   h->mem = *mem;
   h->n = n;
+  h->n_scoped = n_scoped;
+  h->scoped = h->hostnames + n;
+  (void)scoped_domains(policy, h->scoped);
   for (size_t i = 0; i < n; i++)
     h->hostnames[i] = smtpf_section_string_at(policy, "hostnames", i);
   for (size_t i = 0; i < RULES; i++) {
@@ -109,6 +128,40 @@ static size_t broken_rule(const helo *h, const smtpf_event *ev)
   return h->act[rule] != ACT_OFF ? rule : NONE;
 }
 
+/* ---- a name that gives standing --------------------------------------------------------------------------- */
+
+static int is_scoped(const helo *h, const smtpf_event *ev)
+{
+  size_t i = 0;
+  while (i < h->n_scoped && !smtpf_domain_within(ev->helo, h->scoped[i]))
+    i++;
+  return i < h->n_scoped && ev->client && ev->client->family;
+}
+
+static int ask(smtpf_task *t, const smtpf_event *ev)
+{
+  const int type = ev->client->family == 6 ? SMTPF_DNS_AAAA : SMTPF_DNS_A;
+  return smtpf_task_query(t, type, ev->helo, 0) == SMTPF_OK
+             ? SMTPF_PENDING
+             : smtpf_task_unknown(t, "temperror", SMTPF_LIT("not asked"));
+}
+
+static int helo_resume(void *self, smtpf_task *t, const smtpf_answer *a)
+{
+  const smtpf_event *ev = smtpf_task_event(t);
+  const smtpf_dns_answer *dns = a->dns;
+
+  (void)self;
+  if (dns->status == SMTPF_DNS_SERVFAIL || dns->status == SMTPF_DNS_TIMEOUT)
+    return smtpf_task_unknown(t, "temperror", ev->helo);
+  for (size_t i = 0; dns->status == SMTPF_DNS_OK && i < dns->count; i++)
+    if (smtpf_ip_equal(&dns->records[i].ip, ev->client)) {
+      const int r = smtpf_task_fact_set(t, "helo.verified", ev->helo, 1);
+      return r == SMTPF_OK ? smtpf_task_clear(t, "verified") : r;
+    }
+  return smtpf_task_clear(t, "not-verified");
+}
+
 static int helo_run(void *self, smtpf_task *t, const smtpf_event *ev)
 {
   const helo *h = self;
@@ -119,7 +172,7 @@ static int helo_run(void *self, smtpf_task *t, const smtpf_event *ev)
     return smtpf_task_clear(t, "exempt");
   rule = broken_rule(h, ev);
   if (rule == NONE)
-    return smtpf_task_clear(t, "host-name");
+    return is_scoped(h, ev) ? ask(t, ev) : smtpf_task_clear(t, "host-name");
   f.code = rules[rule].code;
   f.score = h->score[rule];
   f.flags = h->act[rule] == ACT_REFUSE ? SMTPF_FINDING_REFUSE : 0;
@@ -143,5 +196,6 @@ const smtpf_check smtpf_check_helo = {
     .n_options = sizeof rows / sizeof rows[0],
     .open = helo_open,
     .run = helo_run,
+    .resume = helo_resume,
     .close = helo_close,
 };

@@ -159,12 +159,13 @@ typedef struct trusted {
   uint64_t scopes;
 } trusted;
 
-static int trusts(const void *user, const smtpf_ip *ip)
+static int host_of(const void *user, const smtpf_ip *ip)
 {
   const trusted *t = user;
   const smtpf_str none = {NULL, 0};
-  return smtpf_trie_find(t->engine->own_networks, ip, NULL, NULL) ||
-         (smtpf_engine_scopes(t->engine, ip, 0, none, none) & t->scopes);
+  if (smtpf_trie_find(t->engine->own_networks, ip, NULL, NULL))
+    return SMTPF_HOST_OWN;
+  return smtpf_engine_scopes(t->engine, ip, 0, none, none) & t->scopes ? SMTPF_HOST_TRUSTED : SMTPF_HOST_STRANGE;
 }
 
 static int show(const smtpf_task *t, const smtpf_hop *hop, size_t hops, smtpf_source *out)
@@ -197,7 +198,7 @@ int smtpf_task_source(const smtpf_task *t, size_t recipient, smtpf_source *out)
                                   .n = s->message->traces.n_hops,
                                   .most = (size_t)s->engine->limits.received_hops,
                                   .whole = (size_t)s->message->received == s->message->traces.n_hops,
-                                  .trusts = trusts,
+                                  .host = host_of,
                                   .user = &known};
   size_t at, hops;
   return smtpf_source_find(&walk, &at, &hops) == SMTPF_SOURCE_FOUND ? show(t, &walk.hops[at], hops, out)

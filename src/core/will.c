@@ -272,6 +272,9 @@ int smtpf_will_joins(smtpf_session *s, smtpf_rcpt *a, const smtpf_party *of_a, s
   if (!smtpf_partition_joins(of_a, of_b, s->can, expect))
     return 0;
   const int a_turns = turned(s, a, of_a, &x), b_turns = turned(s, b, of_b, &y);
+  const smtpf_profile *first = of_a->wills[0].profile;
+  if (a_turns && b_turns && all_trust_as(of_a, first) && all_trust_as(of_b, first))
+    return smtpf_partition_joins(&x, &y, s->can, expect); /* the same list: for both, or for neither */
   return (!a_turns || smtpf_partition_joins(&x, of_b, s->can, expect)) &&
          (!b_turns || smtpf_partition_joins(of_a, &y, s->can, expect)) &&
          (!(a_turns && b_turns) || smtpf_partition_joins(&x, &y, s->can, expect));

@@ -83,7 +83,10 @@ int smtpf_source_find(const smtpf_source_walk *w, size_t *at, size_t *trusted)
       return SMTPF_SOURCE_UNCLEAR;
     if (smtpf_source_is_inside(&h->ip) || smtpf_ip_equal(&h->ip, w->client))
       continue;
-    if (!w->trusts(w->user, &h->ip)) {
+    const int host = w->host(w->user, &h->ip);
+    if (host == SMTPF_HOST_OWN)
+      return SMTPF_SOURCE_INSIDE;
+    if (host == SMTPF_HOST_STRANGE) {
       *at = i;
       *trusted = behind;
       return SMTPF_SOURCE_FOUND;

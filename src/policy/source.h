@@ -11,6 +11,7 @@
  *   no `from`; with local, LMTP                                          the same site's inside: on to the next field
  *   no address                                                           unclear
  *   loopback, link-local, private, shared; the client's own address      the same: on to the next field
+ *   an address of ours                                                   inside: own mail is not judged
  *   an address this recipient trusts                                     that host wrote the next field
  *   any other address                                                    the source
  *
@@ -51,8 +52,9 @@ enum smtpf_source_end {
   SMTPF_SOURCE_UNCLEAR, /* the chain does not say */
 };
 
-/* Whether the recipient trusts a host. */
-typedef int smtpf_trusts_fn(const void *user, const smtpf_ip *ip);
+/* What a host is to the recipient. */
+enum smtpf_source_host { SMTPF_HOST_STRANGE = 0, SMTPF_HOST_TRUSTED, SMTPF_HOST_OWN };
+typedef int smtpf_source_host_fn(const void *user, const smtpf_ip *ip);
 
 typedef struct smtpf_source_walk {
   const smtpf_ip *client; /* trusted */
@@ -60,7 +62,7 @@ typedef struct smtpf_source_walk {
   size_t n;
   size_t most; /* fields that are walked at most */
   int whole;   /* 1: the message has no further fields */
-  smtpf_trusts_fn *trusts;
+  smtpf_source_host_fn *host;
   const void *user;
 } smtpf_source_walk;
 

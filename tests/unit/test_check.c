@@ -25,7 +25,7 @@ START_TEST(tables_are_sound)
     ck_assert(c->stages && c->open && c->run && c->close);
     const int scans = c == &smtpf_check_virus || c == &smtpf_check_scanner;
     const int sleeps = c->tier == 1 || c->tier == 2 || scans || /* and the one that comes last and asks the store */
-                       c == &smtpf_check_greylist || c == &smtpf_check_forwarder;
+                       c == &smtpf_check_greylist || c == &smtpf_check_forwarder || c == &smtpf_check_helo;
     ck_assert_msg(!!c->resume == sleeps, "%s sleeps in its tier only", c->name);
     const int needed = c == &smtpf_check_relay || c == &smtpf_check_recipient || c == &smtpf_check_signed_address;
     ck_assert_uint_eq(c->failure, scans    ? SMTPF_FINDING_ELECTIVE | SMTPF_FINDING_OWN_TOO
