@@ -254,7 +254,7 @@ endif
 tests_unit_test_policy_SOURCES = tests/unit/port_run.h tests/unit/test_policy.h tests/unit/test_policy_budget.c \
 	tests/unit/test_policy_judge.c tests/unit/test_policy_members.c tests/unit/test_policy_origin.c \
 	tests/unit/test_policy_partition.c \
-	tests/unit/test_policy_ledger.c tests/unit/test_policy_main.c
+	tests/unit/test_policy_ledger.c tests/unit/test_policy_main.c tests/unit/test_policy_source.c
 tests_unit_test_core_SOURCES = tests/unit/core_world.c tests/unit/core_world.h tests/unit/port_run.h \
 	tests/unit/test_core.h tests/unit/test_core_driver.c tests/unit/test_core_main.c \
 	tests/unit/test_core_engine.c tests/unit/test_core_epoll.c tests/unit/test_core_lint.c tests/unit/test_core_message.c tests/unit/test_core_ops.c \

@@ -83,6 +83,11 @@ tests_fuzz_fuzz_mime_SOURCES = tests/fuzz/fuzz_mime.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_mime_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
 tests_fuzz_fuzz_mime_LDADD = $(FUZZ_LIBS)
 
+FUZZ_TARGETS += tests/fuzz/fuzz_received
+tests_fuzz_fuzz_received_SOURCES = tests/fuzz/fuzz_received.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_received_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
+tests_fuzz_fuzz_received_LDADD = $(FUZZ_LIBS)
+
 FUZZ_TARGETS += tests/fuzz/fuzz_text
 tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz_text.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_text_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE

@@ -13,5 +13,6 @@ TCase *members_cases(void);
 TCase *partition_cases(void);
 TCase *ledger_cases(void);
 TCase *budget_cases(void);
+TCase *source_cases(void);
 
 #endif

@@ -11,5 +11,6 @@ int main(void)
   suite_add_tcase(s, partition_cases());
   suite_add_tcase(s, ledger_cases());
   suite_add_tcase(s, budget_cases());
+  suite_add_tcase(s, source_cases());
   return port_run(s);
 }
