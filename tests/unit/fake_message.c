@@ -48,19 +48,6 @@ int smtpf_task_trace(const smtpf_task *t, size_t recipient, smtpf_trace *out)
   return SMTPF_OK;
 }
 
-int smtpf_task_signature(const smtpf_task *t, size_t recipient)
-{
-  return recipient && recipient <= sizeof t->signatures / sizeof t->signatures[0] ? t->signatures[recipient - 1]
-                                                                                  : SMTPF_SIGNATURE_NONE;
-}
-
-int smtpf_task_local(const smtpf_task *t, smtpf_str address)
-{
-  static const smtpf_str ours = {"@example.net", 12};
-  (void)t;
-  return address.n > ours.n && smtpf_str_equal_nocase((smtpf_str){address.p + address.n - ours.n, ours.n}, ours);
-}
-
 int smtpf_task_certain(smtpf_task *t, unsigned flags)
 {
   return t->certain && !(flags & SMTPF_FINDING_OWN_TOO);
