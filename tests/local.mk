@@ -368,7 +368,7 @@ print-fuzz-targets:
 	@printf '%s\n' $(FUZZ_TARGETS) | sed -n 's/.*fuzz_//p'
 print-threaded-tests:
 	@echo $(THREADED_TESTS)
-THREADED_TESTS = tests/interop/proxy_threads.py
+THREADED_TESTS = tests/interop/milter_client.py tests/interop/proxy_threads.py
 if HAVE_CHECK
 THREADED_TESTS += tests/unit/test_port_poll tests/unit/test_port_zone tests/unit/test_core_threads tests/unit/test_port_lmdb_threads
 endif

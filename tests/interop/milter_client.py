@@ -19,7 +19,7 @@ from milter import LEADSPC, NR_BODY, NR_EOH, NR_HDR, SKIP, Closed, Mta, check  #
 
 POLICY = """
 local_domains = [ "example.net" ];
-check = { disable = [ "iprev", "helo" ]; };
+check = { disable = [ "iprev", "helo", "forward_target" ]; };
 addrlists = ( { name = "listed"; entries = [ "192.0.2.66", "2001:db8::66" ]; score = 20.0; text = "50%% sure"; } );
 rules = { files = [ "%(tmp)s/rules" ]; };
 scanners = ( { name = "copy"; type = "command"; kind = "virus"; refuse = true; command = [ "%(tmp)s/copy" ]; } );

@@ -8,7 +8,7 @@ BOXES = ["b@example.net", "plain@example.net", "discards@example.net", "tags@exa
 LISTED, STRANGER, OFFICE = "127.0.0.66", "127.0.0.25", "127.0.0.70"
 POLICY = """
 local_domains = [ "example.net" ];
-check = { disable = [ "iprev", "helo" ]; };
+check = { disable = [ "iprev", "helo", "forward_target" ]; };
 addrlists = ( { name = "listed"; entries = [ "127.0.0.66" ]; score = 20.0; text = "100%% certain: listed"; } );
 scopes = ( { name = "office"; networks = [ "127.0.0.70" ]; } );
 rules = { files = [ "%(tmp)s/rules" ]; };

@@ -87,7 +87,7 @@ def free_port():
 def overridden(text, more):
     """main.cf with lines of `more` in the place of those of the same name. A name that comes twice would be warned of by each
     process as it starts, the one that reads the warnings among them: it waits for itself when there are many."""
-    lines = dict(line.split(" =", 1) for line in (text + more).splitlines())
+    lines = dict(line.split(" =", 1) for line in (text + more).splitlines() if line)
     return "".join("%s =%s\n" % item for item in lines.items())
 
 
