@@ -91,11 +91,23 @@ def overridden(text, more):
     return "".join("%s =%s\n" % item for item in lines.items())
 
 
+def children(pid):
+    """(pid, name) of the processes it has started."""
+    found = []
+    for child in open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii").read().split():
+        try:
+            with open("/proc/%s/comm" % child, encoding="ascii") as f:
+                found.append((int(child), f.read().strip()))
+        except OSError:
+            continue
+    return found
+
+
 class Postfix:
     """`mailboxes`: addresses; each has a maildir of its own. XCLIENT and XFORWARD are offered. `main`: more lines for
-    main.cf; `second`: parameters of another smtpd, on `second_port`."""
+    main.cf; `second`: parameters of another smtpd, on `second_port`; `tables`: files for the folder `conf`."""
 
-    def __init__(self, root, mailboxes, main="", second=()):
+    def __init__(self, root, mailboxes, main="", second=(), tables=None):
         postfix = shutil.which("postfix", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if not postfix:
             raise Missing("no postfix here")
@@ -120,6 +132,8 @@ class Postfix:
         more = "127.0.0.1:%d inet n - n - - smtpd\n" % self.second_port if second else ""
         self.write("master.cf", MASTER.format(port=self.port) + more + "".join("  -o %s\n" % p for p in second))
         self.write("mailboxes", "".join("%s %s/\n" % (m, m) for m in mailboxes))
+        for name, text in (tables or {}).items():
+            self.write(name, text)
         self.start()
 
     def folders(self, owner, group, box):
@@ -192,6 +206,10 @@ class Postfix:
         """How many messages are still on their way."""
         return sum(len(files) for queue in ("maildrop", "incoming", "active", "deferred")
                    for _, _, files in os.walk(os.path.join(self.root, "spool", queue)))
+
+    def receivers(self):
+        """The processes that have, or had, a client."""
+        return [pid for pid, name in children(self.process.pid) if name == "smtpd"]
 
     def stop(self):
         if self.process.poll() is None:
