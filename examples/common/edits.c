@@ -92,17 +92,17 @@ void edits_section(text *t, const smtpf_verdict *v, size_t recipient, smtpf_str 
       edits_field(t, e.name, e.value);
 }
 
-int edits_prepend(text *t, const smtpf_verdict *v, size_t recipient)
+int edits_prepend(text *t, const smtpf_verdict *v, size_t recipient, smtpf_str but)
 {
   int inside = 0;
   smtpf_edit_info e;
   for (size_t i = smtpf_verdict_edit_count(v); i-- > 0;) { /* the last edit ends up first */
     if (!edit_at(v, i, recipient, &e))
       continue;
-    if (e.op == SMTPF_EDIT_PREPEND)
-      edits_field(t, e.name, e.value);
-    else
+    if (e.op != SMTPF_EDIT_PREPEND)
       inside = 1;
+    else if (!smtpf_str_equal_nocase(e.name, but))
+      edits_field(t, e.name, e.value);
   }
   return inside;
 }

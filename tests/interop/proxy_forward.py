@@ -380,8 +380,10 @@ def the_client_goes_away():
 def one_target_for_two():
     with world() as w:
         check(codes(w.send("away", "away2", params=b" PRDR", each=True)) == {"away": b"250", "away2": b"250"}, w.told)
-        check([paths(m) for m in w.target.messages] == [["<me@elsewhere.example>", "<me2@elsewhere.example>"]],
-              [paths(m) for m in w.target.messages])
+        check([paths(m) for m in w.target.messages] == [["<me@elsewhere.example>"], ["<me2@elsewhere.example>"]],
+              "each copy says in whose mailbox it was")
+        check(all(b"\nDelivered-To: %s@example.net" % n in b"\n" + m.data for n, m in zip((b"away", b"away2"), w.target.messages)), "not said")
+        check(w.target.connections == 1, "another connection for the second")
 
 
 def two_targets(**rest):
@@ -413,9 +415,19 @@ def a_client_of_our_own_is_not_split():
             if told["user"].startswith(b"452") and kept:
                 check(False, "split: %r" % told)
             check(codes(told) == {"away": code, "user": code}, told)
-            check(len(w.hop.messages) == (1 if kept else 0) and not w.target.messages, "astray")
-            if kept:
-                check(paths(w.hop.messages[0]) == ["<away@example.net>", "<user@example.net>"], paths(w.hop.messages[0]))
+            check(sorted(sum((paths(m) for m in w.hop.messages), [])) == (["<away@example.net>", "<user@example.net>"] if kept else [])
+                  and not w.target.messages, "astray")
+            check(not any(b"Delivered-To" in m.data for m in w.hop.messages), "a mailbox would take it for a loop")
+            w.balance()
+            w.forget()
+            w.target.rules = {"DOT": words}
+            told = w.send("away", "away2")
+            check(codes(told) == {"away": words[:3], "away2": words[:3]} and not w.hop.messages, "refused by all: %r" % told)
+            w.balance()
+            w.forget()
+            w.target.rules = {"DOT": lambda s, c, l: b"" if s.messages else words if count(s, b"DATA") == 1 else b""}
+            told = w.send("away", "away2")
+            check(codes(told) == {"away": code, "away2": code}, "refused by one: %r" % told)
 
 
 # ---- from a trusted forwarder -----------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ static void put_edited(client *c)
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   text fields = {0}, header = {0};
   uint64_t from = 0;
-  if (edits_prepend(&fields, v, SMTPF_ALL) && read_header(c, &header)) {
+  if (edits_prepend(&fields, v, SMTPF_ALL, (smtpf_str){0}) && read_header(c, &header)) {
     edits_section(&fields, v, SMTPF_ALL, text_str(&header));
     from = header.n;
   }

@@ -101,7 +101,8 @@ static uint32_t find_group(const transaction *t, const smtpf_verdict *v, size_t 
       continue;
     if (!t->settings->split)
       return (uint32_t)k + 1;
-    if (g->edits == edits && t->rcpt[g->first].destination == t->rcpt[i].destination &&
+    if (g->edits == edits && t->rcpt[g->first].stays == t->rcpt[i].stays &&
+        t->rcpt[g->first].destination == t->rcpt[i].destination &&
         same_string(transaction_string(t, g->sender), transaction_string(t, sender)) &&
         (!edits || same_edits(v, g->first, i)))
       return (uint32_t)k + 1;
@@ -190,6 +191,7 @@ int copies_keep(transaction *t, size_t i)
   recipient *r = &t->rcpt[i];
   const uint64_t edits = t->groups[r->group - 1].edits;
   r->destination = TO_MAILBOX;
+  r->stays = 1;
   return !join_group(t, smtpf_session_verdict(t->client->session), i, t->sender, edits);
 }
 

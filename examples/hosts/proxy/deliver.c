@@ -63,7 +63,8 @@ int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int qu
                                                        : "SMTP",
              .id = t->id,
              .for_path = t->n == 1 ? transaction_string(t, t->rcpt[0].path) : only_member(t, of),
-             .wall_s = t->loop->wall_s};
+             .wall_s = t->loop->wall_s,
+             .stays = t->rcpt[first].stays};
   if (envelope_has(transaction_string(t, t->params), SMTPF_LIT("SMTPUTF8"), (smtpf_str){0}))
     r.with = c->lmtp ? "UTF8LMTP" : "UTF8SMTP";
   if (quarantined)
@@ -118,13 +119,46 @@ static int rank(const transaction *t, const group *g)
   return g->quarantine ? 0 : t->rcpt[g->first].destination == TO_FORWARD ? 1 : 2;
 }
 
-/* The next group that is not done, or the end. */
-static void next_group(transaction *t)
+static const group *best_group(const transaction *t)
 {
   const group *best = NULL;
   for (size_t k = 0; k < t->n_groups; k++)
     if (!t->groups[k].done && (!best || rank(t, &t->groups[k]) < rank(t, best)))
       best = &t->groups[k];
+  return best;
+}
+
+/* Somebody's copy has been taken here, or is about to be. */
+static int some_taken(const transaction *t, const group *next)
+{
+  if (next && !next->leg)
+    return 1;
+  for (size_t i = 0; i < t->n; i++)
+    if (t->rcpt[i].open && (t->rcpt[i].result == SMTPF_COMMIT_OK || t->rcpt[i].disposition == SMTPF_QUARANTINED))
+      return 1;
+  return 0;
+}
+
+/* One reply serves all, and cannot refuse some: what targets have refused stays here. */
+static void keep_refused(transaction *t)
+{
+  if (t->each || !some_taken(t, best_group(t)))
+    return;
+  for (size_t i = 0; i < t->n; i++) {
+    recipient *r = &t->rcpt[i];
+    if (r->result != SMTPF_COMMIT_REFUSED || !copies_leg(r, (int)r->destination))
+      continue;
+    r->result = 0;
+    if (!copies_keep(t, i))
+      copies_settle(r, SMTPF_COMMIT_FAILED, 0, "4.3.0", copies_words(t, SMTPF_LIT("out of memory")));
+  }
+}
+
+/* The next group that is not done, or the end. */
+static void next_group(transaction *t)
+{
+  keep_refused(t);
+  const group *best = best_group(t);
   if (!best) {
     over(t);
     return;
@@ -225,16 +259,6 @@ static int put_missing(transaction *t, unsigned *missing)
   for (size_t i = 0; i < t->n && (int)h->expects < at_once; i++) {
     recipient *r = &t->rcpt[i];
     if (is_wanted(t, r, (int)r->destination) && !r->seat[r->destination].place && !put_one(t, r, missing))
-      return 0;
-  }
-  return 1;
-}
-
-int deliver_is_alone(const transaction *t)
-{
-  for (size_t i = 0; i < t->n; i++) {
-    const recipient *r = &t->rcpt[i];
-    if (r->open && (r->group ? r->group != deliver_current(t) : r->disposition == SMTPF_QUARANTINED))
       return 0;
   }
   return 1;

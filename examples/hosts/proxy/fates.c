@@ -107,8 +107,7 @@ static void refuse(transaction *t, recipient *r, saying s, int at_rcpt)
     say_instead(t, &s, 0, "4.4.2", SMTPF_LIT("next hop refuses a recipient that it had accepted"));
     result = SMTPF_COMMIT_FAILED;
   } else if (to_target) {
-    const int told = t->each || deliver_is_alone(t); /* and of nothing else */
-    if (s.code >= 500 && (copies_must_stay(r) || !told) && copies_keep(t, (size_t)(r - t->rcpt)))
+    if (s.code >= 500 && copies_must_stay(r) && copies_keep(t, (size_t)(r - t->rcpt)))
       return;
   } else if (r->destination == TO_FORWARD) {
     say_instead(t, &s, s.code, s.code >= 500 ? "5.2.1" : "4.2.1",

@@ -95,7 +95,8 @@ int outgoing_begin(outgoing *o, const trace *t, const smtpf_verdict *v, size_t r
   *o = (outgoing){0};
   text_add(&o->prefix, extra);
   trace_field(&o->prefix, t);
-  int r = edits_prepend(&o->prefix, v, recipient) ? edit_section(o, v, recipient, s) : 0;
+  const smtpf_str but = t->stays ? SMTPF_LIT("Delivered-To") : (smtpf_str){0};
+  int r = edits_prepend(&o->prefix, v, recipient, but) ? edit_section(o, v, recipient, s) : 0;
   if (!r && o->prefix.failed)
     r = ENOMEM;
   if (r)

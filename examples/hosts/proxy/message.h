@@ -19,6 +19,7 @@ typedef struct trace {
   smtpf_str id;
   smtpf_str for_path; /* the recipient when there is one only, else empty */
   int64_t wall_s;
+  int stays; /* the copy was to be forwarded, and is not: it has not been Delivered-To this mailbox */
 } trace;
 
 /* A message on its way out: `prefix`, then the spool from `from` on. */

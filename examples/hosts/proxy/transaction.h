@@ -235,9 +235,6 @@ void deliver_group_over(transaction *t);
 /* The whole message fails for a reason of ours. */
 void deliver_fail(transaction *t, int e);
 
-/* No copy but the current group's is to be kept by anybody. */
-int deliver_is_alone(const transaction *t);
-
 /* fates.c: the hop's replies, and the connection's end. */
 void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
 void deliver_stream(transaction *t);
