@@ -27,7 +27,7 @@ SENDER = "victim@victim.example"  # whoever a spammer says it is
 POLICY = """
 local_domains = [ "example.net" ];
 hostnames = [ "mx.example.net" ];
-check = { disable = [ "iprev", "early_talk" ]; };
+check = { disable = [ "early_talk" ]; };
 rules = { files = [ "%(folder)s/rules" ]; };
 scopes = ( { name = "front"; networks = [ "127.0.0.21", "127.0.0.22" ]; } );
 forwarders = [ "front" ];

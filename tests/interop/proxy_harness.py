@@ -218,7 +218,7 @@ class Proxy:
         program = program or os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
         self.log_path = tempfile.NamedTemporaryFile(prefix="smtpf-proxy-log-", delete=False).name
         pairs = list(self.DEFAULTS.items()) if policy is None else [("proxy.drain", "3s")]
-        pairs += [("check.disable", check) for check in disable]
+        pairs += [("check.disable+", check) for check in disable]
         pairs += options.items() if isinstance(options, dict) else (options or [])
         command = [program, "--listen", listen, "--hop", hop if isinstance(hop, str) else "127.0.0.1:%d" % hop]
         for path, value in pairs:

@@ -159,16 +159,23 @@ static int read_settings(settings *s, const arguments *a, smtpf_error *err)
 
 /* ---- loading ----------------------------------------------------------------------------------- */
 
+/* `PATH=VALUE`, or `PATH+=VALUE` for one more of a list. */
+static int apply_set(smtpf_config *cfg, const arguments *a, const char *set, smtpf_error *err)
+{
+  char path[256];
+  const char *eq = strchr(set, '=');
+  const int more = eq && eq > set && eq[-1] == '+';
+  if (!eq || (size_t)(eq - set) >= sizeof path)
+    return fail(err, SMTPF_EPARSE, a, "--set", set, "PATH=VALUE or PATH+=VALUE");
+  memcpy(path, set, (size_t)(eq - set));
+  path[eq - set - more] = 0;
+  return more ? smtpf_config_append(cfg, path, eq + 1, err) : smtpf_config_set(cfg, path, eq + 1, err);
+}
+
 static int apply_sets(smtpf_config *cfg, const arguments *a, smtpf_error *err)
 {
   for (size_t i = 0; i < a->sets; i++) {
-    char path[256];
-    const char *eq = strchr(a->set[i], '=');
-    if (!eq || (size_t)(eq - a->set[i]) >= sizeof path)
-      return fail(err, SMTPF_EPARSE, a, "--set", a->set[i], "PATH=VALUE");
-    memcpy(path, a->set[i], (size_t)(eq - a->set[i]));
-    path[eq - a->set[i]] = 0;
-    int r = smtpf_config_set(cfg, path, eq + 1, err);
+    int r = apply_set(cfg, a, a->set[i], err);
     if (r)
       return r;
   }
