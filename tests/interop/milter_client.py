@@ -125,8 +125,10 @@ def macros(server, port):
         m.rcpt("<b@example.net>")
         m.message("macros")
         check("the queue id, once there is one", server.logged("queue=QUEUE1 event=end-of-message"))
+        m.macro("H", tls_version="TLSv1.2", cipher="AES")
+        m.helo()
         m.macro("M", auth_type="PLAIN", auth_authen="alice")
-        check("a second message of hers", m.mail("<alice@example.net>") == "continue" and m.rcpt("<x@elsewhere.example>") == "continue")
+        check("a second message of hers, with TLS begun in between", m.mail("<alice@example.net>") == "continue" and m.rcpt("<x@elsewhere.example>") == "continue")
         m.send("K")
         m.connect()
         m.helo()
@@ -218,6 +220,9 @@ def changes(server, port, text):
         m.open("<b@example.net>", "<discards@example.net>")
         got, end = m.message("SPAM")
         check("an MTA that allows no change is asked for none", got == [] and end == "continue", (got, end))
+    with Mta(port, actions=0) as m:
+        m.open("<goes@example.net>")
+        check("nor to forward", m.message("on") == ([], "continue") and server.logged("lets nobody change recipients"))
     server.reload(text)
 
 

@@ -24,7 +24,7 @@ def run(program, argv, watched):
     text = out.stdout + out.stderr
     counts = re.search(r"^(\d+) passed, (\d+) failed", text, re.M)
     if out.returncode or not counts:
-        print(text[-4000:])
+        print("\n".join([line for line in text.splitlines() if line.startswith("FAIL")] or text.splitlines()[-20:]))
     return (int(counts[1]), int(counts[2])) if counts else (0, 1)
 
 

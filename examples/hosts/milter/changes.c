@@ -51,6 +51,11 @@ static int is_forwarded(const smtpf_recipient_info *r)
          (r->disposition == SMTPF_HANDED_OVER || r->disposition == SMTPF_TAGGED || r->disposition == SMTPF_DELIVERED);
 }
 
+static int allows(const connection *c, uint32_t actions)
+{
+  return (c->terms.actions & actions) == actions;
+}
+
 /* How many copies have this disposition. */
 static size_t count(const smtpf_verdict *v, int disposition)
 {
@@ -76,6 +81,10 @@ static void recipients(connection *c, const smtpf_verdict *v)
 {
   smtpf_recipient_info r;
   for (size_t i = 0; get(v, i, &r) && !c->dead; i++) {
+    if (is_forwarded(&r) && !allows(c, SMTPF_MILTER_CAN_ADDRCPT | SMTPF_MILTER_CAN_DELRCPT)) {
+      connection_failure(c, "forward", "this MTA lets nobody change recipients: the copy goes to the mailbox");
+      continue;
+    }
     if (r.disposition == SMTPF_DISCARDED || is_forwarded(&r))
       envelope(c, SMTPF_MILTER_DELRCPT, r.path);
     if (is_forwarded(&r))
@@ -108,8 +117,10 @@ static void sender(connection *c, const smtpf_verdict *v)
   }
   if (!taken || equal(wanted, came))
     return;
-  if (differ)
-    connection_failure(c, "sender", "copies that need different senders share one message: it keeps the one it had");
+  if (differ || !allows(c, SMTPF_MILTER_CAN_CHGFROM))
+    connection_failure(c, "sender",
+                       differ ? "copies that need different senders share one message: it keeps the one it had"
+                              : "this MTA lets nobody change it: it stays as it was");
   else
     in_brackets(c, SMTPF_MILTER_CHGFROM, wanted);
 }

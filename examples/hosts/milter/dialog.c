@@ -35,7 +35,7 @@ static const smtpf_milter_terms wanted = {
     s, sizeof(s) - 1                                                                                                   \
   }
 static const smtpf_str macros[SMTPF_MILTER_STAGES] = {
-    [SMTPF_MILTER_AT_CONNECT] = MACROS("j {daemon_addr} {daemon_port} {if_addr} {client_addr}"),
+    [SMTPF_MILTER_AT_CONNECT] = MACROS("{daemon_addr} {daemon_port} {if_addr}"),
     [SMTPF_MILTER_AT_HELO] = MACROS("{tls_version} {cipher}"),
     [SMTPF_MILTER_AT_MAIL] = MACROS("i {auth_type} {auth_authen}"),
     [SMTPF_MILTER_AT_RCPT] = MACROS("i"),
@@ -187,6 +187,7 @@ static int prepare(connection *c, int command)
   const smtpf_str tls = dialog_macro(c, "tls_version"), identity = dialog_macro(c, "auth_authen");
   if (command == SMTPF_MILTER_HELO && tls.n && !same(&c->tls, tls)) {
     set(&c->tls, tls);
+    text_clear(&c->identity); /* RFC 3207 4.2 */
     return smtpf_session_starttls(c->session, tls, dialog_macro(c, "cipher"));
   }
   if (command == SMTPF_MILTER_MAIL && identity.n && !same(&c->identity, identity)) {

@@ -30,29 +30,41 @@ static int fail(const char *where, const char *what)
 
 /* ---- our own --------------------------------------------------------------------------------------- */
 
-/* A socket file that an earlier process left is in the way; anything else is not ours to remove. */
-static void clear_way(const char *path)
+/* A socket that an earlier process left gives way; anything else is not ours to remove. */
+static int is_free(const char *path)
 {
   struct stat st;
-  if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
-    unlink(path);
+  if (lstat(path, &st))
+    return errno == ENOENT;
+  errno = EADDRINUSE;
+  return S_ISSOCK(st.st_mode);
 }
 
-/* The path is a socket of its mode and group from its first moment on. */
+/* Its mode, its group, and somebody who listens: all before it has its name, which it takes from a predecessor in one
+ * step, so that nobody who connects meanwhile finds nothing there. */
 static int bind_path(int fd, const address *a, const settings *s, listening *out)
 {
   const char *path = ((const struct sockaddr_un *)(const void *)&a->sa)->sun_path;
+  struct sockaddr_un made = {.sun_family = AF_UNIX};
   struct stat st;
-  clear_way(path);
+  if (!is_free(path))
+    return fail(path, "bind");
+  if (snprintf(made.sun_path, sizeof made.sun_path, "%s.%ld", path, (long)getpid()) >= (int)sizeof made.sun_path) {
+    errno = ENAMETOOLONG;
+    return fail(path, "bind");
+  }
+  unlink(made.sun_path);
   const mode_t old = umask((mode_t)0777 & ~s->socket_mode);
-  const int r = bind(fd, (const struct sockaddr *)&a->sa, a->len);
+  const int r = bind(fd, (const struct sockaddr *)&made, sizeof made);
   umask(old);
   if (r)
-    return fail(path, "bind");
-  if (s->socket_group != (gid_t)-1 && chown(path, (uid_t)-1, s->socket_group))
-    return fail(path, "chown");
-  if (lstat(path, &st))
-    return fail(path, "lstat");
+    return fail(made.sun_path, "bind");
+  if ((s->socket_group != (gid_t)-1 && chown(made.sun_path, (uid_t)-1, s->socket_group)) || listen(fd, BACKLOG) ||
+      lstat(made.sun_path, &st) || rename(made.sun_path, path)) {
+    fail(path, "listen");
+    unlink(made.sun_path);
+    return -1;
+  }
   snprintf(out->path, sizeof out->path, "%s", path);
   out->device = st.st_dev;
   out->inode = st.st_ino;
@@ -69,7 +81,7 @@ static int open_one(const address *a, const settings *s, listening *out)
     return fail(where, "socket");
   out->item = (item){ITEM_LISTENER, fd};
   if (a->sa.ss_family == AF_UNIX)
-    return bind_path(fd, a, s, out) ? -1 : listen(fd, BACKLOG) ? fail(where, "listen") : 0;
+    return bind_path(fd, a, s, out);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (a->sa.ss_family == AF_INET6)
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);

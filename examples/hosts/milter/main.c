@@ -65,7 +65,10 @@ static void say_ready(const process *p)
     char at[ADDRESS_TEXT];
     if (getsockname(p->shared.listener[i].item.fd, (struct sockaddr *)&sa, &len))
       continue;
-    address_format((const struct sockaddr *)&sa, at, sizeof at);
+    if (p->shared.listener[i].path[0]) /* it was made under another name */
+      snprintf(at, sizeof at, "unix:%s", p->shared.listener[i].path);
+    else
+      address_format((const struct sockaddr *)&sa, at, sizeof at);
     n += (size_t)snprintf(line + n, sizeof line - n, "%s%s", n ? " " : "", at);
   }
   log_line("info", "ready", (log_field[]){{"listen", {line, n}}, {NULL, {NULL, 0}}});
