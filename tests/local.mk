@@ -266,11 +266,14 @@ tests_unit_test_core_threads_CFLAGS = $(AM_CFLAGS) -pthread
 
 # ---- tests/unit of callouts and forwards ---------------------------------------------------------------------
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_mail_hosts tests/unit/test_port_callout tests/unit/test_forward_refusal
-TESTS += tests/unit/test_mail_hosts tests/unit/test_port_callout tests/unit/test_forward_refusal
+check_PROGRAMS += tests/unit/test_mail_hosts tests/unit/test_port_callout tests/unit/test_forward_refusal \
+	tests/unit/test_forward_report
+TESTS += tests/unit/test_mail_hosts tests/unit/test_port_callout tests/unit/test_forward_refusal \
+	tests/unit/test_forward_report
 endif
 tests_unit_test_port_callout_SOURCES = tests/unit/callout_world.c tests/unit/callout_world.h tests/unit/port_run.h \
 	tests/unit/test_port_callout.c
+tests_unit_test_forward_report_SOURCES = tests/unit/port_run.h tests/unit/suites.h tests/unit/test_forward_report.c
 tests_unit_test_forward_refusal_SOURCES = tests/unit/port_run.h tests/unit/suites.h tests/unit/test_forward_refusal.c
 tests_unit_test_mail_hosts_SOURCES = tests/unit/port_run.h tests/unit/suites.h tests/unit/test_mail_hosts.c
 
