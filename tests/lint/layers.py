@@ -24,7 +24,7 @@ MAY_CALL = {
     "wire": ["base", "mail", "wire"],
     "check": ["check"],
 }
-PUBLIC = {"wire": ["include/smtpfilter"], "check": ["include/smtpfilter/ext", "include/smtpfilter/error.h"]}  # whose functions the room may call too
+PUBLIC = {"wire": ["include/smtpfilter"], "check": ["include/smtpfilter/ext", "include/smtpfilter/error.h", "include/smtpfilter/forward.h"]}  # whose functions the room may call too
 
 
 def nm(flag, objects):
