@@ -406,6 +406,17 @@ def two_targets_and_a_reply_each():
         check(codes(told) == {"left": b"250", "right": b"452", "user": b"250"}, told)
 
 
+def two_targets_and_one_reply_are_split():
+    with two_targets() as w:
+        told = w.send("left", "right", "user")
+        check(codes(told) == {"left": b"250", "right": b"452", "user": b"452"}, told)
+        w.balance()
+        w.targets[0].messages = []
+        w.told = {}
+        told = w.send("right", "user")
+        check(codes(told) == {"right": b"250", "user": b"452"}, told)
+
+
 def a_client_of_our_own_is_not_split():
     # Nobody is put off, and one reply serves all: what a target refuses then stays in the mailbox.
     for words, code, kept in ((b"554 5.7.1 spam\r\n", b"250", True), (b"452 4.3.1 full\r\n", b"452", False)):
