@@ -169,3 +169,17 @@ if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_opensmtpd
 TESTS += tests/unit/test_opensmtpd
 endif
+
+# ---- examples/hosts/exim: smtpf_exim.so, loaded by Exim ------------------------------------------------------
+EXIM = examples/hosts/exim
+EXIM_SOURCES = $(EXIM)/exim.h $(EXIM)/message.c $(EXIM)/module.c
+EXTRA_DIST += $(EXIM_SOURCES)
+if HAVE_EXIM
+eximdir = $(libexecdir)/smtpfilter
+exim_LTLIBRARIES = smtpf_exim.la
+smtpf_exim_la_SOURCES = $(EXIM_SOURCES) examples/common/host_options.c examples/common/host_options.h \
+	examples/common/policy.c examples/common/policy.h
+smtpf_exim_la_CPPFLAGS = -I$(top_srcdir)/include -isystem /usr/include/exim4 -D_GNU_SOURCE
+smtpf_exim_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,nodelete
+smtpf_exim_la_LIBADD = libsmtpfilter.la
+endif

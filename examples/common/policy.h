@@ -17,7 +17,8 @@ typedef struct policy_source {
   void *user;                /* handed to both */
 } policy_source;
 
-/* An engine, owned by the caller; NULL when the policy is wrong. */
+/* An engine, owned by the caller; NULL when the policy is wrong. `source` lives as long as the engine: its log needs
+ * it. */
 smtpf_engine *policy_load(const policy_source *source);
 
 #endif
