@@ -46,7 +46,7 @@ BASE = src/base/arena.c src/base/arena.h src/base/cache.c src/base/cache.h src/b
 # ---- src/mail -----------------------------------------------------------------------------------------
 MAIL = src/mail/address.c src/mail/address.h src/mail/class.c src/mail/class.h src/mail/digest.c src/mail/domain.c src/mail/domain.h \
 	src/mail/header.c src/mail/header.h src/mail/ip.c src/mail/ip.h src/mail/param.c src/mail/pool.c src/mail/pool.h \
-	src/mail/reply.c src/mail/reply.h src/mail/trie.c
+	src/mail/reply.c src/mail/reply.h src/mail/trie.c src/mail/unwrap.c
 # Content: transfer encodings, charsets, fields, MIME.
 MAIL += src/mail/base64.c src/mail/cfws.c src/mail/charset.c src/mail/charset.h src/mail/charset_table.c \
 	src/mail/content.c src/mail/content.h src/mail/date.c src/mail/decode.h src/mail/encoded_word.c \

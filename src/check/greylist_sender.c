@@ -61,64 +61,6 @@ int greylist_batv(smtpf_str local, smtpf_str *inner)
   return 1;
 }
 
-/* Other makes: a word, a tag, the local part. */
-static int is_signed(smtpf_str local, smtpf_str *inner)
-{
-  smtpf_str tag, rest;
-  if (greylist_batv(local, inner))
-    return 1;
-  if (begins(local, "btv1==")) {
-    rest = behind(from(local, 6), '=', &tag);
-    if (tag.n && rest.n > 1 && rest.p[0] == '=') {
-      *inner = from(rest, 1);
-      return 1;
-    }
-  }
-  if (begins(local, "msprvs1=") || begins(local, "prvs=")) {
-    rest = behind(from(local, begins(local, "prvs=") ? 5 : 8), '=', &tag);
-    if (tag.n && rest.n) {
-      *inner = rest;
-      return 1;
-    }
-  }
-  return 0;
-}
-
-/* ---- SRS ----------------------------------------------------------------------------------------------- */
-
-/* SRS0=hash=time=domain=local, the first separator one of = + -. */
-static int unwrap_srs0(smtpf_str s, smtpf_str *local, smtpf_str *domain)
-{
-  smtpf_str hash, time, host;
-  s = behind(s, '=', &hash);
-  s = behind(s, '=', &time);
-  s = behind(s, '=', &host);
-  if (!hash.n || !time.n || !host.n || !s.n)
-    return 0;
-  *local = s;
-  *domain = host;
-  return 1;
-}
-
-static int is_separator(char c)
-{
-  return c == '=' || c == '+' || c == '-';
-}
-
-static int unwrap_srs(smtpf_str s, smtpf_str *local, smtpf_str *domain)
-{
-  smtpf_str hash, host;
-  if (s.n < 6 || !is_separator(s.p[4]))
-    return 0;
-  if (begins(s, "SRS0"))
-    return unwrap_srs0(from(s, 5), local, domain);
-  if (!begins(s, "SRS1"))
-    return 0;
-  s = behind(from(s, 5), '=', &hash); /* SRS1=hash=host of the first forwarder, then its SRS0 without the word */
-  s = behind(s, '=', &host);
-  return hash.n && host.n && s.n > 1 && is_separator(s.p[0]) && unwrap_srs0(from(s, 1), local, domain);
-}
-
 /* ---- VERP, numbers --------------------------------------------------------------------------------------- */
 
 /* Where `local=domain` of the recipient stands in it, with the sign before it; its length otherwise. */
@@ -196,14 +138,11 @@ static smtpf_str bare(smtpf_str local, const smtpf_path *to)
 
 smtpf_str greylist_sender(const smtpf_path *sender, const smtpf_path *recipient, char room[GREYLIST_ADDRESS_MAX])
 {
-  enum { DEPTH = 4 }; /* signed, forwarded, signed again */
   greylist_text t = {room, 0, GREYLIST_ADDRESS_MAX};
-  smtpf_str local = sender->local_part, domain = sender->domain;
+  smtpf_str local, domain;
   if (sender->form == SMTPF_PATH_NULL)
     return (smtpf_str){room, 0};
-  for (int i = 0; i < DEPTH && !sender->quoted; i++)
-    if (!is_signed(local, &local) && !unwrap_srs(local, &local, &domain))
-      break;
+  (void)smtpf_path_unwrap(sender, SMTPF_UNWRAP_SIGNED | SMTPF_UNWRAP_FORWARDED, &local, &domain);
   put_local(&t, sender->quoted ? local : bare(local, recipient));
   greylist_put(&t, '@');
   for (size_t i = 0; i < domain.n; i++)

@@ -164,8 +164,10 @@ int smtpf_engine_scope_mask(const smtpf_engine *e, const smtpf_section *s, const
                             smtpf_error *err);
 
 /* smtpf_entry_kind: what the recipient's personal entries say of this sender and client. The more exact entry decides:
- * `user@domain`, `@domain`, `user@`, the longer network; of two alike `allow`. No address covers the null sender. */
-int smtpf_engine_entry(const smtpf_profile *p, const smtpf_path *sender, const smtpf_ip *client);
+ * `user@domain`, `@domain`, `user@`, the longer network; of two alike `allow`. No address covers the null sender.
+ * Signed senders are compared as what they are made of; those a forwarder rewrote too, to deny, and to allow when the
+ * client is `trusted`. */
+int smtpf_engine_entry(const smtpf_profile *p, const smtpf_path *sender, const smtpf_ip *client, int trusted);
 
 /* 1 when a text can be a personal entry. */
 int smtpf_engine_entry_sound(smtpf_str entry);

@@ -43,38 +43,67 @@ int smtpf_engine_entry_sound(smtpf_str entry)
   return smtpf_mailbox_parse(smtpf_out_done(&o), &path) == SMTPF_OK;
 }
 
-/* How exactly an entry covers this sender or client; 0 when it does not. */
-static int rank(smtpf_str entry, const smtpf_path *sender, const smtpf_ip *client)
+/* How exactly an entry of an address covers a sender. */
+static int rank_of(smtpf_str local, smtpf_str domain, smtpf_str sender_local, smtpf_str sender_domain)
 {
-  smtpf_str local, domain;
-  smtpf_prefix prefix;
-  if (!split(entry, &local, &domain))
-    return client && client->family && smtpf_prefix_parse(entry, &prefix) == SMTPF_OK &&
-                   smtpf_prefix_contains(&prefix, client)
-               ? RANK_NETWORK + prefix.len
-               : 0;
-  if (!sender || sender->form == SMTPF_PATH_NULL)
-    return 0;
-  if (local.n && !smtpf_str_equal_nocase(local, sender->local_part))
-    return 0;
-  if (domain.n && !smtpf_domain_equal(domain, sender->domain))
+  if ((local.n && !smtpf_str_equal_nocase(local, sender_local)) ||
+      (domain.n && !smtpf_domain_equal(domain, sender_domain)))
     return 0;
   return !domain.n ? RANK_USER : !local.n ? RANK_DOMAIN : RANK_ADDRESS;
 }
 
-static int best(const smtpf_str *entries, size_t n, const smtpf_path *sender, const smtpf_ip *client)
+/* Whom it is compared with: the sender as written, and as what it was made of. */
+typedef struct correspondent {
+  const smtpf_path *written; /* NULL: none, or the null sender */
+  smtpf_str local, domain;   /* behind it */
+  const smtpf_ip *client;
+} correspondent;
+
+static correspondent look_behind(const smtpf_path *sender, const smtpf_ip *client, int kinds)
+{
+  correspondent c = {.written = sender && sender->form == SMTPF_PATH_MAILBOX ? sender : NULL, .client = client};
+  if (c.written)
+    (void)smtpf_path_unwrap(sender, kinds, &c.local, &c.domain);
+  return c;
+}
+
+/* How exactly an entry covers this sender or client; 0 when it does not. */
+static int rank(smtpf_str entry, const correspondent *c)
+{
+  smtpf_str local, domain;
+  smtpf_prefix prefix;
+  if (!split(entry, &local, &domain))
+    return c->client && c->client->family && smtpf_prefix_parse(entry, &prefix) == SMTPF_OK &&
+                   smtpf_prefix_contains(&prefix, c->client)
+               ? RANK_NETWORK + prefix.len
+               : 0;
+  if (!c->written)
+    return 0;
+  const int as_written = rank_of(local, domain, c->written->local_part, c->written->domain);
+  const int behind = rank_of(local, domain, c->local, c->domain);
+  return as_written > behind ? as_written : behind;
+}
+
+static int best(const smtpf_str *entries, size_t n, const correspondent *c)
 {
   int most = 0;
   for (size_t i = 0; i < n; i++) {
-    const int r = rank(entries[i], sender, client);
+    const int r = rank(entries[i], c);
     most = r > most ? r : most;
   }
   return most;
 }
 
-int smtpf_engine_entry(const smtpf_profile *p, const smtpf_path *sender, const smtpf_ip *client)
+/* A signature leaves the domain as it is. What a forwarder rewrote is his word: it speaks against a mail, and for it
+ * only where he is trusted. */
+int smtpf_engine_entry(const smtpf_profile *p, const smtpf_path *sender, const smtpf_ip *client, int trusted)
 {
-  const int allow = best(p->allow, p->n_allow, sender, client);
-  const int deny = best(p->deny, p->n_deny, sender, client);
+  if (!p->n_allow && !p->n_deny)
+    return SMTPF_ENTRY_NONE;
+  const int both = SMTPF_UNWRAP_SIGNED | SMTPF_UNWRAP_FORWARDED;
+  const correspondent friend = look_behind(sender, client, trusted ? both : SMTPF_UNWRAP_SIGNED);
+  const correspondent other = look_behind(sender, client, both);
+  const int allow = best(p->allow, p->n_allow, &friend);
+  const int deny = best(p->deny, p->n_deny, &other);
   return deny > allow ? SMTPF_ENTRY_DENY : allow ? SMTPF_ENTRY_ALLOW : SMTPF_ENTRY_NONE;
 }

@@ -125,12 +125,13 @@ static smtpf_will will_of(const smtpf_session *s, const smtpf_rcpt *rcpt, size_t
 {
   const smtpf_profile *p = profile_at(rcpt, i);
   const int null_sender = s->sender.form == SMTPF_PATH_NULL;
+  const int origin = smtpf_origin_of(client, p);
   return (smtpf_will){
       .profile = p,
-      .origin = (uint8_t)smtpf_origin_of(client, p),
+      .origin = (uint8_t)origin,
       .restricted = (uint8_t)(smtpf_origin_restricted(client, p, null_sender) ||
                               smtpf_origin_restricted(client, rcpt->profile, null_sender)),
-      .entry = (uint8_t)smtpf_engine_entry(p, &s->sender, &s->client),
+      .entry = (uint8_t)smtpf_engine_entry(p, &s->sender, &s->client, origin != SMTPF_ORIGIN_STRANGER),
       .budget = rcpt->entry.budget,
       .bounces = null_sender ? p->bounces : SMTPF_BOUNCES_ALL,
       .sender = sender_of(s, rcpt, p),

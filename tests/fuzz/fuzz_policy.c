@@ -105,7 +105,7 @@ static void check_profile(const smtpf_engine *e, const smtpf_profile *p)
     must(smtpf_profile_weight(p, i) <= 1000);
   for (size_t i = 0; i < p->n_allow; i++)
     must(smtpf_engine_entry_sound(p->allow[i]));
-  must(smtpf_engine_entry(p, &sender, &client) <= SMTPF_ENTRY_DENY);
+  must(smtpf_engine_entry(p, &sender, &client, 1) <= SMTPF_ENTRY_DENY);
 }
 
 static void hear(void *user, const char *file, int line, smtpf_str text)

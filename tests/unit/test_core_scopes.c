@@ -196,6 +196,14 @@ START_TEST(the_more_exact_entry_decides)
       {"", "192.0.2.1", "<>", "192.0.2.1", SMTPF_ENTRY_DENY},
       {"\"a@b\"@x.example", "", "<\"a@b\"@x.example>", "", SMTPF_ENTRY_ALLOW},
       {"@[192.0.2.1]", "", "<a@[192.0.2.1]>", "", SMTPF_ENTRY_ALLOW},
+      /* signed: the same sender; rewritten: what a forwarder says it is, to deny */
+      {"a@x.example", "", "<prvs=0123abcdef=a@x.example>", "", SMTPF_ENTRY_ALLOW},
+      {"a@", "prvs=0123abcdef=a@", "<prvs=0123abcdef=a@x.example>", "", SMTPF_ENTRY_ALLOW},
+      {"@x.example", "a@x.example", "<msprvs1=abc=a@x.example>", "", SMTPF_ENTRY_DENY},
+      {"", "a@x.example", "<SRS0=ab=cd=x.example=a@f.example>", "", SMTPF_ENTRY_DENY},
+      {"", "@x.example", "<SRS1=ab=x.example==cd=ef=x.example=a@f.example>", "", SMTPF_ENTRY_DENY},
+      {"a@x.example", "", "<SRS0=ab=cd=x.example=a@f.example>", "", SMTPF_ENTRY_NONE},
+      {"@f.example", "", "<SRS0=ab=cd=x.example=a@f.example>", "", SMTPF_ENTRY_ALLOW},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     smtpf_path sender;
@@ -208,10 +216,13 @@ START_TEST(the_more_exact_entry_decides)
       world_append(&W, "profiles[\"default\"].deny", rows[i].deny);
     world_start(&W);
     ck_assert_int_eq(smtpf_path_parse(smtpf_str_of(rows[i].sender), &sender), SMTPF_OK);
-    const int kind = smtpf_engine_entry(W.engine->site, &sender, &client);
+    const int kind = smtpf_engine_entry(W.engine->site, &sender, &client, 0);
     ck_assert_msg(kind == rows[i].kind, "allow %s, deny %s: %s from %s is %d", rows[i].allow, rows[i].deny,
                   rows[i].sender, rows[i].client, kind);
-    ck_assert_int_eq(smtpf_engine_entry(W.engine->site, NULL, NULL), SMTPF_ENTRY_NONE);
+    ck_assert_int_eq(smtpf_engine_entry(W.engine->site, NULL, NULL, 0), SMTPF_ENTRY_NONE);
+    const int trusted = smtpf_engine_entry(W.engine->site, &sender, &client, 1); /* forwarders are believed */
+    const int rewritten = strncmp(rows[i].sender, "<SRS", 4) == 0 && strncmp(rows[i].allow, "a@", 2) == 0;
+    ck_assert_int_eq(trusted, rewritten ? SMTPF_ENTRY_ALLOW : rows[i].kind);
     world_end(&W);
   }
 }

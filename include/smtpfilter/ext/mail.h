@@ -128,6 +128,21 @@ SMTPF_API int smtpf_path_parse(smtpf_str text, smtpf_path *out);
 /** Parses a Mailbox without brackets (RFC 5321 4.1.2). @return SMTPF_OK or SMTPF_EPARSE. Since 0.1. */
 SMTPF_API int smtpf_mailbox_parse(smtpf_str text, smtpf_path *out);
 
+/** What smtpf_path_unwrap() takes off. */
+enum smtpf_unwrap {
+  SMTPF_UNWRAP_SIGNED = 1 << 0,    /**< signatures of any make: `prvs=`, `msprvs1=`, `btv1==` */
+  SMTPF_UNWRAP_FORWARDED = 1 << 1, /**< the Sender Rewriting Scheme, SRS0 and SRS1: the domain is another one then */
+};
+/**
+ * The sender behind one that was signed or rewritten, by anybody: for comparing, since such an address changes from day
+ * to day. Nothing is verified: whoever writes the address can claim any sender.
+ * @param path              a mailbox
+ * @param kinds             smtpf_unwrap bits
+ * @param[out] local,domain pieces of the path's text; its own when there is nothing to take off
+ * @return 1 when something was taken off. Any thread. Since 0.1.
+ */
+SMTPF_API int smtpf_path_unwrap(const smtpf_path *path, int kinds, smtpf_str *local, smtpf_str *domain);
+
 /** Walks ESMTP parameters (RFC 5321 4.1.2 esmtp-param). Each call takes one off the front of `*rest`.
  *  @return SMTPF_OK (one was taken), SMTPF_ENOTFOUND (none left) or SMTPF_EPARSE. Since 0.1. */
 SMTPF_API int smtpf_param_next(smtpf_str *rest, smtpf_str *keyword, smtpf_str *value);
