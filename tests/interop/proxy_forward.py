@@ -66,7 +66,7 @@ def rcpt(name):
 class World:
     """A next hop, targets, and the proxy between a client and them."""
 
-    def __init__(self, targets=None, options=(), more="", fixed=True, hop=None, timeout="5s", listen="127.0.0.1:0"):
+    def __init__(self, targets=None, options=(), more="", fixed=True, hop=None, timeout="5s", listen="127.0.0.1:0", **rest):
         self.hop, self.targets = hop or Sink(), targets or [Sink()]
         self.folder = tempfile.TemporaryDirectory()
         servers = ", ".join('"%s"' % (t if isinstance(t, str) else t.address) for t in (self.targets if fixed is True else fixed or []))
@@ -76,7 +76,7 @@ class World:
         with open(policy, "w", encoding="ascii") as f:
             f.write(POLICY % {"rules": rules, "timeout": timeout, "more": more,
                               "servers": "forward_servers = [ %s ];" % servers if servers else ""})
-        self.proxy = Proxy(self.hop.address, list(options), policy=policy, listen=listen)
+        self.proxy = Proxy(self.hop.address, list(options), policy=policy, listen=listen, **rest)
         self.told = {}  # name -> code, for the books
 
     @property
@@ -123,6 +123,7 @@ class World:
         return told
 
     def forget(self):
+        eventually("the targets are left", lambda: not any(t.live for t in self.targets))
         for sink in [self.hop] + self.targets:
             sink.messages, sink.rules, sink.lines = [], {}, []
         self.told = {}
@@ -518,6 +519,22 @@ def servers_are_those_of_the_dns():
         c.send(rcpt("dark") + b"\r\n")
         c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         c.close()
+    dns.close()
+
+
+def what_it_said_is_remembered():
+    # The next such mail is refused at RCPT, and the target is not asked.
+    target = Sink(host="127.0.0.2")
+    dns = DnsServer({("elsewhere.example", "A"): ["127.0.0.2"]})
+    options = [("proxy.forward_port", str(target.port)), ("resolver.servers", dns.address), ("resolver.timeout", "300ms")]
+    with world([target], fixed=False, options=options, disable=["iprev"]) as w:
+        w.target.rules = {"DOT": b"554 5.7.1 this is spam\r\n"}
+        check(codes(w.send("away")) == {"away": b"554"} and count(target, b"DATA") == 1, w.told)
+        asked = len(target.lines)
+        told = w.send("away")
+        check(told["away"].startswith(b"550 5.7.1") and len(target.lines) == asked, "asked again: %r" % told)
+        target.rules = {}
+        check(codes(w.send("away2", sender=b"<other@example.org>")) == {"away2": b"250"}, "others' mail goes: %r" % w.told)
     dns.close()
 
 

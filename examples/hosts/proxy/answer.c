@@ -216,13 +216,14 @@ static int common_result(const transaction *t)
   return result;
 }
 
-/* Where each recipient has a reply, it is the next hop's about their copy, or says why there is none. */
+/* Where each recipient has a reply, it is the next hop's about their copy, or says why there is none. What the target
+ * of a forward said is remembered, whoever is told. */
 static void tell_words(client *c, size_t from, size_t to)
 {
   const transaction *t = c->tx;
   for (size_t i = from; i < to; i++) {
     const recipient *r = &t->rcpt[i];
-    if (r->open && r->words.n)
+    if (r->open && r->words.n && (t->each || copies_leg(r, (int)r->destination)))
       (void)smtpf_session_hop_reply(c->session, i, copies_code(r), smtpf_str_of(r->enhanced),
                                     transaction_string(t, r->words));
   }
@@ -239,8 +240,7 @@ static void commit(client *c)
     const size_t i = c->commit_at++;
     if (!t->rcpt[i].open)
       continue;
-    if (t->each)
-      tell_words(c, i, common ? t->n : i + 1);
+    tell_words(c, i, common ? t->n : i + 1);
     int r = smtpf_session_commit(c->session, common ? SMTPF_ALL : i, common ? common : t->rcpt[i].result);
     if (common)
       c->commit_at = t->n;
