@@ -77,7 +77,8 @@ static int tell_hop(struct replay *r, const struct replay_item *item, size_t rec
   replay_number(code, 599, &number, NULL);
   int result = smtpf_session_hop_reply(r->session, recipient, (int)number, smtpf_str_of(replay_value(item, "enhanced")),
                                        smtpf_str_of(replay_value(item, "text")));
-  return result == SMTPF_OK || result == SMTPF_ENOMEM ? result : replay_fault(r, "commit", smtpf_strerror(result));
+  /* Without memory for the words the commit alone tells what became of it. */
+  return result == SMTPF_OK || result == SMTPF_ENOMEM ? SMTPF_OK : replay_fault(r, "commit", smtpf_strerror(result));
 }
 
 static int commit_line(struct replay *r, const struct replay_item *item)

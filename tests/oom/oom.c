@@ -13,7 +13,8 @@
  *
  * A deferral by choice is another matter: where the store has no memory to say how often somebody was put off, nobody
  * is (promise L7), and the answer is a definite one. So is memory of what was taken: what could not be remembered is
- * not known.
+ * not known: a forward whose refusal could not be written down is tried again, a target whose answer could not be kept
+ * is asked again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,7 @@ struct copy {
   int disposition, wish, code;
   int elective; /* put off by choice */
   int known;    /* remembered as taken before */
+  int target;   /* what is remembered of a forward's target decided */
 };
 
 struct line {
@@ -72,6 +74,7 @@ struct line {
   int item, code;
   int each;     /* copies have replies of their own */
   int elective; /* a deferral by choice */
+  int target;   /* what is remembered of a forward's target decided */
   struct copy *copies;
   size_t n;
 };
@@ -84,6 +87,16 @@ struct log {
 static int is_elective(const char *rule)
 {
   return rule && (strncmp(rule, "deferral: ", 10) == 0 || strcmp(rule, "partition") == 0);
+}
+
+static int is_of_target(const char *rule)
+{
+  static const char *const remembered[] = {"forward_target target-unknown", "forward_target target-spam",
+                                           "forward_target target-policy"};
+  int found = 0;
+  for (size_t i = 0; rule && i < sizeof remembered / sizeof *remembered; i++)
+    found |= strstr(rule, remembered[i]) != NULL;
+  return found;
 }
 
 static void record(void *user, const struct replay_record *r)
@@ -105,6 +118,7 @@ static void record(void *user, const struct replay_record *r)
                         r->reply.code,
                         r->each,
                         is_elective(r->rule),
+                        is_of_target(r->rule),
                         replay_alloc(r->n_recipients * sizeof(struct copy)),
                         r->n_recipients};
   for (size_t i = 0; i < r->n_recipients; i++) {
@@ -114,7 +128,8 @@ static void record(void *user, const struct replay_record *r)
                                     to->wish,
                                     to->reply.code,
                                     is_elective(to->reason),
-                                    to->known};
+                                    to->known,
+                                    is_of_target(to->reason)};
   }
 }
 
@@ -185,7 +200,7 @@ static const char *compare_copies(const struct log *log, const struct line *usua
       continue;
     if (c->disposition == SMTPF_DISCARDED && c->wish != SMTPF_DISCARDED)
       return "a copy is dropped that nobody wished to be";
-    if (u && (usual->elective || u->elective || (u->known && !c->known)))
+    if (u && (usual->elective || u->elective || (u->known && !c->known) || u->target != c->target))
       continue;
     if (u ? (same ? u->disposition != c->disposition : u->wish != c->wish) : !usually_deferred(log, c->address))
       return "a copy is disposed of otherwise";
@@ -232,6 +247,8 @@ static const char *compare_line(const struct log *log, const struct line *usual,
   if (wrong || (usual && usual->code == got->code))
     return wrong;
   if (got->code == 0 || (got->code >= 400 && got->code < 500) || (usual && usual->elective && got->code < 400))
+    return NULL;
+  if (usual && usual->target != got->target)
     return NULL;
   if (!so_far->any)
     return got->code >= 500 ? "refused for good for want of memory" : "accepted for want of memory";
