@@ -319,11 +319,10 @@ static int is_exempt(const greylist *g, const smtpf_task *t, const smtpf_event *
 static int run_rcpt(const greylist *g, smtpf_task *t, const smtpf_event *ev)
 {
   char room[GREYLIST_ADDRESS_MAX];
-  smtpf_str inner;
   if (is_exempt(g, t, ev) || greylist_exempt_recipient(g->exempt, ev->recipient))
     return smtpf_task_clear(t, "exempt");
-  if (greylist_batv(ev->recipient->local_part, &inner))
-    return smtpf_task_clear(t, "signed");
+  if (ev->signature == SMTPF_SIGNATURE_GOOD)
+    return smtpf_task_clear(t, "signed"); /* an answer to what was sent from here */
   if (g->suspicious && smtpf_task_score(t) < g->score)
     return smtpf_task_clear(t, "unsuspicious");
   if (!greylist_is_callout(ev->sender))

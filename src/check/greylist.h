@@ -76,9 +76,6 @@ smtpf_str greylist_sender(const smtpf_path *sender, const smtpf_path *recipient,
 /* In lower case, without a BATV tag. */
 smtpf_str greylist_recipient(const smtpf_path *recipient, char room[GREYLIST_ADDRESS_MAX]);
 
-/* 1 when the local part is signed by BATV; *inner is what it holds. */
-int greylist_batv(smtpf_str local, smtpf_str *inner);
-
 /* 1 for senders that verify ours by callout: the null sender, and those that Postfix and others use for it. */
 int greylist_is_callout(const smtpf_path *sender);
 

@@ -49,7 +49,7 @@ static int is_prvs_tag(smtpf_str tag)
   return 1;
 }
 
-int greylist_batv(smtpf_str local, smtpf_str *inner)
+static int take_batv(smtpf_str local, smtpf_str *inner)
 {
   smtpf_str tag, rest;
   if (!begins(local, "prvs="))
@@ -154,7 +154,7 @@ smtpf_str greylist_recipient(const smtpf_path *recipient, char room[GREYLIST_ADD
 {
   greylist_text t = {room, 0, GREYLIST_ADDRESS_MAX};
   smtpf_str local = recipient->local_part;
-  (void)greylist_batv(local, &local);
+  (void)take_batv(local, &local);
   if (recipient->form == SMTPF_PATH_POSTMASTER)
     local = SMTPF_LIT("postmaster");
   for (size_t i = 0; i < local.n; i++)
