@@ -36,6 +36,7 @@ const cast_client cast_clients[] = {
     {"list, department", {SITE, .scopes = SCOPE_LIST | SCOPE_DEPARTMENT}},
     {"forwarder, open relay", {SITE, .scopes = SCOPE_FORWARDER | SCOPE_LIST, .open_relay = 1}},
     {"stranger, department", {SITE, .scopes = SCOPE_DEPARTMENT}},
+    {"list, of another list", {SITE, .scopes = SCOPE_LIST, .other_list = SCOPE_LIST}},
 };
 const size_t cast_n_clients = COUNT(cast_clients);
 

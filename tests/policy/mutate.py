@@ -27,13 +27,16 @@ TIMEOUT = 60  # seconds; less once it is known how long a suite takes
 FAMILIES = [
     ["SMTPF_ACT_" + w for w in "ACCEPT TAG QUARANTINE DISCARD DEFER REJECT".split()],
     ["SMTPF_RULE_" + w for w in "FACT RESTRICTED MISSING OWN ALLOW DENY DISCARD REJECT ELECTIVE SPENT QUARANTINE TAG ACCEPT".split()],
-    ["SMTPF_CAN_" + w for w in "REPLY_PER_RCPT DROP_RCPT EDIT_PER_RCPT SENDER_PER_RCPT QUARANTINE_PER_RCPT QUARANTINE EDIT REPORT_COMMIT".split()],
+    ["SMTPF_CAN_" + w for w in "REPLY_PER_RCPT DROP_RCPT EDIT_PER_RCPT SENDER_PER_RCPT QUARANTINE_PER_RCPT QUARANTINE EDIT REPORT_COMMIT CUT_THROUGH".split()],
     ["SMTPF_DSN_" + w for w in "ALLOWED HEADERS_ONLY NEVER".split()],
     ["SMTPF_BUDGET_" + w for w in "LEFT SPENT UNREADABLE".split()],
-    ["SMTPF_FAMILY_" + w for w in "CLIENT ENVELOPE LIST GREYLIST CONTENT".split()],
-    ["SMTPF_FINDING_" + w for w in "REFUSE DEFER OWN_TOO ELECTIVE".split()],
+    ["SMTPF_FAMILY_" + w for w in "CLIENT ENVELOPE LIST GREYLIST CONTENT BOUNCE PROOF".split()],
+    ["SMTPF_FINDING_" + w for w in "REFUSE DEFER OWN_TOO ELECTIVE ROUTE".split()],
     ["SMTPF_ORIGIN_" + w for w in "OWN BACKUP_MX FORWARDER LIST STRANGER".split()],
     ["SMTPF_ENTRY_" + w for w in "NONE ALLOW DENY".split()],
+    ["SMTPF_BOUNCES_" + w for w in "ALL SIGNED PROVEN".split()],
+    ["SMTPF_FAILED_" + w for w in "REFUSE MAILBOX".split()],
+    ["SMTPF_" + w for w in "MAIL RCPT DATA".split()],
     ["SMTPF_WISH_" + w for w in "MAILBOX FORWARD FORWARD_NONSPAM".split()],
     ["SMTPF_" + w for w in "DELIVERED TAGGED QUARANTINED DISCARDED REJECTED DEFERRED HANDED_OVER".split()],
     ["SMTPF_" + w for w in "CLEAR HIT UNKNOWN".split()],
@@ -89,7 +92,19 @@ def variants_of(line):
         yield ""
 
 
-def mutants(name):
+def changed(name, since):
+    """The numbers of the lines that differ from a revision; None: all are looked at."""
+    if not since:
+        return None
+    out, path = set(), os.path.join("src/policy", name)
+    diff = subprocess.run(["git", "-C", TOP, "diff", "-U0", since, "--", path], capture_output=True, text=True, check=True).stdout
+    for m in re.finditer(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", diff, re.M):
+        out.update(range(int(m.group(1)), int(m.group(1)) + int(m.group(2) or 1)))
+    return out
+
+
+def mutants(name, since=None):
+    these = changed(name, since)
     with open(os.path.join(TOP, "src/policy", name), encoding="ascii") as f:
         lines = f.read().split("\n")
     comment = False
@@ -99,7 +114,7 @@ def mutants(name):
         if "*/" in line:
             skip = skip or line.lstrip().startswith(("/*", "*")) or comment and "/*" not in line
             comment = False
-        if skip:
+        if skip or (these is not None and i + 1 not in these):
             continue
         seen = {line}
         for new in variants_of(line):
@@ -220,6 +235,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=30, help="stop after so long; what was left out is counted")
     parser.add_argument("--only", help="one file of src/policy")
+    parser.add_argument("--since", help="only lines that differ from this revision")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     build = os.environ.get("builddir") or os.getcwd()
@@ -237,7 +253,7 @@ def main():
         for name in FILES:
             if not args.only or args.only == name:
                 plain = bench.plain(name)
-                todo += [dict(m, plain=plain) for m in mutants(name)]
+                todo += [dict(m, plain=plain) for m in mutants(name, args.since)]
         for i, m in enumerate(todo):
             m["number"] = i
 
@@ -260,7 +276,7 @@ def main():
                 if done % 100 == 0:
                     print("  %d of %d, %d s" % (done, len(todo), time.time() - begun), file=sys.stderr, flush=True)
     counts["mutants"] = counts["killed"] + counts["equivalent"] + counts["survived"]
-    stale = [k for k in reasons if k not in used and not args.only and not counts["left_out"]]
+    stale = [k for k in reasons if k not in used and not args.only and not args.since and not counts["left_out"]]
     for key in stale:
         print("STALE in mutants-equivalent.txt: %s\n  - %s\n  + %s" % key)
     print(json.dumps(dict({"name": "mutate"}, **counts, killed_by=by, stale=len(stale), seconds=round(time.time() - begun))))

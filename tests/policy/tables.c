@@ -15,7 +15,7 @@ int table_origin(const smtpf_standing *client, const smtpf_profile *p)
       {(client->scopes & client->backup_mx) != 0, SMTPF_ORIGIN_BACKUP_MX},
       {(client->scopes & client->forwarders) != 0, SMTPF_ORIGIN_FORWARDER},
       {(client->scopes & p->forwarders) != 0, SMTPF_ORIGIN_FORWARDER},
-      {(client->scopes & p->lists) != 0, SMTPF_ORIGIN_LIST},
+      {(client->scopes & p->lists & ~client->other_list) != 0, SMTPF_ORIGIN_LIST},
       {1, SMTPF_ORIGIN_STRANGER},
   };
   size_t i = 0;

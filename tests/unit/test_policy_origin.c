@@ -23,12 +23,40 @@ START_TEST(the_first_that_holds)
       {{.scopes = BACKUP, .own = 1}, SMTPF_ORIGIN_OWN},
       {{.scopes = BACKUP | SITE | CLUB, .open_relay = 1}, SMTPF_ORIGIN_STRANGER},
       {{.scopes = 0, .own = 1, .open_relay = 1}, SMTPF_ORIGIN_OWN},
+      {{.scopes = CLUB, .other_list = CLUB}, SMTPF_ORIGIN_STRANGER},
+      {{.scopes = CLUB, .other_list = FRIEND}, SMTPF_ORIGIN_LIST},
+      {{.scopes = CLUB | FRIEND, .other_list = CLUB | FRIEND}, SMTPF_ORIGIN_FORWARDER},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     smtpf_standing c = rows[i].client;
     c.backup_mx = BACKUP;
     c.forwarders = SITE;
     ck_assert_msg(smtpf_origin_of(&c, &p) == rows[i].origin, "row %zu", i);
+  }
+}
+END_TEST
+
+START_TEST(by_what_it_is_trusted)
+{
+  const smtpf_profile p = {.forwarders = FRIEND, .lists = CLUB};
+  const struct {
+    smtpf_standing client;
+    uint64_t scopes;
+  } rows[] = {
+      {{.scopes = OFFICE}, 0},
+      {{.scopes = CLUB | OFFICE}, CLUB},
+      {{.scopes = CLUB, .other_list = CLUB}, 0},
+      {{.scopes = CLUB | FRIEND}, FRIEND},
+      {{.scopes = SITE | FRIEND | OFFICE}, SITE | FRIEND},
+      {{.scopes = SITE | BACKUP | OFFICE}, BACKUP},
+      {{.scopes = BACKUP, .own = 1}, 0},
+      {{.scopes = SITE, .open_relay = 1}, SITE},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    smtpf_standing c = rows[i].client;
+    c.backup_mx = BACKUP;
+    c.forwarders = SITE;
+    ck_assert_msg(smtpf_origin_trust(&c, &p) == rows[i].scopes, "row %zu", i);
   }
 }
 END_TEST
@@ -67,6 +95,7 @@ TCase *origin_cases(void)
 {
   TCase *c = tcase_create("origin");
   tcase_add_test(c, the_first_that_holds);
+  tcase_add_test(c, by_what_it_is_trusted);
   tcase_add_test(c, only_from);
   tcase_add_test(c, what_each_may_be_refused_for);
   return c;
