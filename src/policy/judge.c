@@ -319,7 +319,7 @@ smtpf_outcome smtpf_judge_members(const smtpf_outcome *o, size_t n)
   const int together = same_target(o, n);
   smtpf_outcome all = o[speaker(o, n)];
   all.target = together ? o[0].target : NULL;
-  all.stays = o[0].stays;
+  all.stays = NULL;
   for (size_t i = 0; i < n; i++) {
     all.target = o[i].target ? all.target : NULL;
     all.stays = all.stays ? all.stays : o[i].stays;

@@ -100,6 +100,7 @@ static void check_profile(const smtpf_engine *e, const smtpf_profile *p)
   must(p->fallback == SMTPF_FALLBACK_QUARANTINE || p->fallback == SMTPF_FALLBACK_POSTMASTER);
   must(p->route <= SMTPF_WISH_FORWARD_NONSPAM && (p->route == SMTPF_WISH_MAILBOX || p->forward.n));
   must(!((p->only_from | p->forwarders | p->lists) & ~all));
+  must(p->forward_failed <= SMTPF_FAILED_MAILBOX && p->bounces <= SMTPF_BOUNCES_PROVEN);
   must(p->reject_lists <= 1 && p->reject_content <= 1 && p->greylist <= 1 && p->null_sender <= 1);
   for (unsigned i = 0; i < e->n_checks; i++)
     must(smtpf_profile_weight(p, i) <= 1000);

@@ -248,6 +248,34 @@ START_TEST(a_reply_for_each_is_for_who_asks_for_it)
 }
 END_TEST
 
+static int asks_what_is_certain(script *self, smtpf_task *t, const smtpf_event *ev)
+{
+  (void)ev;
+  self->last_tag = (uint32_t)(smtpf_task_certain(t, 0) << 0 | smtpf_task_certain(t, SMTPF_FINDING_ROUTE) << 1 |
+                              smtpf_task_certain(t, SMTPF_FINDING_REFUSE) << 2);
+  return SMTPF_OK;
+}
+
+/* Who always wants mail from somebody is not moved by what is found, but for where it would go. */
+START_TEST(a_target_may_yet_change_what_is_certain)
+{
+  for (int forwards = 0; forwards < 2; forwards++) {
+    store_begin(0);
+    script *last = world_check(&W, "last", SMTPF_EOM, 3);
+    last->run = asks_what_is_certain;
+    world_append(&W, "profiles[\"default\"].allow", "from@client.example");
+    world_set(&W, "profiles[\"default\"].forward", "me@elsewhere.example");
+    world_set(&W, "profiles[\"default\"].route", forwards ? "forward" : "mailbox");
+    world_start(&W);
+    smtpf_session *s = store_mail();
+    ck_assert_int_eq(world_rcpt(s, "<a@x.example>"), SMTPF_OK);
+    ck_assert_int_eq(store_message(s, "\r\nx\r\n"), SMTPF_OK);
+    ck_assert_uint_eq(last->last_tag, forwards ? 1 : 3);
+    store_end(s);
+  }
+}
+END_TEST
+
 /* ---- who is overridden ----------------------------------------------------------------------------------------------
  */
 
@@ -298,6 +326,7 @@ TCase *will_cases(void)
   tcase_add_test(c, a_split_is_charged_and_counted);
   tcase_add_test(c, a_reply_for_each_is_for_who_asks_for_it);
   tcase_add_test(c, findings_about_one_alone);
+  tcase_add_test(c, a_target_may_yet_change_what_is_certain);
   tcase_add_test(c, whose_wish_was_overridden_stands_in_header_and_log);
   return c;
 }

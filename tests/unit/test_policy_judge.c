@@ -169,7 +169,11 @@ START_TEST(weights_and_families)
   p.weights = none;
   ck_assert_int_eq(judge(&p, 0, e, 2).score, 0);
   /* No weight makes a mailbox that does not exist. */
+  const uint16_t least[] = {1};
   smtpf_evidence absent = fact(0);
+  p.weights = least;
+  expect(judge(&p, 0, &absent, 1), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);
+  p.weights = none;
   expect(judge(&p, 0, &absent, 1), SMTPF_ACT_ACCEPT, SMTPF_RULE_ACCEPT);
   absent.family = SMTPF_FAMILY_ENVELOPE;
   expect(judge(&p, 0, &absent, 1), SMTPF_ACT_REJECT, SMTPF_RULE_FACT);

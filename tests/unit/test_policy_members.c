@@ -122,6 +122,7 @@ START_TEST(one_target_that_refuses)
       {&there, &too, 1, 1, &early, &early, &early, SMTPF_ACT_REJECT, 0, 0},
       {&there, &too, 0, 1, &early, &early, &early, SMTPF_ACT_REJECT, 0, 0},
       {&there, &too, 1, 1, &late, &late, &late, SMTPF_ACT_REJECT, 0, 0},
+      {&there, &too, 1, 1, &early, &late, &late, SMTPF_ACT_REJECT, 0, 0},
       {&there, &too, 0, 1, &late, &late, &late, SMTPF_ACT_ACCEPT, 0, 0},  /* nothing goes there */
       {&there, &too, 1, 1, &early, NULL, &early, SMTPF_ACT_ACCEPT, 0, 1}, /* one would have it stay */
       {&there, &too, 1, 1, NULL, NULL, &late, SMTPF_ACT_ACCEPT, 0, 1},
@@ -145,7 +146,14 @@ START_TEST(one_target_that_refuses)
       ck_assert_msg(o.act == rows[i].act && o.forward == rows[i].forward, "row %zu: act %d, forward %d", i, o.act,
                     o.forward);
       ck_assert_ptr_eq(o.stays, rows[i].says ? rows[i].stays : NULL);
+      ck_assert_ptr_eq(o.target, o.act == SMTPF_ACT_REJECT ? v[0].target : NULL); /* the first of several */
     }
+  smtpf_outcome v[] = {ACT(ACCEPT, ACCEPT), ACT(TAG, TAG)};
+  v[0].profile = v[1].profile = &there;
+  v[0].forward = v[1].forward = 1;
+  v[0].stays = &early;
+  v[1].stays = &late; /* who speaks for all is another */
+  ck_assert_ptr_eq(smtpf_judge_target(smtpf_judge_members(v, 2)).stays, &early);
 }
 END_TEST
 
