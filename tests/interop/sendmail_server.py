@@ -2,6 +2,7 @@
 """A real Sendmail with a milter, installed or unpacked, in name spaces of its own: it wants a host name with a dot, and asks
 /etc/hosts. Nothing outside the test's folder is written. Root alone can make one.
 """
+import glob
 import os
 import shutil
 import signal
@@ -77,8 +78,8 @@ class Sendmail:
         self.root, self.port, self.process = root, free_port(), None
         prefix = self.program[:-len("/usr/libexec/sendmail/sendmail")]
         self.environment = dict(os.environ)
-        self.environment["LD_LIBRARY_PATH"] = ":".join(filter(None, [os.environ.get("LD_LIBRARY_PATH"), *(
-            os.path.join(prefix, "usr/lib", d) for d in sorted(os.listdir(os.path.join(prefix, "usr/lib"))) if d.endswith("-linux-gnu"))]))
+        self.environment["LD_LIBRARY_PATH"] = ":".join(filter(None, [
+            os.environ.get("LD_LIBRARY_PATH"), *sorted(glob.glob(os.path.join(prefix, "usr/lib/*-linux-gnu")))]))
         self.folders(milter, m4, os.path.join(prefix, "usr/share/sendmail/cf"))
         self.start()
 
