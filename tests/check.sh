@@ -104,7 +104,7 @@ check() {
     esac
   done
   # shellcheck disable=SC2086
-  need $TOOLS $TEST_TOOLS $MAIL_TOOLS
+  need $TOOLS $TEST_TOOLS $MAIL_TOOLS spamc
   borrow smtp-sink postfix
   borrow rbldnsd rbldnsd
   borrow_redis
@@ -114,6 +114,7 @@ check() {
   borrow clamd clamav-daemon
   borrow clamdscan clamdscan
   borrow_scanners
+  borrow spamass-milter spamass-milter
   borrow_milter_peers
   mkdir -p "$logs"
   : >"$tally"

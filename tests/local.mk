@@ -358,6 +358,7 @@ installcheck-local:
 	  $(SHELL) $(srcdir)/tests/installcheck/run.sh '$(srcdir)' '$(pkgconfigdir)' '$(libdir)'
 
 # ---- tests/lab: the same mail through four arrangements of a mail server ------------------------------------------
+TESTS += tests/lab/short.py
 EXTRA_DIST += tests/lab/accounting.py tests/lab/arrangements.py tests/lab/names.py tests/lab/policy.py tests/lab/report.py tests/lab/run.py \
 	tests/lab/scorer.py tests/lab/senders.py tests/lab/short.py tests/lab/sinks.py tests/lab/world.py
 

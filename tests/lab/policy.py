@@ -29,7 +29,7 @@ callout = { port = %(port)d; };
 resolver = { servers = [ "%(names)s" ]; };
 quarantine = { directory = "%(quarantine)s"; };
 spool = { path = "%(folder)s"; };
-proxy = { identity = "xforward"; forward = "inline"; forward_port = %(port)d; };
+proxy = { identity = "xforward"; forward = "%(how)s"; forward_port = %(port)d; };
 """
 
 
@@ -48,4 +48,4 @@ def text(lab):
         site=SITE, own=HOSTS["desk.example.net"].ip, listed=LISTED, forwarder=HOSTS["mx.old.example"].ip,
         list=HOSTS["lists.example"].ip, reject=REFUSED, recipients=",\n".join(wishes(p, lab.options.careless) for p in PEOPLE),
         virus=lab.virus.port, scorer=lab.scorer.port, quarantine=lab.quarantine, folder=lab.folder, names=lab.names.address, srs=SRS,
-        port=next(iter(lab.world.values())).port)
+        how="hop" if lab.options.queue else "inline", port=next(iter(lab.world.values())).port)

@@ -27,6 +27,7 @@ def arguments(argv):
     p.add_argument("--seed", type=int, default=1, help="of the random source")
     p.add_argument("--only", metavar="NAMES", help="arrangements, separated by commas")
     p.add_argument("--careless", action="store_true", help="one more quarantine, which nobody reads: the lab then fails")
+    p.add_argument("--queue", action="store_true", help="forwards are queued, not given to their targets inline: the lab then fails")
     p.add_argument("--scanner", choices=["table", "spamd"], default="table",
                    help="the deterministic one (default), or SpamAssassin's daemon")
     p.add_argument("--docs", metavar="FOLDER", help="writes the plot and the page's table there")
