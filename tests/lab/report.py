@@ -56,7 +56,7 @@ def write(folder, accounts, messages, seed):
     with open(path, encoding="utf-8") as f:
         text = f.read()
     mark = "<!-- `./bootstrap lab --mail %d --seed %d --docs docs/guide` writes this table -->" % (messages, seed)
-    text = re.sub(r"<!-- [^>]* writes this table -->\n.*?\n<!-- end -->", lambda _: "%s\n%s\n<!-- end -->" % (mark, page_table(accounts)),
+    text = re.sub(r"<!-- [^>]* writes this table -->\n.*?<!-- end -->", lambda _: "%s\n%s\n<!-- end -->" % (mark, page_table(accounts)),
                   text, flags=re.S)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)

@@ -170,6 +170,8 @@ void smtpf_scan_talk_last(smtpf_scan_talk *talk);
 void smtpf_scan_talk_hold(smtpf_scan_talk *talk, int held);
 /* 1 when the message is complete and all of it has been sent: from here on an answer is about all of it. */
 int smtpf_scan_talk_sent(const smtpf_scan_talk *talk);
+/* 1 when what was passed has been sent, for protocols that tell the length: their server may answer before finish. */
+int smtpf_scan_talk_drained(const smtpf_scan_talk *talk);
 /* How many scans this connection has served, this one too. */
 unsigned smtpf_scan_talk_uses(const smtpf_scan_talk *talk);
 /* The server this talk is with; NULL without one. */

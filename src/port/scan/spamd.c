@@ -134,7 +134,7 @@ static size_t read_reply(smtpf_scan_talk *talk, const char *bytes, size_t n, int
     refused(talk);
   else if (used < n)
     smtpf_scan_talk_fail(talk, "garbage", SMTPF_LIT("more than an answer"), 1);
-  else if (!smtpf_scan_talk_sent(talk))
+  else if (scan->sent != scan->size || !smtpf_scan_talk_drained(talk)) /* it knows the length: finish adds nothing */
     smtpf_scan_talk_fail(talk, "garbage", SMTPF_LIT("an answer before it had read all"), 1);
   else
     judged(talk);

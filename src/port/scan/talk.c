@@ -442,6 +442,11 @@ void smtpf_scan_talk_hold(smtpf_scan_talk *t, int held)
     room(t);
 }
 
+int smtpf_scan_talk_drained(const smtpf_scan_talk *t)
+{
+  return smtpf_scan_conn_drained(t->conn);
+}
+
 int smtpf_scan_talk_sent(const smtpf_scan_talk *t)
 {
   return t->complete && smtpf_scan_conn_drained(t->conn);
