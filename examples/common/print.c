@@ -60,6 +60,10 @@ static void recipients_json(text *t, const smtpf_verdict *v)
     member(t, "disposition", of(smtpf_disposition_name(r.disposition)));
     text_char(t, ',');
     member(t, "dsn", of(smtpf_dsn_name(r.dsn)));
+    if (r.dsn_to.n) {
+      text_char(t, ',');
+      member(t, "dsn_to", r.dsn_to);
+    }
     text_char(t, ',');
     member(t, "reason", r.reason);
     if (r.overridden)
@@ -130,6 +134,8 @@ static void recipients_text(text *t, const smtpf_verdict *v)
     text_quoted(t, r.address);
     pair(t, "disposition", of(smtpf_disposition_name(r.disposition)));
     pair(t, "dsn", of(smtpf_dsn_name(r.dsn)));
+    if (r.dsn_to.n)
+      pair(t, "dsn_to", r.dsn_to);
     if (r.reason.n)
       pair(t, "reason", r.reason);
   }

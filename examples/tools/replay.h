@@ -105,7 +105,7 @@ struct replay_finding {
 struct replay_recipient {
   char *address;
   int disposition, dsn, overridden, origin, wish, route, fallback, known;
-  char *reason, *forward, *sender;
+  char *reason, *forward, *sender, *dsn_to;
   struct replay_reply reply; /* its own */
 };
 

@@ -55,6 +55,10 @@ static void write_recipients(text *out, const struct replay_record *r)
     member(out, "address", to->address);
     replay_format(out, ",\"disposition\":\"%s\",\"dsn\":\"%s\",", smtpf_disposition_name(to->disposition),
                   smtpf_dsn_name(to->dsn));
+    if (*to->dsn_to) {
+      member(out, "dsn_to", to->dsn_to);
+      replay_format(out, ",");
+    }
     member(out, "reason", to->reason);
     replay_format(out, ",\"origin\":\"%s\"", smtpf_origin_name(to->origin));
     if (to->wish)

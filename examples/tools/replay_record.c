@@ -67,6 +67,7 @@ static void clear_recipients(struct replay_record *r)
     free(r->recipients[i].address);
     free(r->recipients[i].reason);
     free(r->recipients[i].forward);
+    free(r->recipients[i].dsn_to);
     free(r->recipients[i].sender);
     clear_reply(&r->recipients[i].reply);
   }
@@ -113,6 +114,7 @@ void replay_record_recipients(struct replay_record *r, const smtpf_verdict *v)
         (struct replay_recipient){.address = copy(in.address),
                                   .disposition = in.disposition,
                                   .dsn = in.dsn,
+                                  .dsn_to = copy(in.dsn_to),
                                   .overridden = in.overridden,
                                   .origin = in.origin,
                                   .wish = in.wish,

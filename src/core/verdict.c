@@ -238,6 +238,7 @@ int smtpf_verdict_recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_in
       .fallback = p->fallback,
       .known = r->entry.known,
       .canonical = r->canonical,
+      .dsn_to = r->entry.dsn && r->entry.dsn != SMTPF_DSN_NEVER ? s->sender.address : (smtpf_str){"", 0},
   };
   return give(out, out->size, &info, sizeof info);
 }

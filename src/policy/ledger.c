@@ -234,15 +234,13 @@ static smtpf_decision decide_each(smtpf_entry *const *entries, size_t n, unsigne
 }
 
 /* Promise L2: a DSN may be sent later only for a copy that was taken as its recipient wished, without a mark, and in
- * full only where nothing speaks against it and it stays here. */
+ * full only to who is known to have sent it, about what stays here. */
 static uint8_t dsn_permission(const smtpf_entry *e, int null_sender)
 {
   const smtpf_outcome *o = &e->outcome;
   if (null_sender || e->disposition != SMTPF_DELIVERED || o->act != SMTPF_ACT_ACCEPT)
     return SMTPF_DSN_NEVER;
-  if (o->rule != SMTPF_RULE_OWN && (o->score > 0 || o->unknown))
-    return SMTPF_DSN_HEADERS_ONLY;
-  return e->forward ? SMTPF_DSN_HEADERS_ONLY : SMTPF_DSN_ALLOWED;
+  return o->rule == SMTPF_RULE_OWN && !e->forward ? SMTPF_DSN_ALLOWED : SMTPF_DSN_HEADERS_ONLY;
 }
 
 smtpf_decision smtpf_ledger_decide(smtpf_entry *const *entries, size_t n, unsigned capabilities, int null_sender)

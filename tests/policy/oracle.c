@@ -274,8 +274,8 @@ static const char *lawful_dsn(const oracle_case *c, const smtpf_entry *b, const 
   LAW(fate(a) == SMTPF_DELIVERED || (fate(a) == SMTPF_TAGGED && o->act == SMTPF_ACT_ACCEPT),
       "L2: a report about a copy that was marked, kept, dropped or refused");
   LAW(o->definite == SMTPF_ACT_ACCEPT, "L2: a report about mail that was not accepted as it came");
-  LAW(a->dsn != SMTPF_DSN_ALLOWED || o->score <= 0 || o->rule == SMTPF_RULE_OWN,
-      "L2: a report with the body of suspect mail");
+  LAW(a->dsn != SMTPF_DSN_ALLOWED || o->rule == SMTPF_RULE_OWN,
+      "L2: a report with the body to who may not have sent it");
   return NULL;
 }
 

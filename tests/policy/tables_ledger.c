@@ -176,8 +176,8 @@ static int lawful_dsn(const oracle_case *c, const copy *v, const smtpf_entry *be
 {
   if (c->null_sender || v->disposition != SMTPF_DELIVERED || v->act != SMTPF_ACT_ACCEPT)
     return SMTPF_DSN_NEVER;
-  const int doubtful = before->outcome.rule != SMTPF_RULE_OWN && (before->outcome.score > 0 || before->outcome.unknown);
-  return doubtful || v->forward ? SMTPF_DSN_HEADERS_ONLY : SMTPF_DSN_ALLOWED;
+  const int known = before->outcome.rule == SMTPF_RULE_OWN;
+  return known && !v->forward ? SMTPF_DSN_ALLOWED : SMTPF_DSN_HEADERS_ONLY;
 }
 
 const char *table_ledger(const oracle_case *c)

@@ -97,7 +97,7 @@ static void no_collateral_spam(const table *t)
     if (t->null_sender || !unmarked || t->wish[i] != SMTPF_ACT_ACCEPT)
       HOLDS(e->dsn == SMTPF_DSN_NEVER);
     else
-      HOLDS(e->dsn == SMTPF_DSN_ALLOWED);
+      HOLDS(e->dsn == SMTPF_DSN_HEADERS_ONLY);
   }
 }
 
@@ -223,15 +223,30 @@ START_TEST(enumerate)
 }
 END_TEST
 
-START_TEST(a_score_short_of_a_mark_takes_the_body_out_of_the_report)
+/* The body goes back to who is known to have sent it, and to nobody else, whatever speaks for him. */
+START_TEST(the_body_is_for_own_clients)
 {
-  smtpf_entry e = {.outcome = {.act = SMTPF_ACT_ACCEPT, .definite = SMTPF_ACT_ACCEPT, .score = 1, .profile = &profile}},
-              *v = &e;
-  (void)smtpf_ledger_decide(&v, 1, SMTPF_CAN_REPORT_COMMIT, 0);
-  HOLDS(e.dsn == SMTPF_DSN_HEADERS_ONLY);
-  e.outcome.score = -5;
-  (void)smtpf_ledger_decide(&v, 1, SMTPF_CAN_REPORT_COMMIT, 0);
-  HOLDS(e.dsn == SMTPF_DSN_ALLOWED);
+  static const struct {
+    int rule, forward, null, dsn;
+    int32_t score;
+  } rows[] = {
+      {SMTPF_RULE_ACCEPT, 0, 0, SMTPF_DSN_HEADERS_ONLY, 0}, {SMTPF_RULE_ACCEPT, 0, 0, SMTPF_DSN_HEADERS_ONLY, -5},
+      {SMTPF_RULE_ACCEPT, 0, 0, SMTPF_DSN_HEADERS_ONLY, 1}, {SMTPF_RULE_ALLOW, 0, 0, SMTPF_DSN_HEADERS_ONLY, 0},
+      {SMTPF_RULE_ACCEPT, 1, 0, SMTPF_DSN_HEADERS_ONLY, 0}, {SMTPF_RULE_OWN, 0, 0, SMTPF_DSN_ALLOWED, 0},
+      {SMTPF_RULE_OWN, 0, 0, SMTPF_DSN_ALLOWED, 1},         {SMTPF_RULE_OWN, 1, 0, SMTPF_DSN_HEADERS_ONLY, 0},
+      {SMTPF_RULE_OWN, 0, 1, SMTPF_DSN_NEVER, 0},           {SMTPF_RULE_ACCEPT, 0, 1, SMTPF_DSN_NEVER, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    smtpf_entry e = {.outcome = {.act = SMTPF_ACT_ACCEPT,
+                                 .definite = SMTPF_ACT_ACCEPT,
+                                 .rule = (uint8_t)rows[i].rule,
+                                 .forward = (uint8_t)rows[i].forward,
+                                 .score = rows[i].score,
+                                 .profile = &profile}},
+                *v = &e;
+    (void)smtpf_ledger_decide(&v, 1, SMTPF_CAN_REPORT_COMMIT, rows[i].null);
+    ck_assert_msg(e.dsn == rows[i].dsn, "row %zu: %d", i, e.dsn);
+  }
 }
 END_TEST
 
@@ -363,7 +378,7 @@ START_TEST(where_copies_go)
                   "row %zu: first", i);
     ck_assert_msg(b.forward == rows[i].forward_b && b.sender == rows[i].sender_b && b.overridden == rows[i].over_b,
                   "row %zu: second", i);
-    ck_assert_int_eq(a.dsn, a.forward ? SMTPF_DSN_HEADERS_ONLY : SMTPF_DSN_ALLOWED);
+    ck_assert_int_eq(a.dsn, SMTPF_DSN_HEADERS_ONLY);
   }
 }
 END_TEST
@@ -419,6 +434,6 @@ TCase *ledger_cases(void)
   tcase_add_test(c, entries_begin_and_end);
   tcase_add_test(c, settling);
   tcase_add_test(c, enumerate);
-  tcase_add_test(c, a_score_short_of_a_mark_takes_the_body_out_of_the_report);
+  tcase_add_test(c, the_body_is_for_own_clients);
   return c;
 }

@@ -154,8 +154,7 @@ static void rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
 /* Whether the hop will send somebody a DSN that must not be. */
 static int stays_loud(const transaction *t, const recipient *r)
 {
-  return r->dsn != SMTPF_DSN_ALLOWED && r->dsn && !deliver_offers_dsn(t) &&
-         !deliver_null_sender(t, t->groups[t->current].sender);
+  return r->dsn == SMTPF_DSN_NEVER && !deliver_offers_dsn(t) && !deliver_null_sender(t, t->groups[t->current].sender);
 }
 
 /* The fate of the copy that has `place`, where it is known now. */
