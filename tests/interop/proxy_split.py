@@ -15,6 +15,7 @@ from proxy_basic import QUARANTINING, check, count, stage  # noqa: E402
 from proxy_harness import HAM, Client, Proxy, Sink, eventually, run, stuffed, without_trace  # noqa: E402
 
 BAD = "127.0.0.9"  # a client with a score of 7
+OWN = "127.0.0.10"  # one of ours
 WISHES = [('addrlists["bad"].entries', BAD), ('addrlists["bad"].score', "7"),
           ('profiles["default"].reject', "off"), ('profiles["default"].tag', "off"), ('profiles["default"].quarantine', "off"),
           ('profiles["tags"].inherit', "default"), ('profiles["tags"].tag', "5"),
@@ -364,7 +365,7 @@ def a_final_451_takes_the_rest_back():
 
 
 def dsn_permission_reaches_a_hop_that_has_dsn():
-    with stage(Sink(["PIPELINING", "DSN"]), options=WISHES) as (sink, proxy):
+    with stage(Sink(["PIPELINING", "DSN"]), options=WISHES + [("own_networks", OWN)]) as (sink, proxy):
         c = Client(proxy, source=BAD)
         c.begin(b"<tags@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;tags@example.net", params=b" RET=FULL ENVID=x1")
         check(c.message(HAM).startswith(b"250"), "refused")
@@ -381,6 +382,11 @@ def dsn_permission_reaches_a_hop_that_has_dsn():
         ham.begin(b"<a@example.net> NOTIFY=DELAY", params=b" RET=FULL")
         check(ham.message(HAM).startswith(b"250"), "refused")
         m = sink.messages[2]
+        check(b" RET=HDRS" in m.sender and b"NOTIFY=DELAY" in m.recipients[0], (m.sender, m.recipients))
+        own = Client(proxy, source=OWN)
+        own.begin(b"<a@example.net> NOTIFY=DELAY", params=b" RET=FULL")
+        check(own.message(HAM).startswith(b"250"), "refused")
+        m = sink.messages[3]
         check(b" RET=FULL" in m.sender and b"NOTIFY=DELAY" in m.recipients[0], (m.sender, m.recipients))
         before = count(sink, b"MAIL")
         ham.begin(b"<tags@example.net> NOTIFY=NEVER")

@@ -302,6 +302,8 @@ static void rcpt_step(transaction *t)
   hop *h = transaction_leg(t)->hop;
   const int at_once = h->extensions & SMTPF_EXT_PIPELINING;
   const kept sender = t->at ? t->asked.sender : t->sender;
+  /* a DSN with the body is for own clients: else the transaction would have to begin anew at the end of the message */
+  const int quiet = t->at || (t->asked.origin != SMTPF_ORIGIN_OWN && !deliver_null_sender(t, sender));
   unsigned missing = 0;
   hop_cork(h);
   if (h->mail_open && !transaction_same_string(t, transaction_leg(t)->mail, sender)) {
@@ -309,7 +311,7 @@ static void rcpt_step(transaction *t)
     h->mail_open = 0;
     hop_send(h, SMTPF_LIT("RSET\r\n"), (char[]){EXPECT_RSET, 0});
   }
-  if (h->mail_open || ((at_once || !h->expects) && transaction_send_mail(t, sender, t->at != 0, &missing) && at_once))
+  if (h->mail_open || ((at_once || !h->expects) && transaction_send_mail(t, sender, quiet, &missing) && at_once))
     put_rcpt(t, &missing);
   hop_uncork(h);
   if (!h->expects || missing)
