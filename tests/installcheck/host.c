@@ -128,7 +128,8 @@ static const smtpf_scanner scanner = {.size = sizeof scanner,
                                       .finish = word_finish,
                                       .close = free};
 
-static const char message[] = "Subject: hello\r\n\r\nsome malware\r\n";
+static const char message[] = "Subject: hello\r\n\r\nsome malware\r\n\r\n"
+                              "Received: from pc.example.com by relay.example.com\r\nFrom: somebody@example.com\r\n";
 
 /* A check of the message: on with it to its end. */
 static int send_message(smtpf_session *s, const char *code)
@@ -156,7 +157,7 @@ static int converse(smtpf_session *s, const char *code)
   n += found(s, smtpf_session_helo(s, SMTPF_GREET_EHLO, SMTPF_LIT("192.0.2.25")), code);
   n += found(s, smtpf_session_mail(s, SMTPF_LIT("<>"), SMTPF_LIT("")), code);
   n += found(s, smtpf_session_rcpt(s, SMTPF_LIT("<nobody@example.net>"), SMTPF_LIT("")), code);
-  return CHECK.stages & SMTPF_BODY ? n + send_message(s, code) : n;
+  return n || !(CHECK.stages & (SMTPF_BODY | SMTPF_EOM)) ? n : send_message(s, code);
 }
 
 int main(int argc, char **argv)
