@@ -27,9 +27,9 @@
  * 4xx, all rejected -> 5xx, else 2xx. An elective deferral whose budget is spent or unreadable becomes its definite
  * act.
  *
- * A DSN is allowed later (promise L2) for what was accepted and delivered unmarked: without the body, for its sender may
- * be forged, and what it says is then somebody else's; with it for mail of our own clients that stays here. Never to the
- * null sender, nor for anything else.
+ * A DSN is allowed later (promise L2) for what was accepted and delivered unmarked: without the body, for its sender
+ * may be forged, and what it says is then somebody else's; with it for mail of our own clients that stays here. Never
+ * to the null sender, nor for anything else.
  *
  * Where the budget is unreadable an elective deferral is treated as where it is spent (promise L7). Dispositions are
  * provisional until commit (promise L1). Quarantine of the whole message (QUARANTINE) serves when all copies that are

@@ -47,7 +47,7 @@ for file in "$src"/src/check/*.c; do
     printf 'rule NAME\n  match text "malware"\n  score 1\n' >"$work/own.rules"
     set -- NAME helo.bare_address=off local_domains+=example.net "rules.files+=$work/own.rules"
     ;;
-  bounce) set -- unproven helo.bare_address=off local_domains+=example.net bounce.keys+=0123456789abcdef ;;
+  bounce) set -- not-ours helo.bare_address=off local_domains+=example.net bounce.keys+=0123456789abcdef ;;
   backscatter) set -- not-ours helo.bare_address=off local_domains+=example.net ;;
   sent_mark) set -- ;; # finds nothing: built, not run
   loop) set -- received loop.received=1 helo.bare_address=off local_domains+=example.net ;;
