@@ -7,7 +7,7 @@
  *     from helo (name [192.0.2.1])                  name and literal
  *     from helo (ident@name [192.0.2.1])
  *     from helo (192.0.2.1), from helo (name 192.0.2.1 ...)
- *     from name (HELO helo) (192.0.2.1)             in a comment of its own
+ *     from name (HELO helo) (192.0.2.1)             in a comment of its own, or (user@192.0.2.1)
  *     from [192.0.2.1] (helo=name)                  the literal before the comment
  *     from name ([192.0.2.1] helo=name)
  *
@@ -97,6 +97,15 @@ static smtpf_str next_word(words *w)
   return word;
 }
 
+/* What stands behind the `@` of `user@192.0.2.1`, as qmail writes it; else the whole. */
+static smtpf_str without_user(smtpf_str word)
+{
+  size_t at = word.n;
+  while (at && word.p[at - 1] != '@')
+    at--;
+  return behind(word, at);
+}
+
 /* Takes the comment that `gap` begins with off its front. */
 static void read_comment(smtpf_str *gap, smtpf_received *r)
 {
@@ -107,7 +116,7 @@ static void read_comment(smtpf_str *gap, smtpf_received *r)
     clients |= w.depth == 1 && is_clients(word);
     if (clients || w.depth > 1)
       continue;
-    if (smtpf_ip_parse(word, &ip) == SMTPF_OK)
+    if (smtpf_ip_parse(w.before == '[' ? word : without_user(word), &ip) == SMTPF_OK)
       *(w.before == '[' ? &bracketed : &bare) = ip;
     else if (first && !r->rdns.n && is_name(word))
       r->rdns = word;

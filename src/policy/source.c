@@ -17,11 +17,11 @@ static int is_one_of(smtpf_str word, const char *const *words, size_t n)
 
 #define IS_ONE_OF(word, words) is_one_of((word), (words), sizeof(words) / sizeof *(words))
 
-/* The host knew its client (RFC 3848, RFC 6531 4.3), or it was a web mail's. */
+/* The host knew its client (RFC 3848, RFC 6531 4.3), or it was a web mail's, or it was fetched from a mailbox. */
 static int is_users(const smtpf_received *r)
 {
-  static const char *const with[] = {"ESMTPA",    "ESMTPSA", "LMTPA", "LMTPSA",     "UTF8SMTPA", "UTF8SMTPSA",
-                                     "UTF8LMTPA", "ASMTP",   "HTTP",  "UTF8LMTPSA", "HTTPS"};
+  static const char *const with[] = {"ESMTPA",    "ESMTPSA",    "LMTPA",     "LMTPSA", "POP3", "IMAP",       "IMAP4",
+                                     "UTF8SMTPA", "UTF8SMTPSA", "UTF8LMTPA", "ASMTP",  "HTTP", "UTF8LMTPSA", "HTTPS"};
   return IS_ONE_OF(r->with, with) || smtpf_str_equal_nocase(r->via, SMTPF_LIT("HTTP"));
 }
 

@@ -7,7 +7,7 @@
  *
  *   the field, in this order                                             then
  *   broken: `from`, `by` or `with` is there twice, or it was cut         unclear
- *   the host knew who it was: with ESMTPA, ESMTPSA ...; HTTP             inside: it answers for its own user
+ *   the host knew who it was: with ESMTPA, ESMTPSA ...; HTTP; POP3, IMAP inside: it answers for its own user
  *   no `from`; with local, LMTP                                          the same site's inside: on to the next field
  *   no address                                                           unclear
  *   loopback, link-local, private, shared; the client's own address      the same: on to the next field

@@ -273,6 +273,7 @@ START_TEST(received_forged)
   RECEIVED("from unknown (HELO 198.51.100.9) (203.0.113.6) by b", "unknown", "", "203.0.113.6", "b");
   RECEIVED("from unknown (HELO [198.51.100.9]) (203.0.113.6) by b", "unknown", "", "203.0.113.6", "b");
   RECEIVED("from x (u [203.0.113.6]) (Client CN \"[198.51.100.9]\") by b", "x", "u", "203.0.113.6", "b");
+  RECEIVED("from unknown (HELO x) (a@198.51.100.9@203.0.113.6 with login) by b", "unknown", "", "203.0.113.6", "b");
   RECEIVED("from x two words (u [203.0.113.6]) by b", "x", "u", "203.0.113.6", "b");
   ck_assert(!trace.twice);
   RECEIVED("from x by y with local (u [203.0.113.6]) by b with ESMTP", "x", "", "-", "y");

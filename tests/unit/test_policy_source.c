@@ -80,6 +80,7 @@ static const struct {
     {"inside", {"from laptop (y [203.0.113.9]) by z with ESMTPSA id 1"}},
     {"inside", {"from laptop (y [203.0.113.9]) by z with esmtpa id 1", LISTED}},
     {"inside", {"from [203.0.113.9] by web.example via HTTP; Thu, 01 Jan 2026 00:00:00 +0000"}},
+    {"inside", {"from mail.example [203.0.113.9] by localhost with POP3 (fetchmail-6.4)", LISTED}},
     {"inside", {FROM("198.51.100.7"), "from [203.0.113.9] by web.example with HTTP"}},
     {"203.0.113.9 1", {"from x (y [203.0.113.9]) by z with ESMTPS id 1"}},
     /* what says nothing */
