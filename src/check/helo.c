@@ -6,7 +6,8 @@
  * LMTP clients, which are our own mail system, may call themselves what they like.
  *
  * A name that some scope's `helo` covers is looked up: when its addresses contain the client's it is kept as fact
- * `helo.verified`, which makes the client be in that scope. No other name is looked up.
+ * `helo.verified`, which makes the client be in that scope. No other name is looked up. While the DNS does not answer,
+ * a client with such a name is put off.
  */
 #include <smtpfilter/ext/check.h>
 
@@ -138,12 +139,24 @@ static int is_scoped(const helo *h, const smtpf_event *ev)
   return i < h->n_scoped && ev->client && ev->client->family;
 }
 
+/* Whoever it is may be trusted: to refuse what it brings would be a refusal by a failure of the DNS (promise L4). */
+static int not_known(smtpf_task *t)
+{
+  const smtpf_finding f = {.size = sizeof f,
+                           .kind = SMTPF_UNKNOWN,
+                           .code = "temperror",
+                           .flags = SMTPF_FINDING_DEFER,
+                           .detail = smtpf_task_event(t)->helo,
+                           .text = SMTPF_LIT("your HELO name cannot be looked up just now"),
+                           .reply = 451,
+                           .enhanced = "4.4.3"};
+  return smtpf_task_report(t, &f);
+}
+
 static int ask(smtpf_task *t, const smtpf_event *ev)
 {
   const int type = ev->client->family == 6 ? SMTPF_DNS_AAAA : SMTPF_DNS_A;
-  return smtpf_task_query(t, type, ev->helo, 0) == SMTPF_OK
-             ? SMTPF_PENDING
-             : smtpf_task_unknown(t, "temperror", SMTPF_LIT("not asked"));
+  return smtpf_task_query(t, type, ev->helo, 0) == SMTPF_OK ? SMTPF_PENDING : not_known(t);
 }
 
 static int helo_resume(void *self, smtpf_task *t, const smtpf_answer *a)
@@ -153,7 +166,7 @@ static int helo_resume(void *self, smtpf_task *t, const smtpf_answer *a)
 
   (void)self;
   if (dns->status == SMTPF_DNS_SERVFAIL || dns->status == SMTPF_DNS_TIMEOUT)
-    return smtpf_task_unknown(t, "temperror", ev->helo);
+    return not_known(t);
   for (size_t i = 0; dns->status == SMTPF_DNS_OK && i < dns->count; i++)
     if (smtpf_ip_equal(&dns->records[i].ip, ev->client)) {
       const int r = smtpf_task_fact_set(t, "helo.verified", ev->helo, 1);

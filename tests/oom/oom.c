@@ -14,7 +14,7 @@
  * A deferral by choice is another matter: where the store has no memory to say how often somebody was put off, nobody
  * is (promise L7), and the answer is a definite one. So is memory of what was taken: what could not be remembered is
  * not known: a forward whose refusal could not be written down is tried again, a target whose answer could not be kept
- * is asked again.
+ * is asked again. So is what a forwarder let through: it keeps its trust, and what it brings is not refused.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +66,7 @@ struct copy {
   int elective; /* put off by choice */
   int known;    /* remembered as taken before */
   int target;   /* what is remembered of a forward's target decided */
+  int stranger; /* brought by one */
 };
 
 struct line {
@@ -129,7 +130,8 @@ static void record(void *user, const struct replay_record *r)
                                     to->reply.code,
                                     is_elective(to->reason),
                                     to->known,
-                                    is_of_target(to->reason)};
+                                    is_of_target(to->reason),
+                                    to->origin == SMTPF_ORIGIN_STRANGER};
   }
 }
 
@@ -200,7 +202,8 @@ static const char *compare_copies(const struct log *log, const struct line *usua
       continue;
     if (c->disposition == SMTPF_DISCARDED && c->wish != SMTPF_DISCARDED)
       return "a copy is dropped that nobody wished to be";
-    if (u && (usual->elective || u->elective || (u->known && !c->known) || u->target != c->target))
+    if (u && (usual->elective || u->elective || (u->known && !c->known) || u->target != c->target ||
+              (u->stranger && !c->stranger)))
       continue;
     if (u ? (same ? u->disposition != c->disposition : u->wish != c->wish) : !usually_deferred(log, c->address))
       return "a copy is disposed of otherwise";
@@ -237,6 +240,17 @@ struct difference {
   int open;     /* DATA was deferred, and the script does not say RSET: its next message has these recipients too */
 };
 
+/* Its client kept a trust that it has lost in the usual run. */
+static int is_trusted_still(const struct line *usual, const struct line *got)
+{
+  size_t n = 0;
+  for (size_t i = 0; usual && i < got->n; i++) {
+    const struct copy *u = find_copy(usual, got->copies[i].address);
+    n += u && u->stranger && !got->copies[i].stranger;
+  }
+  return got->n && n == got->n;
+}
+
 static const char *compare_line(const struct log *log, const struct line *usual, const struct line *got,
                                 const struct difference *so_far)
 {
@@ -249,6 +263,8 @@ static const char *compare_line(const struct log *log, const struct line *usual,
   if (got->code == 0 || (got->code >= 400 && got->code < 500) || (usual && usual->elective && got->code < 400))
     return NULL;
   if (usual && usual->target != got->target)
+    return NULL;
+  if (got->code < 400 && is_trusted_still(usual, got))
     return NULL;
   if (!so_far->any)
     return got->code >= 500 ? "refused for good for want of memory" : "accepted for want of memory";
