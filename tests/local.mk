@@ -341,7 +341,7 @@ TESTS += tests/unit/test_check
 endif
 tests_unit_test_check_SOURCES = tests/unit/fake_check.c tests/unit/fake_check.h tests/unit/test_check.c \
 	tests/unit/test_check_addrlist.c tests/unit/test_check_dnslist.c tests/unit/test_check_envelope.c \
-	tests/unit/test_check_greylist.c tests/unit/test_check_iprev.c tests/unit/test_check_rules.c \
+	tests/unit/test_check_greylist.c tests/unit/test_check_trace.c tests/unit/test_check_iprev.c tests/unit/test_check_rules.c \
 	tests/unit/fake_forward.c tests/unit/test_check_forward.c \
 	tests/unit/fake_message.c tests/unit/ruleset_world.c tests/unit/ruleset_world.h tests/unit/test_check_ruleset.c \
 	tests/unit/test_check_ruleset_file.c tests/unit/test_check_signature.c tests/unit/test_check_bounce.c \

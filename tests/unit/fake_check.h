@@ -145,6 +145,7 @@ Suite *iprev_suite(void);
 Suite *signature_suite(void);
 Suite *addrlist_suite(void);
 Suite *greylist_suite(void);
+Suite *trace_suite(void);
 Suite *ruleset_suite(void);
 Suite *bounce_suite(void);
 

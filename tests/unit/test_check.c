@@ -208,6 +208,7 @@ int main(void)
   srunner_add_suite(r, iprev_suite());
   srunner_add_suite(r, addrlist_suite());
   srunner_add_suite(r, greylist_suite());
+  srunner_add_suite(r, trace_suite());
   srunner_add_suite(r, ruleset_suite());
   srunner_add_suite(r, bounce_suite());
   srunner_run_all(r, CK_NORMAL);
