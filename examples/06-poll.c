@@ -191,7 +191,7 @@ static void serve(smtpf_driver *driver, int listener)
 
 static int listen_on(const char *port)
 {
-  struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+  struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
   socklen_t n = sizeof sa;
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
   sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

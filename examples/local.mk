@@ -183,3 +183,5 @@ smtpf_exim_la_CPPFLAGS = -I$(top_srcdir)/include -isystem /usr/include/exim4 -D_
 smtpf_exim_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,nodelete
 smtpf_exim_la_LIBADD = libsmtpfilter.la
 endif
+TESTS += tests/interop/exim_module.py
+EXTRA_DIST += tests/interop/exim_module.py docs/guide/exim.md

@@ -109,6 +109,7 @@ check() {
   borrow rbldnsd rbldnsd
   borrow_redis
   borrow smtpd opensmtpd
+  borrow exim4 exim4-daemon-heavy
   borrow_rspamd
   borrow_postsrsd
   borrow clamd clamav-daemon

@@ -29,9 +29,7 @@ dns_ipv4_lookup =
 deliver_drop_privilege = true
 keep_environment =
 prdr_enable = true
-acl_smtp_rcpt = acl_rcpt
-acl_smtp_data = acl_data
-
+{main}
 begin acl
 acl_rcpt:
   deny   !domains = +local_domains
@@ -41,7 +39,7 @@ acl_rcpt:
 acl_data:
 {data}
   accept
-
+{acls}
 begin routers
 {routers}
 mailbox:
@@ -67,13 +65,15 @@ maildir:
 begin retry
 * * F,2m,10s
 """
+ACLS = "acl_smtp_rcpt = acl_rcpt\nacl_smtp_data = acl_data\n"
 
 
 class Exim:
     """`domains`: whatever comes for them is kept. `rcpt`, `data`: statements of the ACLs; `routers`: before the last one;
+    `main`: more options; `acls`: ACLs that options in `main` name, in the place of these two;
     `bind`: the address that it sends from."""
 
-    def __init__(self, root, domains, rcpt="", data="", routers="", bind="127.0.0.1"):
+    def __init__(self, root, domains, rcpt="", data="", routers="", bind="127.0.0.1", main="", acls=""):
         self.program = shutil.which("exim4", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if not self.program:
             raise Missing("no exim4 here")
@@ -91,7 +91,7 @@ class Exim:
             os.chown(os.path.join(root, name), self.uid, self.gid)
         with open(os.path.join(root, "exim.conf"), "w", encoding="ascii") as f:
             f.write(CONFIG.format(program=self.program, root=root, port=self.port, domains=" : ".join(domains), rcpt=rcpt, data=data,
-                                  routers=routers, bind=bind, user=USER))
+                                  routers=routers, bind=bind, user=USER, acls=acls, main=("" if acls else ACLS) + main))
         self.start()
 
     def command(self, *words):

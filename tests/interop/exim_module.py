@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""smtpf_exim.so in a real Exim, with the ACLs of docs/guide/exim.md as they stand there; then as local_scan."""
+import os
+import re
+import smtplib
+import socket
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import exim  # noqa: E402
+from mta import Missing  # noqa: E402
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MODULE = os.path.abspath(os.environ.get("SMTPF_EXIM", ".libs/smtpf_exim.so"))
+POLICY = """
+local_domains = [ "example.net" ];
+check = { disable = [ "iprev", "helo" ]; };
+rules = { files = [ "%(root)s/rules" ]; };
+store = { type = "lmdb"; path = "%(root)s/store"; writer = "inline"; };
+profiles = ( { name = "default"; reject = 10.0; tag = 5.0; },
+             { name = "mild"; inherit = "default"; reject = "off"; },
+             { name = "drops"; inherit = "default"; discard = 10.0; reject = 12.5; },
+             { name = "waits"; inherit = "default"; greylist = true; } );
+greylist = { wait = "1s"; };
+budget = { wait = "1s"; };
+recipients = ( { address = "no@example.net"; deny = [ "@bad.example" ]; }, { address = "mild@example.net"; profile = "mild"; },
+               { address = "drops@example.net"; profile = "drops"; }, { address = "waits@example.net"; profile = "waits"; } );
+"""
+RULES = """rule SPAMMY
+  match header Subject /spammy/
+  score 12
+  text looks like what nobody wants
+rule DOUBT
+  match header Subject /doubtful/
+  score 6
+  text looks doubtful
+"""
+passed = failed = 0
+
+
+def check(what, good, seen=""):
+    global passed, failed
+    passed, failed = passed + bool(good), failed + (not good)
+    if not good:
+        print("FAIL %s: %s" % (what, seen))
+
+
+def guide():
+    """The main options and the ACLs that the guide tells postmasters to paste."""
+    with open(os.path.join(TOP, "docs/guide/exim.md"), encoding="utf-8") as f:
+        blocks = re.findall(r"(?:^       ?.*\n)+", f.read(), re.M)
+    blocks = ["".join(line[7:] for line in b.splitlines(True)) for b in blocks if "smtpf_" in b]
+    return blocks[0], blocks[1]
+
+
+class Client(smtplib.SMTP):
+    def message(self, sender, recipients, subject, prdr=False):
+        """(codes up to DATA, replies after the message)"""
+        codes = [self.docmd("MAIL", "FROM:<%s>%s" % (sender, " PRDR" if prdr else ""))[0]]
+        codes += [self.docmd("RCPT", "TO:<%s>" % r)[0] for r in recipients]
+        code, _ = self.docmd("DATA")
+        if code != 354:
+            return codes + [code], []
+        self.send(b"Subject: %s\r\nX-Smtpfilter: forged\r\n\r\nhello\r\n..dot\r\n.\r\n" % subject.encode())
+        replies = [self.getreply()]
+        if replies[0][0] == 353:
+            replies = [self.getreply() for _ in range(codes[1:].count(250) + 1)]
+        return codes, [(c, t.decode()) for c, t in replies]
+
+
+def client(server):
+    c = Client("127.0.0.1", server.port, "client.example", 20)
+    c.ehlo()
+    return c
+
+
+def arrived(server, mailbox, subject):
+    for _ in range(100):
+        found = [m for m in server.messages(mailbox) if b"Subject: %s\n" % subject.encode() in m]
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    return b""
+
+
+def acls(server):
+    with client(server) as c:
+        codes, replies = c.message("x@bad.example", ["no@example.net", "yes@example.net", "a@elsewhere.example"], "one")
+        check("refused by wish, taken, no relay", codes == [250, 550, 250, 550] and replies[0][0] == 250, (codes, replies))
+        one = arrived(server, "yes@example.net", "one")
+        check("it arrives, its dot too, without a forged mark", b"\n.dot\n" in one and b"forged" not in one, one)
+        codes, replies = c.message("x@example.org", ["yes@example.net"], "doubtful")
+        check("tagged", replies[0][0] == 250 and b"\nX-Smtpfilter: tagged" in arrived(server, "yes@example.net", "doubtful"), replies)
+        codes, replies = c.message("x@example.org", ["yes@example.net"], "spammy")
+        check("refused at the end of the message", replies[0][0] == 550 and "nobody wants" in replies[0][1], replies)
+        codes, replies = c.message("x@example.org", ["drops@example.net", "mild@example.net"], "spammy two", prdr=True)
+        check("PRDR: one dropped, one tagged", [r[0] for r in replies] == [250, 250, 250], (codes, replies))
+        two = arrived(server, "mild@example.net", "spammy two")
+        check("the dropped one is not delivered", b"X-Smtpfilter: tagged" in two and not server.messages("drops@example.net"), two)
+        codes, replies = c.message("x@example.org", ["yes@example.net", "mild@example.net"], "spammy three", prdr=True)
+        check("PRDR: one refused, one taken", [r[0] for r in replies] == [550, 250, 250], (codes, replies))
+        check("the other has it", arrived(server, "mild@example.net", "spammy three"))
+        codes, replies = c.message("x@example.org", ["yes@example.net", "mild@example.net"], "plain two")
+        check("without PRDR: who might be refused alone is split", codes == [250, 250, 452], (codes, replies))
+    with client(server) as c:
+        codes, _ = c.message("x@example.org", ["waits@example.net"], "patience")
+        check("put off", codes[:2] == [250, 451] or codes[:2] == [250, 450], codes)
+    time.sleep(1.2)
+    with client(server) as c:
+        codes, replies = c.message("x@example.org", ["waits@example.net"], "patience")
+        check("its retry, to another process, is taken", replies and replies[0][0] == 250, (codes, replies))
+    with socket.create_connection(("127.0.0.1", server.port), 20) as s:
+        s.makefile("rb").readline()
+        s.sendall(b"EHLO c\r\nMAIL FROM:<x@example.org>\r\n")
+    with client(server) as c:
+        c.docmd("MAIL", "FROM:<x@example.org>")
+        c.docmd("RCPT", "TO:<no@example.net>")
+        c.rset()
+        codes, replies = c.message("x@bad.example", ["yes@example.net", "no@example.net"], "after a reset")
+        check("RSET forgets the message before", codes == [250, 250, 550] and replies[0][0] == 250, (codes, replies))
+    mine = [m for m in server.messages("yes@example.net") if b"spammy" in m]
+    check("nothing refused arrived", not mine, mine)
+
+
+def local_scan(server):
+    with client(server) as c:
+        codes, replies = c.message("x@example.org", ["yes@example.net"], "doubtful")
+        check("local_scan: tagged", replies[0][0] == 250 and b"\nX-Smtpfilter: tagged" in arrived(server, "yes@example.net", "doubtful"), replies)
+        codes, replies = c.message("x@example.org", ["yes@example.net"], "spammy")
+        check("local_scan: refused", replies[0][0] == 550 and "nobody wants" in replies[0][1], replies)
+        codes, replies = c.message("x@bad.example", ["yes@example.net", "no@example.net"], "both")
+        check("local_scan: one answer for all", replies[0][0] == 550, (codes, replies))
+
+
+def prepare(root):
+    os.mkdir(root)
+    for name, text in (("policy", POLICY % {"root": root}), ("rules", RULES)):
+        with open(os.path.join(root, name), "w", encoding="ascii") as f:
+            f.write(text)
+    os.mkdir(os.path.join(root, "store"))
+    os.chmod(os.path.join(root, "store"), 0o777)
+
+
+def main():
+    if not os.path.exists(MODULE):
+        print("SKIP built without Exim's local_scan.h")
+        sys.exit(77)
+    options, statements = guide()
+    with tempfile.TemporaryDirectory() as tmp:
+        os.chmod(tmp, 0o755)
+        root = os.path.join(tmp, "policy")
+        prepare(root)
+        policy = os.path.join(root, "policy")
+        options = re.sub(r"(?m)^SMTPF_MODULE = .*$", "SMTPF_MODULE = " + MODULE, options)
+        options = options.replace("prdr_enable = true\n", "")  # it is there already
+        options = re.sub(r"(?m)^SMTPF_POLICY = .*$", "SMTPF_POLICY = " + policy, options)
+        scan = "local_scan_path = %s\n" % MODULE
+        ask = "  warn set acl_m_smtpf_policy = %s\n" % policy
+        for what, how in ((acls, {"main": options, "acls": statements}), (local_scan, {"main": scan, "rcpt": ask})):
+            folder = os.path.join(tmp, what.__name__)
+            os.mkdir(folder)
+            try:
+                server = exim.Exim(folder, ["example.net"], **how)
+            except Missing as why:
+                print("SKIP %s" % why)
+                sys.exit(77)
+            try:
+                what(server)
+            finally:
+                if failed or sys.exc_info()[0]:
+                    print(server.log()[-3000:])
+                server.stop()
+    print("%d passed, %d failed, 0 skipped" % (passed, failed))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
