@@ -128,8 +128,9 @@ static const smtpf_scanner scanner = {.size = sizeof scanner,
                                       .finish = word_finish,
                                       .close = free};
 
-static const char message[] = "Subject: hello\r\n\r\nsome malware\r\n\r\n"
-                              "Received: from pc.example.com by relay.example.com\r\nFrom: somebody@example.com\r\n";
+static const char message[] =
+    "Received: by a.example\r\nReceived: by b.example\r\nSubject: hello\r\n\r\nsome malware\r\n\r\n"
+    "Received: from pc.example.com by relay.example.com\r\nFrom: somebody@example.com\r\n";
 
 /* A check of the message: on with it to its end. */
 static int send_message(smtpf_session *s, const char *code)
