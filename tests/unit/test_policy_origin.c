@@ -5,7 +5,7 @@
 #include "policy/origin.h"
 #include "test_policy.h"
 
-enum { BACKUP = 1, SITE = 2, FRIEND = 4, CLUB = 8, OFFICE = 16 };
+enum { SITE = 2, FRIEND = 4, CLUB = 8, OFFICE = 16, BACKUP = 32 };
 
 START_TEST(the_first_that_holds)
 {
