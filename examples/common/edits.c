@@ -2,7 +2,9 @@
 #include "edits.h"
 
 #include <smtpfilter/ext/mail.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define FOLD_AT 76
 
@@ -57,33 +59,78 @@ static int edit_at(const smtpf_verdict *v, size_t i, size_t recipient, smtpf_edi
   return smtpf_verdict_edit(v, i, e) == SMTPF_OK && (e->recipient == SMTPF_ALL || e->recipient == recipient);
 }
 
-static int is_deleted(const smtpf_verdict *v, size_t recipient, smtpf_str name, int occurrence)
+/* ---- fields that go -------------------------------------------------------------------------------
+ *
+ * A sender chooses how many there are, and how many others: sorted by name and number, each field is looked up once. */
+
+typedef struct removal {
+  smtpf_str name;
+  int occurrence;
+  int seen;  /* the first of a name: how many fields have it so far, */
+  size_t at; /* and which of its removals is the next, counted from itself */
+} removal;
+
+static int name_compare(smtpf_str a, smtpf_str b)
 {
-  smtpf_edit_info e;
-  for (size_t i = 0, n = smtpf_verdict_edit_count(v); i < n; i++)
-    if (edit_at(v, i, recipient, &e) && e.op == SMTPF_EDIT_DELETE && e.occurrence == occurrence &&
-        smtpf_str_equal_nocase(e.name, name))
-      return 1;
-  return 0;
+  if (a.n != b.n)
+    return a.n < b.n ? -1 : 1;
+  return strncasecmp(a.p, b.p, a.n);
 }
 
-/* How many fields of that name `all` has before `upto`. */
-static int occurrences(smtpf_str all, const char *upto, smtpf_str name)
+static int removal_compare(const void *left, const void *right)
 {
-  int n = 0;
-  while (all.n && all.p < upto)
-    n += smtpf_str_equal_nocase(field_name(field_cut(&all)), name);
-  return n;
+  const removal *a = left, *b = right;
+  const int order = name_compare(a->name, b->name);
+  return order ? order : (a->occurrence > b->occurrence) - (a->occurrence < b->occurrence);
+}
+
+/* NULL without memory. */
+static removal *removals_new(const smtpf_verdict *v, size_t recipient, size_t *n)
+{
+  const size_t all = smtpf_verdict_edit_count(v);
+  removal *list = calloc(all + 1, sizeof *list);
+  smtpf_edit_info e;
+  *n = 0;
+  for (size_t i = 0; list && i < all; i++)
+    if (edit_at(v, i, recipient, &e) && e.op == SMTPF_EDIT_DELETE && e.name.n)
+      list[(*n)++] = (removal){.name = e.name, .occurrence = e.occurrence};
+  if (list)
+    qsort(list, *n, sizeof *list, removal_compare);
+  return list;
+}
+
+/* Whether the next field of that name goes. */
+static int is_removed(removal *list, size_t n, smtpf_str name)
+{
+  size_t from = 0, to = n;
+  while (from < to) { /* the first that is not before it */
+    const size_t mid = from + (to - from) / 2;
+    if (name_compare(list[mid].name, name) < 0)
+      from = mid + 1;
+    else
+      to = mid;
+  }
+  if (from == n || name_compare(list[from].name, name))
+    return 0;
+  removal *r = &list[from];
+  r->seen++;
+  while (from + r->at < n && !name_compare(r[r->at].name, name) && r[r->at].occurrence < r->seen)
+    r->at++;
+  return from + r->at < n && !name_compare(r[r->at].name, name) && r[r->at].occurrence == r->seen;
 }
 
 void edits_section(text *t, const smtpf_verdict *v, size_t recipient, smtpf_str section)
 {
   smtpf_str rest = section;
-  while (rest.n) {
-    smtpf_str field = field_cut(&rest), name = field_name(field);
-    if (!name.n || !is_deleted(v, recipient, name, occurrences(section, field.p, name) + 1))
+  size_t n_removals;
+  removal *list = removals_new(v, recipient, &n_removals);
+  t->failed |= !list;
+  while (list && rest.n) {
+    smtpf_str field = field_cut(&rest);
+    if (!is_removed(list, n_removals, field_name(field)))
       text_add(t, field);
   }
+  free(list);
   if (section.n && section.p[section.n - 1] != '\n')
     text_cstr(t, "\r\n");
   smtpf_edit_info e;

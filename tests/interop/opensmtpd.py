@@ -136,6 +136,12 @@ def alone(policy):
     f.envelope("s1", "y@example.org", "yes@example.net")
     back, answer = f.message("s1", own + ["Subject: too large", ""] + ["x" * 900] * 4000)
     check("one over the limit", back == ["."] and answer.startswith("reject|552"), (len(back), answer))
+    fields = ["Subject: many", "x-SMTPFILTER: forged"] + ["a:"] * 60000 + ["X-Smtpfilter: forged"]
+    f.envelope("s1", "y@example.org", "yes@example.net")
+    began = time.monotonic()
+    back, answer = f.message("s1", own + fields + ["", "x"])
+    check("many fields, some forged", answer == "proceed" and back == own + [fields[0]] + ["a:"] * 60000 + ["", "x", "."], len(back))
+    check("and nobody waits for them", time.monotonic() - began < 8, time.monotonic() - began)
     return f
 
 

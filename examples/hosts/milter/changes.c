@@ -7,6 +7,7 @@
  * added after that.
  */
 #include <smtpfilter/ext/mail.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "connection.h"
@@ -145,24 +146,35 @@ static void header(connection *c, const smtpf_edit_info *e)
         c, smtpf_milter_header(changes[e->op], &c->terms, (uint32_t)e->occurrence, e->name, e->value, room, cap));
 }
 
-/* The highest occurrence below `below`. */
-static int highest(const smtpf_verdict *v, int below)
+typedef struct deletion {
+  int occurrence;
+  size_t at; /* in the verdict */
+} deletion;
+
+static int highest_first(const void *left, const void *right)
 {
-  int found = 0;
-  smtpf_edit_info e;
-  for (size_t i = 0; edit_at(v, i, &e); i++)
-    if (e.op == SMTPF_EDIT_DELETE && e.occurrence < below && e.occurrence > found)
-      found = e.occurrence;
-  return found;
+  const deletion *a = left, *b = right;
+  return (a->occurrence < b->occurrence) - (a->occurrence > b->occurrence);
 }
 
+/* A sender chooses how many there are. */
 static void deletions(connection *c, const smtpf_verdict *v)
 {
   smtpf_edit_info e;
-  for (int n = highest(v, INT32_MAX); n; n = highest(v, n))
-    for (size_t i = 0; edit_at(v, i, &e) && !c->dead; i++)
-      if (e.op == SMTPF_EDIT_DELETE && e.occurrence == n)
-        header(c, &e);
+  size_t n = 0;
+  deletion *list = calloc(smtpf_verdict_edit_count(v) + 1, sizeof *list);
+  if (!list) {
+    connection_close(c);
+    return;
+  }
+  for (size_t i = 0; edit_at(v, i, &e); i++)
+    if (e.op == SMTPF_EDIT_DELETE && e.occurrence > 0)
+      list[n++] = (deletion){e.occurrence, i};
+  qsort(list, n, sizeof *list, highest_first);
+  for (size_t k = 0; k < n && !c->dead; k++)
+    if (edit_at(v, list[k].at, &e))
+      header(c, &e);
+  free(list);
 }
 
 static void additions(connection *c, const smtpf_verdict *v)
