@@ -73,6 +73,13 @@ static int unsigned_run(void *self, smtpf_task *t, const smtpf_event *ev)
   return rc;
 }
 
+/* Bounces have one recipient, as a rule (null_sender.recipients). */
+static int unsigned_apart(const void *self)
+{
+  (void)self;
+  return SMTPF_APART_JOIN;
+}
+
 static void unsigned_close(void *self)
 {
   unsigned_bounce *b = self;
@@ -90,4 +97,5 @@ const smtpf_check smtpf_check_unsigned_bounce = {
     .open = unsigned_open,
     .run = unsigned_run,
     .close = unsigned_close,
+    .apart = unsigned_apart,
 };

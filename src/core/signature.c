@@ -35,7 +35,9 @@ int smtpf_signature_prvs(const smtpf_driver *d, const smtpf_engine *e, smtpf_prv
 int smtpf_signature_possible(const smtpf_driver *d, const smtpf_engine *e)
 {
   const smtpf_log_field why = {"text", SMTPF_LIT("the policy has keys to sign with, and this build no crypto port")};
-  if (d->ports.crypto || (!e->signing.srs.signer.n && !e->signing.prvs.signer.n))
+  const int signs = e->signing.srs.signer.n || e->signing.prvs.signer.n ||
+                    smtpf_section_count(e->tree.root, "bounce.keys"); /* the mark on own mail */
+  if (d->ports.crypto || !signs)
     return SMTPF_OK;
   if (e->log && e->log_level >= SMTPF_LOG_ERROR)
     e->log(e->log_user, SMTPF_LOG_ERROR, "no-crypto", &why, 1);

@@ -49,7 +49,7 @@ for file in "$src"/src/check/*.c; do
     ;;
   bounce) set -- not-ours helo.bare_address=off local_domains+=example.net bounce.keys+=0123456789abcdef ;;
   backscatter) set -- not-ours helo.bare_address=off local_domains+=example.net ;;
-  sent_mark) set -- ;; # finds nothing: built, not run
+  sent_mark | signed_address | unsigned_bounce) set -- ;; # find nothing in such a conversation: built, not run
   loop) set -- received loop.received=1 helo.bare_address=off local_domains+=example.net ;;
   forwarder) set -- leaks helo.bare_address=off local_domains+=example.net 'scopes["near"].networks+=192.0.2.0/24' forwarders+=near forwarder.least=1 forwarder.score=0.001 ;;
   delay) set -- delayed delay.connect=1ms ;;

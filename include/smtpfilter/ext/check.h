@@ -123,7 +123,7 @@ typedef struct smtpf_event {
   int64_t wall_s;              /**< seconds since 1970 */
   int signature;               /**< smtpf_signature of the recipient's address (SRS, BATV) */
   smtpf_str mailbox;           /**< RCPT: the address that is meant: behind a good signature of BATV the one it was made
-                                    of, else as `recipient` has it; empty for <postmaster> */
+                                    of, else as `recipient` has it; empty for the address without a domain, postmaster */
   smtpf_str returns_to;        /**< RCPT: where an SRS address with a good signature leads back to; else empty */
 } smtpf_event;
 
