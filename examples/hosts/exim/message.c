@@ -132,17 +132,26 @@ static void apply_edits(const smtpf_verdict *v)
     }
 }
 
+/* Exim keeps recipients as the client wrote them; its ACLs, and so the session, see the domain and by default the local
+ * part in lower case. */
+static void remove_recipient(smtpf_str path)
+{
+  const smtpf_str address = {path.p + 1, path.n - 2};
+  for (int i = 0; i < recipients_count; i++) {
+    uschar *listed = recipients_list[i].address;
+    if (strlen((const char *)listed) != address.n || strncasecmp((const char *)listed, address.p, address.n) != 0)
+      continue;
+    receive_remove_recipient(listed);
+    return;
+  }
+}
+
 void message_apply(const smtpf_verdict *v)
 {
   apply_edits(v);
   for (size_t i = 0, n = smtpf_verdict_recipient_count(v); i < n; i++) {
     smtpf_recipient_info r = {.size = sizeof r};
-    char address[512];
-    if (smtpf_verdict_recipient(v, i, &r) != SMTPF_OK || (r.disposition != SMTPF_DISCARDED && !r.known) ||
-        r.address.n >= sizeof address)
-      continue;
-    memcpy(address, r.address.p, r.address.n);
-    address[r.address.n] = '\0';
-    receive_remove_recipient((uschar *)address);
+    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && (r.disposition == SMTPF_DISCARDED || r.known) && r.path.n > 2)
+      remove_recipient(r.path);
   }
 }

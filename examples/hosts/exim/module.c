@@ -10,6 +10,7 @@
 #include "exim.h"
 
 #define DEFAULT_POLICY "/etc/smtpfilter.conf"
+#define RECIPIENT "${quote_local_part:$local_part}@$domain"
 #define EXPORT __attribute__((visibility("default")))
 
 static exim_state x;
@@ -202,7 +203,7 @@ FUNCTION(smtpf_rcpt)
   char room[1100];
   UNUSED;
   NEEDS_SESSION;
-  return yield_verdict(yield, smtpf_session_rcpt(x.session, path_of(room, exim_expand("$local_part@$domain")),
+  return yield_verdict(yield, smtpf_session_rcpt(x.session, path_of(room, exim_expand(RECIPIENT)),
                                                  params_of(exim_expand("$smtp_command"))));
 }
 
@@ -245,10 +246,11 @@ FUNCTION(smtpf_prdr)
   NEEDS_SESSION;
   if (!(v = end_of_message(-1)))
     return yield_failure(yield);
-  const smtpf_str address = exim_expand("$local_part@$domain");
+  char room[1100];
+  const smtpf_str path = path_of(room, exim_expand(RECIPIENT));
   for (size_t i = 0, n = smtpf_verdict_recipient_count(v); i < n; i++) {
     smtpf_recipient_info r = {.size = sizeof r};
-    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && same(r.address, address))
+    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && same(r.path, path))
       return yield_code(yield, r.reply_code ? r.reply_code : smtpf_verdict_code(v), r.enhanced, r.text);
   }
   return yield_code(yield, smtpf_verdict_code(v), smtpf_verdict_enhanced(v), smtpf_verdict_text(v));
