@@ -171,6 +171,8 @@ recipients = ( { address = "staff@example.net"; only_from = [ "department" ]; },
                { address = "me@example.net"; profile = "wants-discard"; forward = "me@elsewhere.example"; route = "forward-nonspam"; } );
 E
 cat >"$dir/small.zone" <<'E'
+elsewhere.example MX 10 mx.elsewhere.example
+mx.elsewhere.example A 192.0.2.99
 25.2.0.192.zen.example NXDOMAIN
 9.100.51.198.zen.example A 127.0.0.2
 E
