@@ -79,7 +79,7 @@ typedef struct smtpf_received {
   smtpf_str via, with, id, recipient; /* recipient: of `for`, without brackets */
   smtpf_date date;                    /* behind the last `;` */
   uint8_t dated;                      /* 1 when there is a date */
-  uint8_t twice;                      /* 1 when `from`, `by` or `with` is there again: the client's HELO may say it */
+  uint8_t twice; /* 1 when `from`, `by`, `with` or another address is there again: by the client's HELO */
 } smtpf_received;
 
 /* All strings point into `value`; clauses in any order, the first of each counts. SMTPF_OK, or SMTPF_EPARSE when it has

@@ -121,8 +121,10 @@ static void read_comment(smtpf_str *gap, smtpf_received *r)
     else if (first && !r->rdns.n && is_name(word))
       r->rdns = word;
   }
+  const smtpf_ip seen = bracketed.family ? bracketed : bare;
+  r->twice |= seen.family && r->ip.family && !smtpf_ip_equal(&seen, &r->ip);
   if (!r->ip.family)
-    r->ip = bracketed.family ? bracketed : bare;
+    r->ip = seen;
   *gap = w.rest;
 }
 

@@ -32,6 +32,21 @@ static int is_local(const smtpf_received *r)
   return !r->from.n || IS_ONE_OF(r->with, with);
 }
 
+/* A comment that does not end hides the clauses behind it; a HELO may have begun it. */
+static int is_open(smtpf_str value)
+{
+  size_t depth = 0;
+  for (size_t i = 0; i < value.n; i++) {
+    if (value.p[i] == '\\' && depth)
+      i++;
+    else if (value.p[i] == '(')
+      depth++;
+    else if (value.p[i] == ')' && depth)
+      depth--;
+  }
+  return depth > 0;
+}
+
 smtpf_hop smtpf_hop_read(smtpf_str value, smtpf_str *by)
 {
   smtpf_received r = {.dated = 0};
@@ -45,6 +60,8 @@ smtpf_hop smtpf_hop_read(smtpf_str value, smtpf_str *by)
     else if (is_local(&r))
       hop.kind = SMTPF_HOP_LOCAL;
   }
+  if (is_open(value))
+    hop.kind = SMTPF_HOP_BROKEN;
   if (by)
     *by = r.by;
   return hop;
