@@ -120,6 +120,7 @@ int smtpf_signature_route(smtpf_session *s, smtpf_rcpt *rcpt)
     return SMTPF_ENOMEM;
   *own = *rcpt->profile;
   own->route = SMTPF_WISH_FORWARD;
+  own->forward_failed = SMTPF_FAILED_REFUSE; /* there is no mailbox it could stay in */
   own->forward = rcpt->returns_to;
   own->forward_sender = (smtpf_str){NULL, 0};
   rcpt->profile = own;

@@ -100,7 +100,8 @@ static void take_delivered(smtpf_session *s, smtpf_str value)
   if (s->message->traces.delivered++ >= DELIVERED_MOST)
     return;
   for (size_t i = 0; i < s->n_rcpts; i++)
-    s->rcpts[i]->delivered |= (uint8_t)smtpf_str_equal_nocase(value, s->rcpts[i]->canonical);
+    if (!s->rcpts[i]->returns_to.n) /* behind an SRS address there is no mailbox */
+      s->rcpts[i]->delivered |= (uint8_t)smtpf_str_equal_nocase(value, s->rcpts[i]->canonical);
 }
 
 void smtpf_trace_field(smtpf_session *s, const smtpf_header_field *field)
