@@ -92,7 +92,12 @@ static const struct {
     {"203.0.113.9 1", {"from [198.51.100.7] (unknown [203.0.113.9]) by z with ESMTP"}},
     {"203.0.113.9 1", {"from unknown (HELO 127.0.0.1) (203.0.113.9) by z with SMTP"}},
     {"203.0.113.9 1", {"from [203.0.113.9] (helo=[198.51.100.7]) by z with esmtp (Exim 4)"}},
-    {"203.0.113.9 1", {"from name (name [203.0.113.9]) (Client CN \"[127.0.0.1]\") by z"}},
+    {"203.0.113.9 1", {"from name (name [203.0.113.9]) (Client CN \"[203.0.113.9]\") by z"}},
+    {"unclear", {"from name (name [203.0.113.9]) (Client CN \"[127.0.0.1]\") by z"}},
+    {"unclear", {"from x([198.51.100.7]) (unknown [203.0.113.9]) by z with ESMTP", LISTED}},
+    {"unclear", {"from x([203.0.113.9]) (192.0.2.77) by z with ESMTP", LISTED}},
+    {"unclear", {"from ( (unknown [203.0.113.10]) by z (Postfix) with ESMTP", LISTED}},
+    {"unclear", {"from x(\\ (unknown [203.0.113.10]) by z (Postfix) with LMTP", LISTED}},
 };
 
 START_TEST(chains_end_where_they_should)
