@@ -104,6 +104,19 @@ class Filter:
         return self.process.wait(20)
 
 
+def cut_spool(pid):
+    """The unlinked file that a message lies in loses its end, once it has all of it."""
+    size = -1
+    for _ in range(100):
+        files = ["/proc/%d/fd/%s" % (pid, fd) for fd in os.listdir("/proc/%d/fd" % pid)]
+        files = [name for name in files if "(deleted)" in os.readlink(name)]
+        if files and os.stat(files[0]).st_size == size:
+            break
+        size = os.stat(files[0]).st_size if files else -1
+        time.sleep(0.1)
+    os.truncate(files[0], 1000)
+
+
 def alone(policy):
     f = Filter(policy)
     check("phases are registered", "register|filter|smtp-in|data-line" in f.registered, f.registered)
@@ -136,6 +149,16 @@ def alone(policy):
     f.envelope("s1", "y@example.org", "yes@example.net")
     back, answer = f.message("s1", own + ["Subject: too large", ""] + ["x" * 900] * 4000)
     check("one over the limit", back == ["."] and answer.startswith("reject|552"), (len(back), answer))
+    dated = [own[0], own[1] + ";", "\tSun, 22 Nov 2026 09:00:00 +0000 (UTC)"]
+    f.envelope("s1", "y@example.org", "yes@example.net")
+    back, answer = f.message("s1", dated + [" this is the client's", "Subject: doubtful", "", "x"])
+    check("a client that begins with a blank does not write into smtpd's field", back[:3] == dated and back[4].startswith(" this is"), back)
+    f.envelope("s1", "y@example.org", "yes@example.net")
+    for line in dated + ["Subject: cut", ""] + ["x" * 900] * 600:
+        f.ask("s1", "data-line", line, "dd")
+    cut_spool(f.process.pid)
+    back, answer = f.message("s1", [])
+    check("one that cannot be read again is not taken", answer.startswith("reject|451"), (len(back), answer))
     fields = ["Subject: many", "x-SMTPFILTER: forged"] + ["a:"] * 60000 + ["X-Smtpfilter: forged"]
     f.envelope("s1", "y@example.org", "yes@example.net")
     began = time.monotonic()

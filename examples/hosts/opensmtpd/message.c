@@ -12,6 +12,8 @@
 #define MEMORY_MAX (256U << 10)
 /* What the header section may be for edits inside it; beyond, only fields before it are added. */
 #define HEADER_MAX (1U << 20)
+/* What smtpd's own field may be. */
+#define OWN_MAX 8192
 
 void message_begin(client *c)
 {
@@ -37,13 +39,21 @@ static void keep(client *c, smtpf_str bytes)
     m->failed = 1;
 }
 
-/* smtpd's own field: the first one, with its continuation lines. */
+/* smtpd's own field: the first one, with its continuation lines up to the date, which has a line of its own. What the
+ * client begins with is no part of it, even when it begins with a blank. */
 static int is_own(const message *m, smtpf_str line)
 {
   static const char name[] = "Received:";
-  if (!m->own.n)
+  const size_t n = m->own.n;
+  if (!n)
     return line.n >= sizeof name - 1 && memcmp(line.p, name, sizeof name - 1) == 0;
-  return line.n && (line.p[0] == ' ' || line.p[0] == '\t');
+  return line.n && (line.p[0] == ' ' || line.p[0] == '\t') && n + line.n < OWN_MAX;
+}
+
+/* Before its last line stands the semicolon (RFC 5321 4.4). */
+static int ends_own(const text *own)
+{
+  return own->n >= 2 && memcmp(own->p + own->n - 2, ";\n", 2) == 0;
 }
 
 void message_line(client *c, smtpf_str line)
@@ -54,6 +64,7 @@ void message_line(client *c, smtpf_str line)
   if (line.n == 1 && line.p[0] == '.') {
     m->whole = 1;
   } else if (!m->begun && is_own(m, line)) {
+    m->begun = ends_own(&m->own) != 0;
     text_add(&m->own, line);
     text_char(&m->own, '\n');
     return;
@@ -143,8 +154,8 @@ static size_t put_lines(client *c, smtpf_str bytes)
   return at;
 }
 
-/* The message's bytes from `at` on; a line may lie in two pieces. */
-static void put_rest(client *c, uint64_t at)
+/* The message's bytes from `at` on; a line may lie in two pieces. 0 when they cannot all be had. */
+static int put_rest(client *c, uint64_t at)
 {
   enum { BLOCK = 16384 };
   const spool *s = &c->message.spool;
@@ -155,12 +166,15 @@ static void put_rest(client *c, uint64_t at)
   while (at < s->size && (n = spool_at(s, at, room, sizeof room, &p)) != 0) {
     text_add(&line, (smtpf_str){p, n});
     const size_t used = put_lines(c, text_str(&line));
+    if (line.failed)
+      break;
     memmove(line.p, line.p + used, line.n - used);
     line.n -= used;
     at += n;
     talk_write(c->filter);
   }
   text_free(&line);
+  return at == s->size;
 }
 
 /* The header section with its lines, without the empty one. 0 when it is too large or cannot be read. */
@@ -179,7 +193,7 @@ static int read_header(const client *c, text *out)
   return !out->failed && (end || out->n == s->size);
 }
 
-static void put_edited(client *c)
+static int put_edited(client *c)
 {
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   text fields = {0}, header = {0};
@@ -188,17 +202,19 @@ static void put_edited(client *c)
     edits_section(&fields, v, SMTPF_ALL, text_str(&header));
     from = header.n;
   }
+  const int whole = !fields.failed;
   put_lines(c, text_str(&fields));
   text_free(&fields);
   text_free(&header);
-  put_rest(c, from);
+  return put_rest(c, from) && whole;
 }
 
 void message_return(client *c, int accepted)
 {
   if (accepted) {
     put_lines(c, text_str(&c->message.own));
-    put_edited(c);
+    if (!put_edited(c))
+      c->code = 0; /* what smtpd has now is not the message: `commit` is answered 4xx */
   }
   put_line(c, SMTPF_LIT("."), 0);
   text_clear(&c->request);

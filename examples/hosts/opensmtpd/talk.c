@@ -41,12 +41,26 @@ int talk_read(filter *f)
   return 0;
 }
 
+/* What has been written makes room, once it is more than what has not: else a pipe that is never empty would grow. */
+static void make_room(filter *f)
+{
+  if (f->out_at < f->out.n - f->out_at)
+    return;
+  memmove(f->out.p, f->out.p + f->out_at, f->out.n - f->out_at);
+  f->out.n -= f->out_at;
+  f->out_at = 0;
+}
+
 int talk_write(filter *f)
 {
   while (f->out_at < f->out.n) {
     const ssize_t n = write(STDOUT_FILENO, f->out.p + f->out_at, f->out.n - f->out_at);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+      make_room(f);
+      return 0;
+    }
     if (n < 0)
-      return errno == EAGAIN || errno == EINTR ? 0 : -1;
+      return -1;
     f->out_at += (size_t)n;
   }
   text_clear(&f->out);
