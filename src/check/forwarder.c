@@ -100,7 +100,7 @@ static int is_above(const forwarder *f, const counts *c)
 }
 
 /* `of`: this window, and the one before. */
-static int leaks(const forwarder *f, const counts of[COUNTS])
+static int leaks(const forwarder *f, const counts *of)
 {
   if (of[0].messages >= f->least)
     return is_above(f, &of[0]);
