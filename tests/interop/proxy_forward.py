@@ -229,6 +229,17 @@ def lmtp_clients_hear_the_same():
             w.balance()
 
 
+def a_target_that_takes_what_it_has_not_got():
+    def early(_, connection, __):
+        connection.sendall(b"354 go on\r\n250 2.0.0 thank you\r\n")
+        time.sleep(0.5)
+
+    with world([Sink(receive_buffer=4096)]) as w:
+        w.target.rules = {"DATA": early}
+        told = w.send("away", data=HAM + b"a line that is repeated until no buffer holds it all\r\n" * 150000)
+        check(codes(told) == {"away": b"451"}, "taken before it was there: %r" % told)
+
+
 def a_target_that_changes_its_mind():
     # It says yes at RCPT, is gone before the end of the message, and says no when it is asked again.
     with world() as w:
@@ -518,6 +529,28 @@ def servers_are_those_of_the_dns():
         c.expect(b"MAIL FROM:<sender@example.org>", b"250")
         c.send(rcpt("dark") + b"\r\n")
         c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        c.close()
+    dns.close()
+
+
+def whoever_was_refused_leaves_no_trace():
+    target = Sink(host="127.0.0.2")
+    dns = DnsServer({("elsewhere.example", "A"): ["127.0.0.2"]})
+    options = [("proxy.forward_port", str(target.port)), ("resolver.servers", dns.address), ("resolver.timeout", "300ms")]
+    with world([target], fixed=False, options=options, disable=["iprev"]) as w:
+        c = Client(w.proxy)
+        c.expect(b"MAIL FROM:<sender@example.org> PRDR", b"250")
+        w.hop.rules = {"RCPT": b"550 5.1.1 who?\r\n"}
+        c.expect(rcpt("away"), b"550")
+        w.hop.rules = {}
+        for name in ("away", "user", "away2"):
+            c.expect(rcpt(name), b"250")
+        check(target.connections == 1, "one for each domain: %d" % target.connections)
+        c.expect(b"DATA", b"354")
+        replies = c.message_each(HAM, 3, prdr=True)
+        check(all(r.startswith(b"250") for r in replies[1:]), replies)
+        w.told = {"away": b"250", "user": b"250", "away2": b"250"}
+        w.balance()
         c.close()
     dns.close()
 

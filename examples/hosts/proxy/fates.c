@@ -177,13 +177,20 @@ static void settle_place(transaction *t, uint32_t place, const saying *s)
   }
 }
 
+/* All of the message has left us. */
+static int is_sent(const transaction *t)
+{
+  const hop *h = transaction_leg(t)->hop;
+  return t->out.ended && h->out_at == h->out.n;
+}
+
 static void message_over(transaction *t, int out_of_turn)
 {
   hop *h = transaction_leg(t)->hop;
   transaction_leg(t)->streaming = 0;
   h->mail_open = 0;
   h->messages++;
-  if (t->out.ended && h->out_at == h->out.n)
+  if (is_sent(t))
     h->data_open = 0;
   if (h->data_open || out_of_turn) { /* it answered before it had all, or what no server answers */
     h->soiled = 1;
@@ -193,10 +200,12 @@ static void message_over(transaction *t, int out_of_turn)
   deliver_group_over(t);
 }
 
+/* Nobody can have taken what they have not got: that counts as no answer. */
 static void final(transaction *t, const smtpf_smtpc_reply *r)
 {
   size_t whose = SMTPF_TRANSFER_NONE;
-  const int more = smtpf_transfer_feed(&t->transfer, r->code, &whose);
+  const int early = r->code < 400 && !is_sent(t);
+  const int more = early ? SMTPF_ESTATE : smtpf_transfer_feed(&t->transfer, r->code, &whose);
   if (more < 0)
     smtpf_transfer_lost(&t->transfer);
   const saying s = whose == SMTPF_TRANSFER_NONE && more >= 0 ? (saying){0} : say(t, r);

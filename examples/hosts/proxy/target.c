@@ -17,13 +17,14 @@ struct lookup {
 struct target {
   transaction *t;
   uint32_t on;    /* its leg */
-  kept domain;    /* empty: the policy's servers */
   address at[16]; /* servers, the best first */
   size_t n, tried;
   int servers;
   int64_t until; /* loop.now_ms: to be spoken with */
   struct lookup *lookup;
   char name[ADDRESS_TEXT]; /* the server at hand */
+  size_t n_domain;
+  char domain[]; /* empty: the policy's servers. Its own: the recipient that it was made for may be refused */
 };
 
 /* ---- one for each domain -------------------------------------------------------------------------- */
@@ -36,13 +37,20 @@ static smtpf_str domain_of(smtpf_str of)
   return (smtpf_str){of.p + n, of.n - n};
 }
 
+static smtpf_str leads_to(const target *g)
+{
+  return (smtpf_str){g->domain, g->n_domain};
+}
+
 static target *target_new(transaction *t, smtpf_str domain)
 {
-  target *g = calloc(1, sizeof *g);
+  target *g = calloc(1, sizeof *g + domain.n);
   if (!g)
     return NULL;
   g->t = t;
-  g->domain = transaction_keep(t, domain, 0);
+  g->n_domain = domain.n;
+  if (domain.n)
+    memcpy(g->domain, domain.p, domain.n);
   g->n = t->settings->n_forward_servers;
   memcpy(g->at, t->settings->forward_servers, g->n * sizeof g->at[0]);
   g->servers = g->n ? SERVERS_KNOWN : SERVERS_UNASKED;
@@ -53,7 +61,7 @@ int target_leg(transaction *t, smtpf_str forward, uint32_t *on)
 {
   const smtpf_str domain = t->settings->n_forward_servers ? (smtpf_str){0} : domain_of(forward);
   for (size_t i = 1; i < t->n_legs; i++)
-    if (smtpf_str_equal_nocase(transaction_string(t, t->legs[i].target->domain), domain)) {
+    if (smtpf_str_equal_nocase(leads_to(t->legs[i].target), domain)) {
       *on = (uint32_t)i;
       return 1;
     }
@@ -131,7 +139,7 @@ static void look_up(target *g)
   ring_init(&q->link);
   ring_append(&l->lookups, &q->link);
   g->lookup = q;
-  if (smtpf_driver_mail_hosts(l->driver, transaction_string(g->t, g->domain), looked_up, q) != SMTPF_OK) {
+  if (smtpf_driver_mail_hosts(l->driver, leads_to(g), looked_up, q) != SMTPF_OK) {
     ring_remove(&q->link);
     free(q);
     g->lookup = NULL;
