@@ -119,6 +119,7 @@ int smtpf_signature_route(smtpf_session *s, smtpf_rcpt *rcpt)
   if (!own)
     return SMTPF_ENOMEM;
   *own = *rcpt->profile;
+  own->discard = SMTPF_SCORE_OFF; /* who is behind it has not agreed to that (promise L3) */
   own->route = SMTPF_WISH_FORWARD;
   own->forward_failed = SMTPF_FAILED_REFUSE; /* there is no mailbox it could stay in */
   own->forward = rcpt->returns_to;
