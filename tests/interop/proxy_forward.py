@@ -217,6 +217,10 @@ def each_place_and_each_code():
                     check(b"<away@example.net>" in told["away"], "its words: %r" % told)
                     check(count(w.target, b"DATA") == (place in ("DATA", "DOT")), "%s: sent after all" % place)
                     w.balance()
+        w.forget()
+        w.target.rules = {"RCPT": b"550 5.7.1 <me@[127.0.0.2]> no, says [127.0.0.2], known as 127.0.0.2\r\n"}
+        told = w.send("left")["left"]
+        check(told == b"550 5.7.1 <left@example.net> no, says ..., known as ...\r\n", told)
 
 
 def lmtp_clients_hear_the_same():

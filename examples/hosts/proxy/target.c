@@ -242,7 +242,8 @@ static size_t hidden(const transaction *t, const recipient *r, smtpf_str said, s
     return private.n;
   }
   *instead = SMTPF_LIT("...");
-  return begins_with(said, domain) ? domain.n : 0;
+  const size_t n = begins_with(said, domain) ? domain.n : 0;
+  return !n && domain.n > 2 && domain.p[0] == '[' && begins_with(said, bare(domain)) ? domain.n - 2 : n;
 }
 
 void target_anonymise(const transaction *t, smtpf_str said, text *out)
