@@ -122,6 +122,8 @@ int smtpf_signature_route(smtpf_session *s, smtpf_rcpt *rcpt)
   own->discard = SMTPF_SCORE_OFF; /* who is behind it has not agreed to that (promise L3) */
   own->route = SMTPF_WISH_FORWARD;
   own->forward_failed = SMTPF_FAILED_REFUSE; /* there is no mailbox it could stay in */
+  if (own->quarantine == SMTPF_SCORE_OFF)
+    own->quarantine = SMTPF_SCORE_OFF - 1; /* nor one to be marked in: what may neither go on nor be refused */
   own->forward = rcpt->returns_to;
   own->forward_sender = (smtpf_str){NULL, 0};
   rcpt->profile = own;
