@@ -26,10 +26,21 @@ static void fresh(void)
   fake_set("own_networks", "198.51.100.0/24");
 }
 
+static int opened;
+
+static void close_it(void)
+{
+  if (opened)
+    fake_close(&t);
+  opened = 0;
+}
+
 static void open_it(const smtpf_check *check)
 {
   smtpf_error err = {.size = sizeof err};
+  close_it();
   ck_assert_msg(fake_open(&t, check, &err) == SMTPF_OK, "%s", err.text);
+  opened = 1;
   fake_client(&t, "192.0.2.1");
   t.ev.wall_s = TODAY;
 }
@@ -58,7 +69,7 @@ static const char *again(const char *sender, const char *message)
 {
   static char before[sizeof mark];
   memcpy(before, mark, sizeof mark);
-  fake_close(&t);
+  close_it();
   sent(sender, message);
   return before;
 }
@@ -206,7 +217,7 @@ enum { FORMS = sizeof forms / sizeof *forms };
 START_TEST(proven)
 {
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   comes("<>", "<alice@example.net>", quoting(forms[_i], HEADER));
   ck_only(&t, SMTPF_CLEAR, "proven");
   ck_assert_uint_eq(t.findings[0].recipient, 1);
@@ -222,7 +233,7 @@ START_TEST(proven_quoted)
   const char *q = before[_i];
   char text[2048];
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   snprintf(
       text, sizeof text,
       "Subject: failure\r\n\r\nReason: unknown\r\n%sMessage-ID:\r\n%s <a@example.net>\r\n%sX-Smtpfilter-Sent: %s\r\n",
@@ -235,15 +246,15 @@ END_TEST
 START_TEST(proves_to_its_sender)
 {
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   comes("<>", "<bob@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_HIT, "unproven");
   t.recipients[0] = NULL;
   comes("<>", "<Alice@Example.Net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_CLEAR, "proven");
-  fake_close(&t); /* mail was sent with the name the directory knows, and the bounce comes to another */
+  close_it(); /* mail was sent with the name the directory knows, and the bounce comes to another */
   sent("<canonical@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   comes("<>", "<alias@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_CLEAR, "proven");
 }
@@ -252,12 +263,12 @@ END_TEST
 START_TEST(another_identifier)
 {
   sent("<alice@example.net>", SENT("<other@example.net>"));
-  fake_close(&t);
+  close_it();
   comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_HIT, "unproven");
-  fake_close(&t); /* marked without one, and somebody has added it since */
+  close_it(); /* marked without one, and somebody has added it since */
   sent("<alice@example.net>", "Subject: x\r\n\r\n");
-  fake_close(&t);
+  close_it();
   comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_CLEAR, "proven");
 }
@@ -277,10 +288,10 @@ START_TEST(made_up)
     memcpy(mark, marks[i], strlen(marks[i]) + 1);
     comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, HEADER));
     ck_only(&t, SMTPF_HIT, "unproven");
-    fake_close(&t);
+    close_it();
   }
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   mark[strlen(mark) - 1] ^= 1;
   comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_HIT, "unproven");
@@ -289,7 +300,7 @@ END_TEST
 
 static void aged(int64_t days, int kind, const char *code)
 {
-  fake_close(&t);
+  close_it();
   open_it(&smtpf_check_bounce);
   fake_sender(&t, "<>");
   fake_recipient(&t, "<alice@example.net>");
@@ -321,7 +332,7 @@ END_TEST
 START_TEST(keys_change)
 {
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   fake_reset();
   for (int i = 0; i < 12; i++) { /* some with the same digit */
     char key[] = "a newer secret: 0";
@@ -357,7 +368,7 @@ START_TEST(signed_address)
     ck_only(&t, rows[i].kind, rows[i].code);
     ck_assert_uint_eq(t.findings[0].flags, rows[i].kind == SMTPF_HIT ? SMTPF_FINDING_REFUSE : 0);
     ck_assert_int_eq(t.findings[0].score, 0);
-    fake_close(&t);
+    close_it();
   }
 }
 END_TEST
@@ -368,7 +379,7 @@ START_TEST(too_many_marks)
   char text[8192] = "Subject: x\r\n\r\n";
   size_t n = strlen(text);
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   for (int i = 0; i < 40; i++)
     n += (size_t)snprintf(text + n, sizeof text - n, "Message-ID: <%d@x>\r\nX-Smtpfilter-Sent: %s\r\n\r\n", i, mark);
   comes("<>", "<alice@example.net>", text);
@@ -381,9 +392,9 @@ START_TEST(unreadable)
 {
   comes("<>", "<alice@example.net>", "Content-Type: text/plain\r\nContent-Transfer-Encoding: x-secret\r\n\r\nx\r\n");
   ck_only(&t, SMTPF_UNKNOWN, "encoding-unknown");
-  fake_close(&t);
+  close_it();
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  fake_close(&t);
+  close_it();
   open_it(&smtpf_check_bounce);
   t.hmac = SMTPF_EIO;
   fake_sender(&t, "<>");
@@ -422,7 +433,7 @@ static int not_ours(const char *header)
   comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, header));
   const smtpf_str fact = smtpf_task_fact(&t, BOUNCE_FACT_NOT_OURS);
   ck_only(&t, SMTPF_HIT, fact.n ? "not-ours" : "unproven");
-  fake_close(&t);
+  close_it();
   return fact.n == 1 && fact.p[0] == '1';
 }
 
@@ -468,7 +479,7 @@ START_TEST(daemons)
     comes(senders[i], "<alice@example.net>", quoting(WITH_MESSAGE, OTHER));
     ck_assert(t.status == SMTPF_OK && t.n == 0);
     ck_assert(smtpf_str_equal_nocase(smtpf_task_fact(&t, BOUNCE_FACT_NOT_OURS), SMTPF_LIT("1")));
-    fake_close(&t);
+    close_it();
   }
 }
 END_TEST
@@ -485,7 +496,7 @@ START_TEST(scores)
   ck_assert_int_eq(t.findings[0].score, 2500);
   ck_assert_uint_eq(t.findings[0].recipient, 2);
   ck_assert_uint_eq(t.findings[0].flags, 0);
-  fake_close(&t);
+  close_it();
   fake_reset();
   fake_set("bounce.not_ours", "off");
   open_it(&smtpf_check_backscatter);
@@ -569,7 +580,7 @@ Suite *bounce_suite(void)
 {
   Suite *s = suite_create("bounce");
   TCase *c = tcase_create("bounce");
-  tcase_add_checked_fixture(c, fresh, NULL);
+  tcase_add_checked_fixture(c, fresh, close_it);
   tcase_add_test(c, mark_form);
   tcase_add_test(c, mark_replaced);
   tcase_add_test(c, not_marked);
