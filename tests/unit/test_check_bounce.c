@@ -217,7 +217,6 @@ enum { FORMS = sizeof forms / sizeof *forms };
 START_TEST(proven)
 {
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  close_it();
   comes("<>", "<alice@example.net>", quoting(forms[_i], HEADER));
   ck_only(&t, SMTPF_CLEAR, "proven");
   ck_assert_uint_eq(t.findings[0].recipient, 1);
@@ -246,7 +245,6 @@ END_TEST
 START_TEST(proves_to_its_sender)
 {
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  close_it();
   comes("<>", "<bob@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_HIT, "unproven");
   t.recipients[0] = NULL;
@@ -254,7 +252,6 @@ START_TEST(proves_to_its_sender)
   ck_only(&t, SMTPF_CLEAR, "proven");
   close_it(); /* mail was sent with the name the directory knows, and the bounce comes to another */
   sent("<canonical@example.net>", SENT("<a@example.net>"));
-  close_it();
   comes("<>", "<alias@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_CLEAR, "proven");
 }
@@ -263,12 +260,10 @@ END_TEST
 START_TEST(another_identifier)
 {
   sent("<alice@example.net>", SENT("<other@example.net>"));
-  close_it();
   comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_HIT, "unproven");
   close_it(); /* marked without one, and somebody has added it since */
   sent("<alice@example.net>", "Subject: x\r\n\r\n");
-  close_it();
   comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_CLEAR, "proven");
 }
@@ -291,7 +286,6 @@ START_TEST(made_up)
     close_it();
   }
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  close_it();
   mark[strlen(mark) - 1] ^= 1;
   comes("<>", "<alice@example.net>", quoting(WITH_MESSAGE, HEADER));
   ck_only(&t, SMTPF_HIT, "unproven");
@@ -300,7 +294,6 @@ END_TEST
 
 static void aged(int64_t days, int kind, const char *code)
 {
-  close_it();
   open_it(&smtpf_check_bounce);
   fake_sender(&t, "<>");
   fake_recipient(&t, "<alice@example.net>");
@@ -392,9 +385,7 @@ START_TEST(unreadable)
 {
   comes("<>", "<alice@example.net>", "Content-Type: text/plain\r\nContent-Transfer-Encoding: x-secret\r\n\r\nx\r\n");
   ck_only(&t, SMTPF_UNKNOWN, "encoding-unknown");
-  close_it();
   sent("<alice@example.net>", SENT("<a@example.net>"));
-  close_it();
   open_it(&smtpf_check_bounce);
   t.hmac = SMTPF_EIO;
   fake_sender(&t, "<>");
