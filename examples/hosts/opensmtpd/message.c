@@ -121,12 +121,17 @@ void message_feed(client *c)
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
 
+/* The whole line, or none of it: then the message is not what smtpd has, and must not be taken. */
 static void put_line(client *c, smtpf_str line, int stuff)
 {
+  enum { AROUND = 32 }; /* the word, bars, a dot, the end */
   smtpf_opensmtpd_line l = {.size = sizeof l};
   text *out = &c->filter->out;
-  if (smtpf_opensmtpd_read(text_str(&c->request), &l) != SMTPF_OK)
+  if (smtpf_opensmtpd_read(text_str(&c->request), &l) != SMTPF_OK ||
+      !text_room(out, AROUND + l.session.n + l.token.n + line.n)) {
+    c->message.failed = 1;
     return;
+  }
   text_cstr(out, "filter-dataline|");
   text_add(out, l.session);
   text_char(out, '|');
@@ -213,7 +218,7 @@ void message_return(client *c, int accepted)
 {
   if (accepted) {
     put_lines(c, text_str(&c->message.own));
-    if (!put_edited(c))
+    if (!put_edited(c) || c->message.failed)
       c->code = 0; /* what smtpd has now is not the message: `commit` is answered 4xx */
   }
   put_line(c, SMTPF_LIT("."), 0);
