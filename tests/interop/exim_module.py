@@ -5,6 +5,7 @@ import os
 import re
 import smtplib
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +38,15 @@ rule DOUBT
   match header Subject /doubtful/
   score 6
   text looks doubtful
+"""
+USERS = """
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = yes
+  server_set_id = $auth2
 """
 passed = failed = 0
 
@@ -142,6 +152,12 @@ def local_scan(server):
         check("local_scan: refused", replies[0][0] == 550 and "nobody wants" in replies[0][1], replies)
         codes, replies = c.message("x@bad.example", ["yes@example.net", "no@example.net"], "both")
         check("local_scan: one answer for all", replies[0][0] == 550, (codes, replies))
+    with client(server) as c:
+        c.login("joe", "anything")
+        codes, replies = c.message("x@bad.example", ["no@example.net"], "of a user of ours")
+        check("local_scan: who is authenticated is our own", replies[0][0] == 250, (codes, replies))
+    done = subprocess.run(server.command("-odi", "-f", "x@bad.example", "no@example.net"), input=b"Subject: from here\n\nhello\n", check=False)
+    check("local_scan: a user of this machine", done.returncode == 0 and arrived(server, "no@example.net", "from here"), done)
 
 
 def prepare(root):
@@ -168,7 +184,7 @@ def main():
         options = re.sub(r"(?m)^SMTPF_POLICY = .*$", "SMTPF_POLICY = " + policy, options)
         scan = "local_scan_path = %s\n" % MODULE
         ask = "  warn set acl_m_smtpf_policy = %s\n" % policy
-        for what, how in ((acls, {"main": options, "acls": statements}), (local_scan, {"main": scan, "rcpt": ask})):
+        for what, how in ((acls, {"main": options, "acls": statements}), (local_scan, {"main": exim.ACLS + scan, "rcpt": ask, "acls": USERS})):
             folder = os.path.join(tmp, what.__name__)
             os.mkdir(folder)
             try:

@@ -307,6 +307,9 @@ static const smtpf_verdict *whole_envelope(void)
   const smtpf_verdict *v = verdict_of(tell_connect());
   if (!refused(v))
     v = verdict_of(smtpf_session_helo(x.session, SMTPF_GREET_EHLO, exim_expand("$sender_helo_name")));
+  uschar *ignored;
+  if (!refused(v) && !tell_news(&ignored))
+    return NULL;
   if (!refused(v))
     v = verdict_of(
         smtpf_session_mail(x.session, path_of(room, smtpf_str_of((const char *)sender_address)), (smtpf_str){"", 0}));
@@ -326,6 +329,8 @@ int local_scan(int fd, uschar **ret)
 {
   const smtpf_str policy = exim_expand("${if def:acl_m_smtpf_policy {$acl_m_smtpf_policy}{" DEFAULT_POLICY "}}");
   const smtpf_verdict *v = NULL;
+  if (!sender_host_address) /* a user of this machine, who has no session that could be answered */
+    return LOCAL_SCAN_ACCEPT;
   if (begin(policy.p) && !refused(v = whole_envelope()))
     v = end_of_message(fd);
   if (!v) {
