@@ -72,17 +72,33 @@ COMMON = examples/common/address.c examples/common/address.h examples/common/edi
 	examples/common/print.c examples/common/print.h examples/common/ring.h \
 	examples/common/spool.c examples/common/spool.h \
 	examples/common/text.c examples/common/text.h
+# TLS for programs: with OpenSSL, or a stand-in that refuses.
+if HAVE_LIBSSL
+TLS = examples/common/tls.c examples/common/tls.h
+else
+TLS = examples/common/tls_none.c examples/common/tls.h
+endif
+EXTRA_DIST += examples/common/tls.c examples/common/tls_none.c
+if HAVE_CHECK
+if HAVE_LIBSSL
+check_PROGRAMS += tests/unit/test_tls
+TESTS += tests/unit/test_tls
+endif
+endif
+tests_unit_test_tls_SOURCES = tests/unit/test_tls.c tests/unit/tls_pair.c tests/unit/tls_pair.h examples/common/text.c $(TLS)
+tests_unit_test_tls_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS) $(LIBSSL_CFLAGS)
+tests_unit_test_tls_LDADD = $(CHECK_LIBS) $(LIBSSL_LIBS)
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
-smtpf_proxy_SOURCES = $(COMMON) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
+smtpf_proxy_SOURCES = $(COMMON) $(TLS) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
 	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/identity.c $(PROXY)/identity.h $(PROXY)/listener.c $(PROXY)/listener.h \
 	$(PROXY)/loop.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
 	$(PROXY)/options.c $(PROXY)/options.h $(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
 	$(PROXY)/quarantine.h $(PROXY)/reload.c $(PROXY)/reload.h $(PROXY)/report.c $(PROXY)/settings.c $(PROXY)/settings.h \
 	$(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h
-smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(LIBSSL_CFLAGS)
 smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
-smtpf_proxy_LDADD = libsmtpfilter.la
+smtpf_proxy_LDADD = libsmtpfilter.la $(LIBSSL_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_proxy
 TESTS += tests/unit/test_proxy
