@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import exim  # noqa: E402
+from harness import FAILED, arrived, check, conclude, skip  # noqa: E402
 from mta import Missing  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -48,15 +49,6 @@ plain:
   server_condition = yes
   server_set_id = $auth2
 """
-passed = failed = 0
-
-
-def check(what, good, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print("FAIL %s: %s" % (what, seen))
-
 
 def guide():
     """The main options and the ACLs that the guide tells postmasters to paste."""
@@ -85,15 +77,6 @@ def client(server):
     c = Client("127.0.0.1", server.port, "client.example", 20)
     c.ehlo()
     return c
-
-
-def arrived(server, mailbox, subject):
-    for _ in range(100):
-        found = [m for m in server.messages(mailbox) if b"Subject: %s\n" % subject.encode() in m]
-        if found:
-            return found[0]
-        time.sleep(0.05)
-    return b""
 
 
 def acls(server):
@@ -171,8 +154,7 @@ def prepare(root):
 
 def main():
     if not os.path.exists(MODULE):
-        print("SKIP built without Exim's local_scan.h")
-        sys.exit(77)
+        skip("built without Exim's local_scan.h")
     options, statements = guide()
     with tempfile.TemporaryDirectory() as tmp:
         os.chmod(tmp, 0o755)
@@ -190,16 +172,14 @@ def main():
             try:
                 server = exim.Exim(folder, ["example.net"], **how)
             except Missing as why:
-                print("SKIP %s" % why)
-                sys.exit(77)
+                skip(why)
             try:
                 what(server)
             finally:
-                if failed or sys.exc_info()[0]:
+                if FAILED or sys.exc_info()[0]:
                     print(server.log()[-3000:])
                 server.stop()
-    print("%d passed, %d failed, 0 skipped" % (passed, failed))
-    sys.exit(1 if failed else 0)
+    conclude()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import policyd  # noqa: E402
+from harness import conclude, skipped  # noqa: E402
 
 TOOL = os.path.abspath("smtpf-greylist")
 POLICY = """
@@ -207,13 +208,6 @@ def joins(tmp, check):
     check("and listed the same", listed(fresh, "--sort", "client") == listed(conf[0], "--sort", "client"))
 
 
-SKIPPED = []
-
-
-def skip(why):
-    SKIPPED.append(why)
-    print("SKIP " + why)
-
 
 def progress(tmp, check):
     """Long work says on the terminal how far it is: an import from a slow pipe."""
@@ -223,7 +217,7 @@ def progress(tmp, check):
     try:
         terminal, end = pty.openpty()
     except OSError as e:
-        skip("progress on a terminal: %s" % e)
+        skipped("progress on a terminal", e)
         return
     run = subprocess.Popen([TOOL, "-c", path, "import", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=end, text=True)
     os.close(end)
@@ -242,7 +236,7 @@ def progress(tmp, check):
 
 def with_redis(tmp, check):
     if not shutil.which("redis-server"):
-        skip("smtpf-greylist on Redis: no redis-server")
+        skipped("smtpf-greylist on Redis", "no redis-server")
         return
     port, folder = policyd.free_port(), os.path.join(tmp, "redis")
     os.mkdir(folder)
@@ -258,7 +252,7 @@ def with_redis(tmp, check):
                 break
             time.sleep(0.1)
         if code != 1:
-            skip("smtpf-greylist on Redis: " + err.strip())
+            skipped("smtpf-greylist on Redis", err.strip())
             return
         s = one_server(tmp, check, "127.0.0.1:%d" % port)
         watched(s, check)
@@ -283,8 +277,7 @@ def main():
             f.write('local_domains = [ "example.net" ];\n')
         code, _, err = tool(memory, "list")
         policyd.check("a store in memory cannot be looked at", code == 2 and "memory" in err, err)
-    print("%d passed, %d failed, %d skipped" % (len(policyd.PASSED), len(policyd.FAILED), len(SKIPPED)))
-    sys.exit(1 if policyd.FAILED else 0)
+    conclude()
 
 
 if __name__ == "__main__":

@@ -8,29 +8,14 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import FAILED, check, conclude, free_port  # noqa: E402,F401
+
 BINARY = os.path.abspath("smtpf-milter")
-PASSED, FAILED = [], []
 
 ACTIONS = 0x1ff     # all that Postfix and Sendmail allow
 PROTOCOL = 0x1fffff
 NR_HDR, NR_EOH, NR_BODY, LEADSPC, SKIP = 0x80, 0x40000, 0x80000, 0x100000, 0x400
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def check(name, condition, got=None):
-    (PASSED if condition else FAILED).append(name)
-    if not condition:
-        print("FAIL %s: %r" % (name, got))
-
-
-def conclude():
-    print("%d passed, %d failed, 0 skipped" % (len(PASSED), len(FAILED)))
-    sys.exit(1 if FAILED else 0)
 
 
 class Server:

@@ -12,6 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
 import milter  # noqa: E402
 from milter import check  # noqa: E402
 from milter_world import BOXES, LISTED, SPLIT, STRANGER, TOGETHER, World, policy  # noqa: E402
@@ -188,8 +189,7 @@ def main():
             mta = Postfix(root, BOXES, MAIN.format(milter="inet:127.0.0.1:%d" % port),
                           ["smtpd_milters=unix:%s" % os.path.join(tmp, "m.sock")])
         except Missing as why:
-            print("SKIP %s" % why)
-            sys.exit(77)
+            harness.skip(why)
         server = None
         try:
             server = milter.Server(tmp, text, port=port, unix=os.path.join(tmp, "m.sock"))

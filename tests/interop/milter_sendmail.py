@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
 import milter  # noqa: E402
 from milter import check  # noqa: E402
 from milter_postfix import goes_away, sender_for  # noqa: E402
@@ -22,8 +23,7 @@ def main():
         try:
             mta = Sendmail(root, "inet:%d@127.0.0.1" % port)
         except Missing as why:
-            print("SKIP %s" % why)
-            sys.exit(77)
+            harness.skip(why)
         server, send = None, sender_for(mta.port)
         try:
             rcpts, end = send("a@example.org", ["b@example.net"], "nobody there", STRANGER)

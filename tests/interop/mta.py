@@ -11,6 +11,8 @@ import socket
 import subprocess
 import time
 
+from harness import free_port  # noqa: F401
+
 MAIN = """compatibility_level = 3.6
 queue_directory = {root}/spool
 data_directory = {root}/data
@@ -76,12 +78,6 @@ def first(find, names):
         except KeyError:
             continue
     raise Missing("none of the users or groups " + " ".join(names))
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def overridden(text, more):

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import arrived, check, conclude, skipped  # noqa: E402
 from mta import Missing  # noqa: E402
 from opensmtpd_server import OpenSMTPD  # noqa: E402
 
@@ -36,15 +37,6 @@ rule DOUBT
   score 6
   text looks doubtful
 """
-passed = failed = 0
-
-
-def check(what, good, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(good), failed + (not good)
-    if not good:
-        print("FAIL %s: %s" % (what, seen))
-
 
 class Filter:
     """smtpd's side of the protocol."""
@@ -229,15 +221,6 @@ def send(port, sender, recipients, subject):
         return codes, text.decode()
 
 
-def arrived(server, box, subject):
-    for _ in range(100):
-        found = [m for m in server.messages(box) if b"Subject: %s\n" % subject.encode() in m]
-        if found:
-            return found[0]
-        time.sleep(0.05)
-    return b""
-
-
 def real(tmp, policy):
     root = os.path.join(tmp, "opensmtpd")
     os.mkdir(root)
@@ -292,11 +275,8 @@ def main():
         try:
             real(tmp, policy)
         except Missing as why:
-            print("SKIP %s" % why)
-            print("%d passed, %d failed, 1 skipped" % (passed, failed))
-            sys.exit(1 if failed else 0)
-    print("%d passed, %d failed, 0 skipped" % (passed, failed))
-    sys.exit(1 if failed else 0)
+            skipped("real", why)
+    conclude()
 
 
 if __name__ == "__main__":

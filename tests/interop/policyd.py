@@ -9,14 +9,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import FAILED, PASSED, check, conclude, free_port  # noqa: E402,F401
+
 BINARY = os.path.abspath("smtpf-policyd")
-PASSED, FAILED = [], []
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Server:
@@ -81,12 +77,6 @@ def ask(s, **attributes):
     s.sendall(request(**attributes))
     got = answers(s)
     return got[0] if got else "closed"
-
-
-def check(name, condition, got=None):
-    (PASSED if condition else FAILED).append(name)
-    if not condition:
-        print("FAIL %s: %r" % (name, got))
 
 
 LATER = "action=DEFER_IF_PERMIT 4.7.1 greylisted, please come back in "
@@ -213,8 +203,7 @@ def main():
         like_postgrey(tmp)
         with_policy(tmp)
         delays(tmp)
-    print("%d passed, %d failed, 0 skipped" % (len(PASSED), len(FAILED)))
-    sys.exit(1 if FAILED else 0)
+    conclude()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import policyd  # noqa: E402
+from harness import arrived, conclude, skip  # noqa: E402
 from mta import Missing, Postfix  # noqa: E402
 
 POLICY = """
@@ -44,15 +45,6 @@ def send(port, sender, recipient, subject, client="198.51.100.7"):
         except smtplib.SMTPDataError as e:
             code, text = e.smtp_code, e.smtp_error
         return "DATA", code, text.decode()
-
-
-def arrived(mta, mailbox, subject):
-    wanted = b"Subject: %s\n" % subject.encode()
-    for _ in range(100):
-        if any(wanted in m for m in mta.messages(mailbox)):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def works(mta, check):
@@ -96,8 +88,7 @@ def main():
         try:
             mta = Postfix(root, ["b@example.net"], MAIN.format(port=port), ["smtpd_policy_service_default_action=DUNNO"])
         except Missing as why:
-            print("SKIP %s" % why)
-            sys.exit(77)
+            skip(why)
         try:
             server = policyd.Server(tmp, policy=policy, port=port)
             works(mta, check)
@@ -110,8 +101,7 @@ def main():
             mta.stop()
         if policyd.FAILED:
             print(mta.log()[-3000:])
-    print("%d passed, %d failed, 0 skipped" % (len(policyd.PASSED), len(policyd.FAILED)))
-    sys.exit(1 if policyd.FAILED else 0)
+    conclude()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import free_port  # noqa: E402
 from proxy_harness import Client, Proxy, Sink, Skip, eventually, run  # noqa: E402
 
 CONFIGURATION = """
@@ -69,12 +69,6 @@ scanners = ( { name = "rspamd"; type = "rspamd"; servers = [ %s ]; edits = true;
 """
 FRONT = b"From: sender@example.org\r\nX-All: 1\r\nX-Second: 1\r\nX-Last: 1\r\nX-Second: 2\r\nX-Last: 2\r\nX-All: 2\r\nSubject: caf\xe9\r\n\r\n"
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2ID" + b"NEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Rspamd:

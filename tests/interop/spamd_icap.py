@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import free_port  # noqa: E402
 from proxy_harness import Client, Proxy, Sink, Skip, eventually, run  # noqa: E402
 
 POLICY = """
@@ -25,12 +26,6 @@ FRONT = b"From: a@example.org\r\nTo: user@example.net\r\nDate: Sat, 21 Nov 2026 
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2ID" + b"NEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 LINE = b"x" * 70 + b"\r\n"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def program(name):

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""What every test with real programs stands on: cases that are counted, ports that the system chose, waits that end."""
+import socket
+import sys
+import threading
+import time
+
+PASSED, FAILED, SKIPPED = [], [], []
+LOCK = threading.Lock()
+
+
+def check(what, good, seen=""):
+    """One case; `seen` is shown where it fails."""
+    with LOCK:
+        (PASSED if good else FAILED).append(what)
+        if not good:
+            print("FAIL %s: %r" % (what, seen), flush=True)
+    return bool(good)
+
+
+def skipped(what, why):
+    """One case that cannot be run here."""
+    with LOCK:
+        SKIPPED.append(what)
+        print("SKIP %s: %s" % (what, why), flush=True)
+
+
+def skip(why):
+    """Nothing here can be run."""
+    print("SKIP %s" % why)
+    sys.exit(77)
+
+
+def conclude():
+    """The last line, and the end."""
+    print("%d passed, %d failed, %d skipped" % (len(PASSED), len(FAILED), len(SKIPPED)))
+    sys.exit(1 if FAILED else 0)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def eventually(condition, seconds=5.0):
+    """What `condition` says when it is true at last, or when the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        good = condition()
+        if good or time.monotonic() > end:
+            return good
+        time.sleep(0.05)
+
+
+def with_subject(messages, subject):
+    wanted = b"\nSubject: %s\n" % subject.encode()
+    return [m for m in messages if wanted in b"\n" + m.replace(b"\r\n", b"\n")]
+
+
+def arrived(server, mailbox, subject):
+    """The first message of that subject in a mailbox, once it is there; else b\"\"."""
+    found = eventually(lambda: with_subject(server.messages(mailbox), subject))
+    return found[0] if found else b""
