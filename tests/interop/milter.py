@@ -15,7 +15,7 @@ BINARY = os.path.abspath("smtpf-milter")
 
 ACTIONS = 0x1ff     # all that Postfix and Sendmail allow
 PROTOCOL = 0x1fffff
-NR_HDR, NR_EOH, NR_BODY, LEADSPC, SKIP = 0x80, 0x40000, 0x80000, 0x100000, 0x400
+NR_HDR, NR_EOH, NR_BODY, LEADSPC, SKIP, RCPT_REJ = 0x80, 0x40000, 0x80000, 0x100000, 0x400, 0x800
 
 
 class Server:
@@ -167,6 +167,11 @@ class Mta:
 
     def rcpt(self, path, *params):
         return self.ask("R", b"".join(x.encode() + b"\0" for x in (path,) + params))
+
+    def refused_rcpt(self, path, enhanced="5.1.1", text="unknown"):
+        """A recipient that the MTA has refused, and tells of all the same."""
+        self.macro("R", rcpt_mailer="error", rcpt_host=enhanced, rcpt_addr=text)
+        return self.rcpt(path)
 
     def header(self, name, value):
         blank = " " if self.terms[2] & LEADSPC else ""

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import milter  # noqa: E402
-from milter import LEADSPC, NR_BODY, NR_EOH, NR_HDR, SKIP, Closed, Mta, check  # noqa: E402
+from milter import LEADSPC, NR_BODY, NR_EOH, NR_HDR, RCPT_REJ, SKIP, Closed, Mta, check  # noqa: E402
 
 POLICY = """
 local_domains = [ "example.net" ];
@@ -64,8 +64,9 @@ def copied(tmp):
 
 def negotiates(port):
     with Mta(port) as m:
-        check("version 6", m.terms == (6, 0x17d, NR_HDR | NR_EOH | NR_BODY | LEADSPC | SKIP), [hex(t) for t in m.terms])
-        check("macros it wants", m.symbols.get(2) == "i {auth_type} {auth_authen}" and "{tls_version}" in m.symbols.get(1, ""), m.symbols)
+        check("version 6", m.terms == (6, 0x17d, NR_HDR | NR_EOH | NR_BODY | LEADSPC | SKIP | RCPT_REJ), [hex(t) for t in m.terms])
+        check("macros it wants", m.symbols.get(2) == "i {auth_type} {auth_authen}" and "{tls_version}" in m.symbols.get(1, "") and
+              m.symbols.get(3) == "i {rcpt_mailer} {rcpt_host}", m.symbols)
         check("no client needed to quit", m.send("Q") is None)
     with Mta(port, version=2, actions=0x3f, protocol=0x7f) as m:
         check("version 2", m.terms[0] == 2 and not m.terms[2] and not m.symbols, m.terms)
@@ -310,6 +311,53 @@ def aborts(server, port):
     check("it lives", server.process.poll() is None)
 
 
+def refused_by_mta(server, port, text):
+    """Recipients that the MTA has refused are told of; nothing is said of them, and they count."""
+    with Mta(port) as m:
+        m.open()
+        check("one that the MTA refused", m.refused_rcpt("<nobody@example.net>") == "continue" and server.logged("refused-by-mta=5.1.1"))
+        check("is none of the message's", m.ask("T").startswith("5"))
+        check("one that we refuse too", m.refused_rcpt("<x@elsewhere.example>", "5.7.1") == "continue")
+        m.refused_rcpt("<goes@example.net>", "4.3.0")
+        check("the next is", m.rcpt("<b@example.net>") == "continue" and m.message("refused")[1] == "continue")
+        last = [line for line in server.log().splitlines() if "event=end-of-message" in line][-1]
+        check("and alone", " to=b@example.net " in last and "goes@" not in last, last)
+    with Mta(port, protocol=0x1fffff & ~RCPT_REJ) as m:
+        m.open()
+        check("where that was not agreed, `error` is a mailer like others", m.refused_rcpt("<b@example.net>") == "continue" and m.message("x")[1] == "continue")
+    server.reload(text + "limits = { errors = 4; };")
+    with Mta(port) as m:
+        m.open("<b@example.net>")
+        for i in range(4):
+            m.refused_rcpt("<nobody%d@example.net>" % i)
+        got = m.rcpt("<b@example.net>")
+        check("four of them, and the client is shown out", got.startswith("421 4.7.0 "), got)
+    with Mta(port) as m:  # the last reply is one that the MTA does not ask for
+        m.open("<b@example.net>")
+        for i in range(4):
+            m.refused_rcpt("<x%d@elsewhere.example>" % i)
+        got = m.rcpt("<b@example.net>")
+        check("also where we refused them ourselves", got.startswith("421 4.7.0 "), got)
+        check("the next client is another", m.connect() == "continue" and m.helo() == "continue" and m.mail() == "continue")
+        for i in range(3):
+            got = m.rcpt("<x%d@elsewhere.example>" % i)
+            check("refused: %d" % i, got.startswith("550"), got)
+        got = m.rcpt("<x@elsewhere.example>")
+        check("one error too many", got.startswith("421 4.7.0 too many errors"), got)
+        got = m.mail()
+        check("and nothing after it", got.startswith("4"), got)
+    server.reload(text + "limits = { commands = 10; };")
+    with Mta(port) as m:
+        m.connect()
+        m.helo()
+        for _ in range(5):  # RSET is a command too, and has no answer
+            m.mail()
+            m.send("A")
+        got = m.mail()
+        check("over with a reset that nobody answers", got.startswith("421 "), got)
+    server.reload(text)
+
+
 def stream():
     """A whole client, as one MTA would send it."""
     p = Mta.packet
@@ -468,6 +516,7 @@ def main():
             later(port)
             waits(server, port, text)
             aborts(server, port)
+            refused_by_mta(server, port, text)
             pieces(port)
             faults(server, port)
             check("it ends", server.stop() == 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One policy for every MTA with a milter, and what each client must see and each mailbox hold. The MTAs' own tests say
 how a client is borrowed (XCLIENT, a second address) and how the MTA words what it passes on."""
+import smtplib
 import time
 
 BOXES = ["b@example.net", "plain@example.net", "discards@example.net", "tags@example.net", "held@example.net",
@@ -39,6 +40,7 @@ rule WORSE
   score 20
 """
 WAIT = 2.3
+FEW_ERRORS = "limits = { errors = 4; };"
 SPLIT, TOGETHER = 'budget = { wait = "2s"; };', 'budget = { wait = "2s"; deferrals = 0; };'
 
 
@@ -147,6 +149,32 @@ class World:
         rcpts, end = self.send("a@example.org", ["goes@example.net"], "nine", STRANGER)
         self.check("forward", end and end[0] == 250 and self.arrived("elsewhere@example.net", "nine"), (rcpts, end))
         self.check("forward: not here", self.nowhere("goes@example.net", "nine"))
+
+    def shown_out(self, connect, mta_tells=True):
+        """With FEW_ERRORS in the policy. `connect(address)`: a client of smtplib's. Its fourth refusal ends the session, also when
+        the MTA refuses by itself, as it does those it does not relay for, and tells."""
+        with connect(STRANGER) as s:
+            s.ehlo("client.example")
+            s.mail("a@example.org")
+            codes = [s.rcpt("only@example.net")[0] for _ in range(4)]
+            self.check("one error too many", codes[:3] == [550] * 3 and codes[3] == 421, codes)
+            self.check("and closed", not self.answers(s))
+        if not mta_tells:
+            return
+        with connect(STRANGER) as s:
+            s.ehlo("client.example")
+            s.mail("a@example.org")
+            codes = [s.rcpt("x@elsewhere.example")[0] for _ in range(4)]
+            self.check("refused by the MTA itself", codes == [554] * 4, codes)
+            got = s.rcpt("b@example.net")
+            self.check("which counts too", got[0] == 421 and not self.answers(s), got)
+
+    @staticmethod
+    def answers(s):
+        try:
+            return s.noop()
+        except (OSError, smtplib.SMTPException):
+            return None
 
     def all(self):
         for part in (self.accepts, self.refuses_the_listed, self.tags, self.refuses_content, self.greylists, self.restricts,

@@ -53,6 +53,7 @@ typedef struct connection {
   unsigned data : 1;      /* DATA has been told */
   unsigned in_header : 1; /* the empty line after the header section has not come */
   unsigned failed : 1;    /* the session could not be told: there is no verdict */
+  unsigned over : 1;      /* the session has ended with 421, and nobody could be told */
   unsigned delayed : 1;   /* the verdict's delay is over */
   unsigned woken : 1;     /* the session has a verdict, or takes more of the message */
   unsigned spent : 1;     /* its client is gone (QUIT_NC), and no other has come */
@@ -89,6 +90,8 @@ int dialog_take(connection *c, const smtpf_milter_packet *p);
 void dialog_forget(connection *c);
 /* A macro for the command at hand; empty when it was not sent. */
 smtpf_str dialog_macro(const connection *c, const char *name);
+/* A recipient that the MTA has refused by itself, and tells us of all the same: its reply code; else 0. */
+int dialog_refused_by_mta(const connection *c);
 
 /* ---- message.c ---- */
 /* Gives the session the bytes that the packet stands for. SMTPF_OK, or SMTPF_PENDING when it must be called again. */

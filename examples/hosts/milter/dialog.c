@@ -6,7 +6,7 @@
  *   CONNECT   -                                   connect         the reply
  *   HELO      starttls, when the macros say so    helo            the reply
  *   MAIL      auth, when the macros say so        mail            the reply
- *   RCPT      -                                   rcpt            the reply
+ *   RCPT      -                                   rcpt            the reply; none where the MTA has refused already
  *   DATA      -                                   data            the reply
  *   HEADER    data, when there was no DATA        body            continue
  *   EOH       data, when there was no DATA        body            continue
@@ -27,7 +27,7 @@ static const smtpf_milter_terms wanted = {
     SMTPF_MILTER_VERSION,
     SMTPF_MILTER_CAN_ADDHDRS | SMTPF_MILTER_CAN_CHGHDRS | SMTPF_MILTER_CAN_ADDRCPT | SMTPF_MILTER_CAN_DELRCPT |
         SMTPF_MILTER_CAN_QUARANTINE | SMTPF_MILTER_CAN_CHGFROM | SMTPF_MILTER_CAN_SETSYMLIST,
-    SMTPF_MILTER_NR_HDR | SMTPF_MILTER_NR_EOH | SMTPF_MILTER_NR_BODY | SMTPF_MILTER_KNOWS_SKIP |
+    SMTPF_MILTER_NR_HDR | SMTPF_MILTER_NR_EOH | SMTPF_MILTER_NR_BODY | SMTPF_MILTER_KNOWS_SKIP | SMTPF_MILTER_RCPT_REJ |
         SMTPF_MILTER_HDR_LEADSPC};
 
 #define MACROS(s)                                                                                                      \
@@ -38,7 +38,7 @@ static const smtpf_str macros[SMTPF_MILTER_STAGES] = {
     [SMTPF_MILTER_AT_CONNECT] = MACROS("{daemon_addr} {daemon_port} {if_addr}"),
     [SMTPF_MILTER_AT_HELO] = MACROS("{tls_version} {cipher}"),
     [SMTPF_MILTER_AT_MAIL] = MACROS("i {auth_type} {auth_authen}"),
-    [SMTPF_MILTER_AT_RCPT] = MACROS("i"),
+    [SMTPF_MILTER_AT_RCPT] = MACROS("i {rcpt_mailer} {rcpt_host}"),
     [SMTPF_MILTER_AT_DATA] = MACROS("i"),
     [SMTPF_MILTER_AT_EOM] = MACROS("i"),
 };
@@ -60,6 +60,17 @@ static void set(text *t, smtpf_str s)
 {
   text_clear(t);
   text_add(t, s);
+}
+
+/* A recipient that the MTA refused by itself: its reply code, 0 for all others. Of the reply it tells the enhanced code
+ * alone, in the place of the recipient's host. */
+int dialog_refused_by_mta(const connection *c)
+{
+  if (c->command != SMTPF_MILTER_RCPT || !(c->terms.protocol & SMTPF_MILTER_RCPT_REJ) ||
+      !smtpf_str_equal_nocase(dialog_macro(c, "rcpt_mailer"), SMTPF_LIT("error")))
+    return 0;
+  const smtpf_str enhanced = dialog_macro(c, "rcpt_host");
+  return enhanced.n && enhanced.p[0] == '4' ? 450 : 550;
 }
 
 static int is_message(int command)
@@ -94,6 +105,7 @@ static void forget_client(connection *c)
   text_clear(&c->identity);
   text_clear(&c->tls);
   c->client[0] = '\0';
+  c->over = 0;
 }
 
 void dialog_forget(connection *c)
@@ -303,18 +315,38 @@ static void answer_piece(connection *c, int command)
     answer_letter(c, skip ? SMTPF_MILTER_SKIP : SMTPF_MILTER_CONTINUE);
 }
 
+/* The MTA hears nothing about ABORT, and nothing of use about a recipient that it refused by itself. When the session
+ * ends there, later commands must learn it. */
+static void answer_nobody(connection *c, const smtpf_verdict *v, int refused)
+{
+  if (v && smtpf_verdict_closes(v))
+    c->over = 1;
+  else if (v && refused && smtpf_verdict_code(v) < 400)
+    smtpf_session_overrule(c->session, SMTPF_RCPT, refused);
+  if (refused)
+    answer_letter(c, SMTPF_MILTER_CONTINUE);
+}
+
+static void answer_failure(connection *c)
+{
+  if (c->over)
+    answer(c, 421, SMTPF_LIT("4.7.0"), SMTPF_LIT("this session is over"));
+  else
+    answer(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("try again later"));
+}
+
 static void answer_verdict(connection *c, const smtpf_milter_packet *p)
 {
   const smtpf_verdict *v = c->failed || !c->session ? NULL : smtpf_session_verdict(c->session);
-  const int ends = p->command == SMTPF_MILTER_BODYEOB;
+  const int ends = p->command == SMTPF_MILTER_BODYEOB, refused = dialog_refused_by_mta(c);
   if (v && !(ends && c->late.code))
     report_verdict(c, p, v);
-  if (p->command == SMTPF_MILTER_ABORT)
-    return;
-  if (ends && c->late.code)
+  if (p->command == SMTPF_MILTER_ABORT || refused)
+    answer_nobody(c, v, refused);
+  else if (ends && c->late.code)
     answer(c, c->late.code, text_str(&c->late.enhanced), text_str(&c->late.text));
   else if (!v)
-    answer(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("try again later"));
+    answer_failure(c);
   else if (ends && smtpf_verdict_code(v) < 400)
     changes_write(c, v);
   else

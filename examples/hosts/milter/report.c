@@ -38,6 +38,8 @@ void report_verdict(connection *c, const smtpf_milter_packet *p, const smtpf_ver
   log_member(t, "client", smtpf_str_of(c->client));
   if (c->queue_id[0])
     log_member(t, "queue", smtpf_str_of(c->queue_id));
+  if (dialog_refused_by_mta(c))
+    log_member(t, "refused-by-mta", dialog_macro(c, "rcpt_host"));
   text_char(t, log_is_json() ? ',' : ' ');
   if (log_is_json())
     print_verdict_json(t, event_of(c, p), v, flags);
