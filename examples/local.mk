@@ -31,6 +31,19 @@ endif
 examples_05_own_scanner_SOURCES = examples/05-own-scanner.c
 examples_05_own_scanner_LDADD = libsmtpfilter.la
 
+# ---- examples/common: what the host programs share -----------------------------------------------------------
+noinst_LTLIBRARIES += libhost.la
+libhost_la_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+libhost_la_CFLAGS = $(AM_CFLAGS) -pthread
+libhost_la_SOURCES = examples/common/address.c examples/common/address.h \
+	examples/common/edits.c examples/common/edits.h examples/common/host_options.c examples/common/host_options.h \
+	examples/common/host_policy.c examples/common/host_policy.h examples/common/log.c examples/common/log.h \
+	examples/common/print.c examples/common/print.h examples/common/ring.h \
+	examples/common/server/arguments.c examples/common/server/listener.c examples/common/server/loop.c \
+	examples/common/server/parts.h examples/common/server/process.c examples/common/server/server.h \
+	examples/common/server/settings.c examples/common/spool.c examples/common/spool.h \
+	examples/common/text.c examples/common/text.h
+
 # ---- examples/tools: smtpf-replay, and what the transcripts are replayed with --------------------------------
 noinst_LTLIBRARIES += libreplay.la
 libreplay_la_CPPFLAGS = $(AM_CPPFLAGS) -D_GNU_SOURCE
@@ -67,11 +80,6 @@ TESTS += tests/interop/ledger_crash.py
 EXTRA_DIST += tests/interop/ledger_crash.py
 
 # ---- examples/hosts/proxy: smtpf-proxy -----------------------------------------------------------------------
-COMMON = examples/common/address.c examples/common/address.h examples/common/edits.c examples/common/edits.h \
-	examples/common/host_options.c examples/common/host_options.h examples/common/log.c examples/common/log.h \
-	examples/common/print.c examples/common/print.h examples/common/ring.h \
-	examples/common/spool.c examples/common/spool.h \
-	examples/common/text.c examples/common/text.h
 # TLS for programs: with OpenSSL, or a stand-in that refuses.
 if HAVE_LIBSSL
 TLS = examples/common/tls.c examples/common/tls.h
@@ -90,15 +98,15 @@ tests_unit_test_tls_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFL
 tests_unit_test_tls_LDADD = $(CHECK_LIBS) $(LIBSSL_LIBS)
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
-smtpf_proxy_SOURCES = $(COMMON) $(TLS) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
-	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/identity.c $(PROXY)/identity.h $(PROXY)/listener.c $(PROXY)/listener.h \
-	$(PROXY)/loop.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
-	$(PROXY)/options.c $(PROXY)/options.h $(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
-	$(PROXY)/quarantine.h $(PROXY)/reload.c $(PROXY)/reload.h $(PROXY)/report.c $(PROXY)/settings.c $(PROXY)/settings.h \
+smtpf_proxy_SOURCES = $(TLS) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
+	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/identity.c $(PROXY)/identity.h \
+	$(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
+	$(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
+	$(PROXY)/quarantine.h $(PROXY)/report.c $(PROXY)/settings.c $(PROXY)/settings.h \
 	$(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h
 smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(LIBSSL_CFLAGS)
 smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
-smtpf_proxy_LDADD = libsmtpfilter.la $(LIBSSL_LIBS)
+smtpf_proxy_LDADD = libhost.la libsmtpfilter.la $(LIBSSL_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_proxy
 TESTS += tests/unit/test_proxy
@@ -131,15 +139,11 @@ EXTRA_DIST += tests/interop/greylist_tool.py
 # ---- examples/hosts/milter: smtpf-milter ---------------------------------------------------------------------
 bin_PROGRAMS += smtpf-milter
 MILTER = examples/hosts/milter
-smtpf_milter_SOURCES = examples/common/address.c examples/common/address.h examples/common/host_options.c \
-	examples/common/host_options.h examples/common/host_policy.c examples/common/host_policy.h examples/common/log.c \
-	examples/common/log.h examples/common/print.c examples/common/print.h examples/common/ring.h examples/common/text.c \
-	examples/common/text.h $(MILTER)/changes.c $(MILTER)/connection.c $(MILTER)/connection.h $(MILTER)/dialog.c \
-	$(MILTER)/listener.c $(MILTER)/listener.h $(MILTER)/loop.c $(MILTER)/loop.h $(MILTER)/main.c $(MILTER)/message.c \
-	$(MILTER)/options.c $(MILTER)/report.c $(MILTER)/settings.c $(MILTER)/settings.h
+smtpf_milter_SOURCES = $(MILTER)/changes.c $(MILTER)/connection.c $(MILTER)/connection.h $(MILTER)/dialog.c \
+	$(MILTER)/loop.h $(MILTER)/main.c $(MILTER)/message.c $(MILTER)/report.c $(MILTER)/settings.h
 smtpf_milter_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_milter_CFLAGS = $(AM_CFLAGS) -pthread
-smtpf_milter_LDADD = libsmtpfilter.la
+smtpf_milter_LDADD = libhost.la libsmtpfilter.la
 man8_MANS += docs/man/smtpf-milter.8
 EXTRA_DIST += docs/man/smtpf-milter.8
 if HAVE_CHECK
@@ -155,10 +159,9 @@ EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_peer.
 # ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
 bin_PROGRAMS += smtpf-policyd
 POLICYD = examples/hosts/policyd
-smtpf_policyd_SOURCES = $(POLICYD)/main.c $(POLICYD)/policyd.h $(POLICYD)/request.c $(POLICYD)/server.c \
-	examples/common/host_options.c examples/common/host_options.h examples/common/policy.c examples/common/policy.h
+smtpf_policyd_SOURCES = $(POLICYD)/main.c $(POLICYD)/policyd.h $(POLICYD)/request.c $(POLICYD)/server.c
 smtpf_policyd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
-smtpf_policyd_LDADD = libsmtpfilter.la
+smtpf_policyd_LDADD = libhost.la libsmtpfilter.la
 man8_MANS += docs/man/smtpf-policyd.8
 EXTRA_DIST += docs/man/smtpf-policyd.8
 TESTS += tests/interop/policyd.py tests/interop/policyd_postfix.py
@@ -172,11 +175,9 @@ endif
 bin_PROGRAMS += smtpf-opensmtpd
 OPENSMTPD = examples/hosts/opensmtpd
 smtpf_opensmtpd_SOURCES = $(OPENSMTPD)/events.c $(OPENSMTPD)/filter.h $(OPENSMTPD)/main.c $(OPENSMTPD)/message.c \
-	$(OPENSMTPD)/talk.c examples/common/edits.c examples/common/edits.h examples/common/host_options.c \
-	examples/common/host_options.h examples/common/policy.c examples/common/policy.h examples/common/spool.c \
-	examples/common/spool.h examples/common/text.c examples/common/text.h
+	$(OPENSMTPD)/talk.c
 smtpf_opensmtpd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
-smtpf_opensmtpd_LDADD = libsmtpfilter.la
+smtpf_opensmtpd_LDADD = libhost.la libsmtpfilter.la
 man8_MANS += docs/man/smtpf-opensmtpd.8
 EXTRA_DIST += docs/man/smtpf-opensmtpd.8
 TESTS += tests/interop/opensmtpd.py
@@ -193,11 +194,11 @@ EXTRA_DIST += $(EXIM_SOURCES)
 if HAVE_EXIM
 eximdir = $(libexecdir)/smtpfilter
 exim_LTLIBRARIES = smtpf_exim.la
-smtpf_exim_la_SOURCES = $(EXIM_SOURCES) examples/common/host_options.c examples/common/host_options.h \
-	examples/common/policy.c examples/common/policy.h
+smtpf_exim_la_SOURCES = $(EXIM_SOURCES)
 smtpf_exim_la_CPPFLAGS = -I$(top_srcdir)/include -isystem /usr/include/exim4 -D_GNU_SOURCE
-smtpf_exim_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,nodelete
-smtpf_exim_la_LIBADD = libsmtpfilter.la
+smtpf_exim_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,nodelete \
+	-export-symbols-regex "^(smtpf_|local_scan)"
+smtpf_exim_la_LIBADD = libhost.la libsmtpfilter.la
 endif
 TESTS += tests/interop/exim_module.py
 EXTRA_DIST += tests/interop/exim_module.py docs/guide/exim.md

@@ -26,7 +26,11 @@
 #define COUNT(path, deflt, min, max, doc) NUMBER(path, SMTPF_OPTION_INT, deflt, min, max, doc)
 
 const smtpf_option host_options[] = {
-    TEXTS("proxy.listen", "Where smtpf-proxy listens. " ADDRESS LMTP "Without any: `127.0.0.1:2525`."),
+    TEXTS("proxy.listen", "Where smtpf-proxy listens. " ADDRESS LMTP
+                          "Without any: `127.0.0.1:2525`. Sockets that systemd hands over (LISTEN_FDS) take the place "
+                          "of all; one whose name is `lmtp` speaks LMTP."),
+    TEXT("proxy.socket_mode", "0660", "The mode of its Unix sockets, octal: who may write may connect."),
+    TEXT("proxy.socket_group", NULL, "The group of its Unix sockets, by name."),
     TEXT("proxy.next_hop", "127.0.0.1:10025", "The server that takes what is accepted. " ADDRESS LMTP),
     FLAG("proxy.prdr", "true",
          "Whether SMTP clients are offered PRDR, a reply for each recipient after the message. LMTP clients have that "

@@ -17,20 +17,31 @@ int host_policy_fail(smtpf_error *err, int code, const host_policy *p, const cha
   return code;
 }
 
-static int apply_sets(smtpf_config *cfg, const host_policy *p, smtpf_error *err)
+static int apply_set(smtpf_config *cfg, const host_policy *p, const char *set, smtpf_error *err)
 {
-  for (size_t i = 0; i < p->sets; i++) {
-    char path[256];
-    const char *eq = strchr(p->set[i], '=');
-    if (!eq || (size_t)(eq - p->set[i]) >= sizeof path)
-      return host_policy_fail(err, SMTPF_EPARSE, p, "--set", p->set[i], "PATH=VALUE");
-    memcpy(path, p->set[i], (size_t)(eq - p->set[i]));
-    path[eq - p->set[i]] = 0;
-    const int r = smtpf_config_set(cfg, path, eq + 1, err);
-    if (r != SMTPF_OK)
-      return r;
-  }
-  return SMTPF_OK;
+  char path[256];
+  const char *eq = strchr(set, '=');
+  const int more = eq && eq > set && eq[-1] == '+';
+  if (!eq || (size_t)(eq - set) >= sizeof path)
+    return host_policy_fail(err, SMTPF_EPARSE, p, "--set", set, "PATH=VALUE or PATH+=VALUE");
+  memcpy(path, set, (size_t)(eq - set));
+  path[eq - set - more] = 0;
+  return more ? smtpf_config_append(cfg, path, eq + 1, err) : smtpf_config_set(cfg, path, eq + 1, err);
+}
+
+static int configure(smtpf_config *cfg, const host_policy *p, smtpf_error *err)
+{
+  int r = host_options_add(cfg);
+  if (r != SMTPF_OK)
+    return host_policy_fail(err, r, p, "options", "of host programs", smtpf_strerror(r));
+  smtpf_config_set_log(cfg, SMTPF_LOG_WARNING, log_library, NULL);
+  if (p->before)
+    r = p->before(cfg, p->user, err);
+  if (r == SMTPF_OK && p->file)
+    r = smtpf_config_load(cfg, p->file, err);
+  for (size_t i = 0; r == SMTPF_OK && i < p->sets; i++)
+    r = apply_set(cfg, p, p->set[i], err);
+  return r;
 }
 
 int host_policy_load(smtpf_engine **out, const host_policy *p, smtpf_error *err)
@@ -39,18 +50,22 @@ int host_policy_load(smtpf_engine **out, const host_policy *p, smtpf_error *err)
   int r = smtpf_config_new(&cfg, NULL);
   if (r != SMTPF_OK)
     return host_policy_fail(err, r, p, "policy", p->file ? p->file : "", "memory");
-  r = host_options_add(cfg);
-  if (r != SMTPF_OK)
-    r = host_policy_fail(err, r, p, "options", "of host programs", smtpf_strerror(r));
-  smtpf_config_set_log(cfg, SMTPF_LOG_WARNING, log_library, NULL);
-  if (r == SMTPF_OK && p->file)
-    r = smtpf_config_load(cfg, p->file, err);
-  if (r == SMTPF_OK)
-    r = apply_sets(cfg, p, err);
+  r = configure(cfg, p, err);
   if (r == SMTPF_OK)
     r = smtpf_engine_new(out, cfg, err);
   smtpf_config_free(cfg);
+  if (r != SMTPF_OK && !err->text[0])
+    host_policy_fail(err, r, p, "policy", p->file ? p->file : "", smtpf_strerror(r));
   return r;
+}
+
+smtpf_engine *host_policy_engine(const host_policy *p)
+{
+  smtpf_engine *engine = NULL;
+  smtpf_error err = {.size = sizeof err};
+  if (host_policy_load(&engine, p, &err) != SMTPF_OK)
+    host_policy_complain(&err, "policy-failed");
+  return engine;
 }
 
 void host_policy_complain(const smtpf_error *err, const char *event)

@@ -7,10 +7,15 @@
 
 #include <smtpfilter/smtpfilter.h>
 
+/* What a program adds of its own (checks, ports). SMTPF_OK or an error, with `err`. */
+typedef int (*host_policy_more)(smtpf_config *cfg, void *user, smtpf_error *err);
+
 typedef struct host_policy {
   const char *file;       /* NULL for none */
-  const char *const *set; /* `PATH=VALUE`, over the file */
+  const char *const *set; /* `PATH=VALUE`, or `PATH+=VALUE` for one more of a list; over the file */
   size_t sets;
+  host_policy_more before; /* the file is read; NULL: nothing */
+  void *user;              /* handed to it */
 } host_policy;
 
 /* Fills `err`: WHAT `VALUE`: expected EXPECTED. Returns `code`. */
@@ -18,6 +23,8 @@ int host_policy_fail(smtpf_error *err, int code, const host_policy *p, const cha
                      const char *expected);
 /* SMTPF_OK, or a negative result with `err` filled. Warnings of the library go to the log. */
 int host_policy_load(smtpf_engine **out, const host_policy *p, smtpf_error *err);
+/* The same for who only logs what is wrong: the engine, owned by the caller, or NULL. */
+smtpf_engine *host_policy_engine(const host_policy *p);
 /* Logs what is wrong with a policy: file, line, what was expected. */
 void host_policy_complain(const smtpf_error *err, const char *event);
 

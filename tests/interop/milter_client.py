@@ -397,7 +397,7 @@ def faults(server, port):
         m.connect()
         m.s.settimeout(3)
         try:
-            for _ in range(400):
+            for _ in range(2000):  # more than what two sockets may hold
                 m.s.sendall(p("H", b"m.example\0") * 1000)
             bounded = False
         except (socket.timeout, ConnectionError):

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../common/policy.h"
+#include "../../common/host_policy.h"
 #include "exim.h"
 
 #define DEFAULT_POLICY "/etc/smtpfilter.conf"
@@ -89,14 +89,13 @@ static void end(void)
 
 static int begin(const char *policy)
 {
-  static policy_source source = {.program = "smtpf_exim"}; /* the engine's log speaks in its name */
+  const host_policy from = {.file = policy};
   const smtpf_session_options o = {.size = sizeof o,
                                    .protocol = SMTPF_SMTP,
                                    .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_EDIT |
                                                    SMTPF_CAN_DROP_RCPT | SMTPF_CAN_REPLY_PER_RCPT};
   end();
-  source.file = policy;
-  x.engine = policy_load(&source);
+  x.engine = host_policy_engine(&from);
   if (!x.engine || smtpf_driver_new(&x.driver, x.engine, NULL) != SMTPF_OK ||
       smtpf_session_new(&x.session, x.driver, &o) != SMTPF_OK) {
     log_write(0, LOG_MAIN | LOG_PANIC, "smtpf_exim: no policy from %s", policy);

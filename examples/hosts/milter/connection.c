@@ -24,18 +24,18 @@ void connection_new(loop *l, int fd)
   connection *c = calloc(1, sizeof *c);
   if (!c) {
     close(fd);
-    atomic_fetch_sub(&l->shared->connections, 1);
+    atomic_fetch_sub(&loop_shared(l)->connections, 1);
     return;
   }
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a Unix socket has none, which does no harm */
   c->item = (item){ITEM_CONNECTION, fd};
   c->loop = l;
-  c->settings = settings_ref(l->settings);
-  c->deadline = l->now_ms + c->settings->idle_ms;
+  c->settings = settings_ref(loop_settings(l));
+  c->deadline = l->base.now_ms + c->settings->idle_ms;
   ring_init(&c->resume);
   ring_append(&l->connections, &c->link);
-  l->count++;
-  if (loop_watch(l, &c->item)) {
+  l->base.count++;
+  if (server_watch(&l->base, &c->item)) {
     connection_failure(c, "epoll_ctl", strerror(errno));
     connection_close(c);
   }
@@ -48,8 +48,8 @@ void connection_close(connection *c)
   c->dead = 1;
   dialog_forget(c);
   close(c->item.fd);
-  atomic_fetch_sub(&c->loop->shared->connections, 1);
-  c->loop->count--;
+  atomic_fetch_sub(&loop_shared(c->loop)->connections, 1);
+  c->loop->base.count--;
   ring_remove(&c->resume);
   ring_remove(&c->link);
   ring_append(&c->loop->dead, &c->link);
@@ -189,7 +189,7 @@ static void turn(connection *c)
   if (!c->dead && c->wait == WAIT_NONE)
     take(c);
   flush(c);
-  c->deadline = c->loop->now_ms + (unread(c) ? STALL_MS : c->settings->idle_ms);
+  c->deadline = c->loop->base.now_ms + (unread(c) ? STALL_MS : c->settings->idle_ms);
   if (!c->dead && c->closing && !unread(c))
     connection_close(c);
 }
@@ -215,7 +215,7 @@ void connection_event(connection *c, uint32_t events)
 void connection_resume(connection *c)
 {
   if (!c->dead && ring_empty(&c->resume))
-    ring_append(&c->loop->resume, &c->resume);
+    ring_append(&c->loop->base.resume, &c->resume);
 }
 
 void connection_ready(connection *c)
@@ -238,8 +238,8 @@ void connection_sweep(loop *l)
   for (ring *r = l->connections.next, *next; r != &l->connections; r = next) {
     connection *c = RING_OF(r, connection, link);
     next = r->next;
-    const int over = l->drain_until && (l->now_ms >= l->drain_until || c->spent);
-    if (over || (l->now_ms >= c->deadline && c->wait == WAIT_NONE))
+    const int over = l->base.drain_until && (l->base.now_ms >= l->base.drain_until || c->spent);
+    if (over || (l->base.now_ms >= c->deadline && c->wait == WAIT_NONE))
       connection_close(c);
   }
 }

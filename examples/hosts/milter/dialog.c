@@ -90,9 +90,9 @@ static void end_message(connection *c)
 static void cancel_timers(connection *c)
 {
   if (c->delay)
-    smtpf_driver_timer_cancel(c->loop->driver, c->delay);
+    smtpf_driver_timer_cancel(c->loop->base.driver, c->delay);
   if (c->progress)
-    smtpf_driver_timer_cancel(c->loop->driver, c->progress);
+    smtpf_driver_timer_cancel(c->loop->base.driver, c->progress);
   c->delay = c->progress = 0;
 }
 
@@ -180,7 +180,7 @@ static int tell_connect(connection *c, const smtpf_milter_packet *p)
   if (n)
     memcpy(c->client, peer.address.p, n);
   c->client[n] = '\0';
-  const int r = smtpf_session_new(&c->session, c->loop->driver, &o);
+  const int r = smtpf_session_new(&c->session, c->loop->base.driver, &o);
   return r != SMTPF_OK ? r : smtpf_session_connect(c->session, &peer);
 }
 
@@ -362,7 +362,7 @@ static void progress_due(void *user)
   answer_letter(c, SMTPF_MILTER_PROGRESS);
   if (c->dead)
     return;
-  (void)smtpf_driver_timer(c->loop->driver, c->settings->progress_ms, progress_due, c, &c->progress);
+  (void)smtpf_driver_timer(c->loop->base.driver, c->settings->progress_ms, progress_due, c, &c->progress);
   connection_resume(c);
 }
 
@@ -372,7 +372,7 @@ static int wait_for(connection *c, int what)
   c->wait = (unsigned char)what;
   c->woken = 0;
   if (c->command == SMTPF_MILTER_BODYEOB && !c->progress)
-    (void)smtpf_driver_timer(c->loop->driver, c->settings->progress_ms, progress_due, c, &c->progress);
+    (void)smtpf_driver_timer(c->loop->base.driver, c->settings->progress_ms, progress_due, c, &c->progress);
   return 0;
 }
 
@@ -389,7 +389,7 @@ static int delays(connection *c)
 {
   const smtpf_verdict *v = c->failed || c->delayed || !c->session ? NULL : smtpf_session_verdict(c->session);
   const int64_t ms = v && c->command != SMTPF_MILTER_ABORT ? smtpf_verdict_delay(v) : 0;
-  return ms > 0 && smtpf_driver_timer(c->loop->driver, ms, delay_over, c, &c->delay) == SMTPF_OK;
+  return ms > 0 && smtpf_driver_timer(c->loop->base.driver, ms, delay_over, c, &c->delay) == SMTPF_OK;
 }
 
 /* ---- a packet ------------------------------------------------------------------------------------------ */

@@ -1,215 +1,125 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "../../common/host_policy.h"
 #include "../../common/log.h"
-#include "listener.h"
+#include "connection.h"
 
-enum { LOOPS_MAX = 256, STOP_MS = 500 };
+static const char usage[] = "usage: smtpf-milter [-c POLICY] [--listen ADDRESS:PORT|unix:/PATH]... [--threads N]\n"
+                            "                    [--set PATH=VALUE]... [--log text|json] [--explain] [--check]\n"
+                            "                    [--pid-file FILE] [--ready-fd N] [--help] [--version]\n";
 
-/* The running process. */
-typedef struct process {
-  const arguments *arguments;
-  shared shared;
-  settings *settings; /* the newest */
-  loop *loops[LOOPS_MAX];
-  int n;
-} process;
+static const char addresses[] = "an address such as 127.0.0.1:8891, [::1]:8891 or unix:/run/smtpf-milter/socket";
 
-/* Signals are taken by the main thread alone. Called before any thread is made. */
-static void block_signals(sigset_t *set)
+static int read_settings(server_settings *base, const host_policy *policy, smtpf_error *err)
 {
-  sigemptyset(set);
-  sigaddset(set, SIGTERM);
-  sigaddset(set, SIGINT);
-  sigaddset(set, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, set, NULL);
-  signal(SIGPIPE, SIG_IGN);
-}
-
-static void raise_descriptors(void)
-{
-  struct rlimit r;
-  if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < r.rlim_max) {
-    r.rlim_cur = r.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &r);
-  }
-}
-
-static int write_pid(const char *path)
-{
-  FILE *f = fopen(path, "w");
-  int ok = f && fprintf(f, "%ld\n", (long)getpid()) > 0;
-  if (f && fclose(f))
-    ok = 0;
-  if (!ok)
-    log_text("error", "pid-file", "why", strerror(errno));
-  return ok;
-}
-
-/* Tells where it listens: the port may have been chosen by the system, or the socket by systemd. */
-static void say_ready(const process *p)
-{
-  char line[MILTER_LISTEN_MAX * (ADDRESS_TEXT + 1) + 1];
-  size_t n = 0;
-  for (size_t i = 0; i < p->shared.listeners; i++) {
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    char at[ADDRESS_TEXT];
-    if (getsockname(p->shared.listener[i].item.fd, (struct sockaddr *)&sa, &len))
-      continue;
-    if (p->shared.listener[i].path[0]) /* it was made under another name */
-      snprintf(at, sizeof at, "unix:%s", p->shared.listener[i].path);
-    else
-      address_format((const struct sockaddr *)&sa, at, sizeof at);
-    n += (size_t)snprintf(line + n, sizeof line - n, "%s%s", n ? " " : "", at);
-  }
-  log_line("info", "ready", (log_field[]){{"listen", {line, n}}, {NULL, {NULL, 0}}});
-  line[n++] = '\n';
-  if (p->arguments->ready_fd >= 0) {
-    if (write(p->arguments->ready_fd, line, n) < 0)
-      log_text("warning", "ready-fd", "why", strerror(errno));
-    close(p->arguments->ready_fd);
-  }
-}
-
-/* ---- signals ------------------------------------------------------------------------------------------- */
-
-/* The loops serve on meanwhile: only this thread reads. */
-static void reload(process *p)
-{
-  settings *s = NULL;
-  smtpf_error err = {.size = sizeof err};
-  if (settings_load(&s, p->arguments, &err) != SMTPF_OK) {
-    host_policy_complain(&err, "reload-failed");
-    return;
-  }
-  for (int i = 0; i < p->n; i++)
-    loop_reload(p->loops[i], s);
-  settings_unref(p->settings);
-  p->settings = s;
-  log_text("info", "reloaded", "policy", p->arguments->policy ? p->arguments->policy : "(none)");
-}
-
-static void wake_all(process *p)
-{
-  for (int i = 0; i < p->n; i++)
-    loop_wake(p->loops[i]);
-}
-
-/* No more connections; those that are there go on to their end, or to the next signal. */
-static void stop(process *p)
-{
-  const struct timespec pause = {0, 1000000};
-  atomic_store(&p->shared.draining, 1);
-  wake_all(p);
-  for (int ms = 0; ms < STOP_MS && atomic_load(&p->shared.stopped) < p->n; ms++)
-    nanosleep(&pause, NULL);
-  listener_stop(&p->shared);
-}
-
-static int next_signal(const sigset_t *signals, const struct timespec *within)
-{
-  int which;
-  do
-    which = within ? sigtimedwait(signals, NULL, within) : sigwaitinfo(signals, NULL);
-  while (which < 0 && errno == EINTR);
-  return which;
-}
-
-static void serve(process *p, const sigset_t *signals)
-{
-  const struct timespec look = {0, 50000000};
-  int which;
-  while ((which = next_signal(signals, NULL)) == SIGHUP)
-    reload(p);
-  log_line("info", "draining", NULL);
-  stop(p);
-  while (atomic_load(&p->shared.connections) > 0)
-    if ((which = next_signal(signals, &look)) > 0 && which != SIGHUP) {
-      atomic_store(&p->shared.draining, 2);
-      wake_all(p);
-    }
-}
-
-/* ---- life ------------------------------------------------------------------------------------------------ */
-
-static int start_loops(process *p)
-{
-  for (; p->n < p->settings->threads && p->n < LOOPS_MAX; p->n++) {
-    const int r = loop_start(&p->loops[p->n], &p->shared, p->settings);
-    if (r != SMTPF_OK) {
-      log_text("error", "cannot-start", "why", smtpf_strerror(r));
-      return 0;
-    }
-  }
-  return 1;
-}
-
-static int run(process *p, const sigset_t *signals)
-{
-  p->shared.arguments = p->arguments;
-  const int ok = !listener_open(&p->shared, p->settings) && start_loops(p) &&
-                 (!p->arguments->pid_file || write_pid(p->arguments->pid_file));
-  if (ok) {
-    say_ready(p);
-    serve(p, signals);
-  }
-  atomic_fetch_or(&p->shared.draining, 1);
-  wake_all(p);
-  for (int i = 0; i < p->n; i++)
-    loop_join(p->loops[i]);
-  listener_close(&p->shared);
-  if (ok && p->arguments->pid_file)
-    unlink(p->arguments->pid_file);
-  log_line("info", "stopped", NULL);
-  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-static void print_lint(void *user, const char *file, int line, smtpf_str what)
-{
-  (void)user;
-  printf("%s:%d: %.*s\n", file ? file : "(command line)", line, (int)what.n, what.p);
-}
-
-static int check(const process *p)
-{
-  const unsigned ours =
+  settings *s = (settings *)(void *)base;
+  for (size_t i = 0; i < base->listens; i++)
+    if (base->listen[i].lmtp)
+      return host_policy_fail(err, SMTPF_EPARSE, policy, "milter.listen", "lmtp:", addresses);
+  s->idle_ms = host_number(base->engine, "milter.idle_timeout", 7200000);
+  s->progress_ms = host_number(base->engine, "milter.progress", 10000);
+  base->capabilities =
       SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_EDIT;
-  smtpf_engine_lint(p->settings->engine, ours, print_lint, NULL);
-  return printf("policy is good: %s\n", p->arguments->policy ? p->arguments->policy : "(none)") < 0 ? EXIT_FAILURE
-                                                                                                    : EXIT_SUCCESS;
+  return SMTPF_OK;
 }
+
+/* ---- a loop ------------------------------------------------------------------------------------------ */
+
+static loop *loop_of(server_loop *l)
+{
+  return (loop *)(void *)l;
+}
+
+static int open_loop(server_loop *l)
+{
+  ring_init(&loop_of(l)->connections);
+  ring_init(&loop_of(l)->dead);
+  return SMTPF_OK;
+}
+
+static void bury(server_loop *l)
+{
+  while (!ring_empty(&loop_of(l)->dead))
+    connection_free(RING_OF(loop_of(l)->dead.next, connection, link));
+}
+
+static void close_loop(server_loop *l)
+{
+  while (!ring_empty(&loop_of(l)->connections))
+    connection_close(RING_OF(loop_of(l)->connections.next, connection, link));
+  bury(l);
+}
+
+/* A policy may ask for what no milter can do. */
+static int trial(server_loop *l)
+{
+  smtpf_session *s = NULL;
+  const smtpf_session_options o = {.size = sizeof o, .capabilities = SMTPF_CAN_SEE_BODY, .protocol = SMTPF_SMTP};
+  const int r = smtpf_session_new(&s, l->driver, &o);
+  smtpf_session_free(s);
+  if (r == SMTPF_EUNSUPPORTED)
+    log_text("error", "policy-failed", "what",
+             "journal and lost_ack.enable need a host that is told what became of a message; an MTA does not tell");
+  return r;
+}
+
+/* The MTA does for one connection more what it is told for a filter that is gone. */
+static void accepted(server_loop *l, const listening *from, int fd, const struct sockaddr *peer)
+{
+  (void)from;
+  (void)peer;
+  atomic_int_fast64_t *connections = &loop_shared(loop_of(l))->connections;
+  if (atomic_fetch_add(connections, 1) < l->settings->connections) {
+    connection_new(loop_of(l), fd);
+  } else {
+    atomic_fetch_sub(connections, 1);
+    close(fd);
+  }
+}
+
+static void event(server_loop *l, item *it, uint32_t events)
+{
+  (void)l;
+  connection_event((connection *)(void *)it, events);
+}
+
+static void ready(smtpf_session *session)
+{
+  connection_ready(smtpf_session_user(session));
+}
+
+static void go_on(ring *link)
+{
+  connection_go_on(RING_OF(link, connection, resume));
+}
+
+static void sweep(server_loop *l)
+{
+  connection_sweep(loop_of(l));
+}
+
+static const server_program program = {
+    .name = "smtpf-milter",
+    .usage = usage,
+    .section = "milter",
+    .listen = "127.0.0.1:8891",
+    .listen_expected = addresses,
+    .settings_size = sizeof(settings),
+    .loop_size = sizeof(loop),
+    .read = read_settings,
+    .open = open_loop,
+    .close = close_loop,
+    .trial = trial,
+    .accepted = accepted,
+    .event = event,
+    .ready = ready,
+    .go_on = go_on,
+    .sweep = sweep,
+    .bury = bury,
+};
 
 int main(int argc, char **argv)
 {
-  static process p;
-  arguments a;
-  sigset_t signals;
-  smtpf_error err = {.size = sizeof err};
-  int status = options_read(&a, argc, argv);
-  if (status < 0) {
-    p.arguments = &a;
-    if (a.log)
-      log_form(!strcmp(a.log, "json"));
-    block_signals(&signals);
-    raise_descriptors();
-    if (settings_load(&p.settings, &a, &err) != SMTPF_OK) {
-      host_policy_complain(&err, "policy-failed");
-      status = EXIT_FAILURE;
-    } else {
-      log_form(p.settings->log_json);
-      status = a.check ? check(&p) : run(&p, &signals);
-    }
-    settings_unref(p.settings);
-  }
-  options_free(&a);
-  return status;
+  static shared process;
+  return server_main(&process.base, &program, argc, argv);
 }

@@ -27,13 +27,13 @@ static print_event event_of(const connection *c, const smtpf_milter_packet *p)
 void report_verdict(connection *c, const smtpf_milter_packet *p, const smtpf_verdict *v)
 {
   const settings *s = c->settings;
-  text *t = &c->loop->log;
+  text *t = &c->loop->base.log;
   const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT;
-  if (s->log_verdicts == LOG_NONE || (s->log_verdicts == LOG_REFUSED && !refused))
+  if (s->base.log_verdicts == LOG_NONE || (s->base.log_verdicts == LOG_REFUSED && !refused))
     return;
   const unsigned flags =
-      (s->explain ? PRINT_EVIDENCE : 0U) | (p->command == SMTPF_MILTER_BODYEOB ? PRINT_RECIPIENTS : 0U);
-  log_begin(t, c->loop->wall_s, refused ? "notice" : "info");
+      (s->base.explain ? PRINT_EVIDENCE : 0U) | (p->command == SMTPF_MILTER_BODYEOB ? PRINT_RECIPIENTS : 0U);
+  log_begin(t, c->loop->base.wall_s, refused ? "notice" : "info");
   log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
   log_member(t, "client", smtpf_str_of(c->client));
   if (c->queue_id[0])

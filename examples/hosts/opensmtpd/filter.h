@@ -25,7 +25,7 @@
 #include <smtpfilter/opensmtpd.h>
 #include <smtpfilter/smtpfilter.h>
 
-#include "../../common/policy.h"
+#include "../../common/host_policy.h"
 #include "../../common/spool.h"
 #include "../../common/text.h"
 
@@ -64,7 +64,7 @@ typedef struct client {
 
 typedef struct filter {
   smtpf_driver *driver;
-  policy_source source;
+  host_policy policy;
   const char *spool_folder;
   spool_cache cache;
   client *clients[HASH];

@@ -25,7 +25,7 @@ static int read_arguments(filter *f, int *check, int argc, char **argv)
   int option;
   while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1)
     switch (option) {
-    case 'c': f->source.file = optarg; break;
+    case 'c': f->policy.file = optarg; break;
     case CHECK: *check = 1; break;
     case HELP: fputs(usage, stdout); exit(EXIT_SUCCESS);
     case VERSION: printf("smtpf-opensmtpd %s\n", smtpf_version()); exit(EXIT_SUCCESS);
@@ -36,7 +36,7 @@ static int read_arguments(filter *f, int *check, int argc, char **argv)
 
 static void reload(filter *f)
 {
-  smtpf_engine *engine = policy_load(&f->source);
+  smtpf_engine *engine = host_policy_engine(&f->policy);
   fprintf(stderr, "smtpf-opensmtpd: %s\n", engine ? "new policy" : "the old policy serves on");
   if (engine)
     smtpf_driver_set_engine(f->driver, engine);
@@ -99,14 +99,14 @@ static void free_filter(filter *f)
 
 int main(int argc, char **argv)
 {
-  static filter f = {.source = {.program = "smtpf-opensmtpd"}, .spool_folder = "/var/tmp"};
+  static filter f = {.spool_folder = "/var/tmp"};
   int check = 0;
   if (!read_arguments(&f, &check, argc, argv)) {
     fputs(usage, stderr);
     return EXIT_FAILURE;
   }
   const int signals = block_signals();
-  smtpf_engine *engine = policy_load(&f.source);
+  smtpf_engine *engine = host_policy_engine(&f.policy);
   if (!engine)
     return EXIT_FAILURE;
   int r = check ? SMTPF_OK : smtpf_driver_new(&f.driver, engine, NULL);

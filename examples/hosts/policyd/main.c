@@ -10,24 +10,19 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "../../common/policy.h"
+#include "../../common/host_policy.h"
 #include "policyd.h"
 
-enum { SETS_MAX = 64 };
+enum { SETS_MAX = 64, SET_BYTES = 1100 };
 
 /* The command line. Options of postgrey's set the options of the policy that mean the same. */
 struct arguments {
-  const char *policy;
-  policy_source source;
+  host_policy policy;
   const char *listen[LISTEN_MAX]; /* as --unix and --inet gave them, in turn */
   int is_unix[LISTEN_MAX];
   size_t n_listen;
-  struct {
-    const char *path;
-    int append;
-    char value[1024];
-  } sets[SETS_MAX];
-  size_t n_sets;
+  char sets[SETS_MAX][SET_BYTES]; /* what policy.set points to */
+  const char *set[SETS_MAX];
   int check;
 };
 
@@ -86,25 +81,11 @@ static int stand_alone(smtpf_config *cfg, void *user, smtpf_error *err)
   return r;
 }
 
-/* The command line is stronger than the file. */
-static int apply_sets(smtpf_config *cfg, void *user, smtpf_error *err)
-{
-  const struct arguments *a = user;
-  int r = SMTPF_OK;
-  for (size_t i = 0; r == SMTPF_OK && i < a->n_sets; i++)
-    r = a->sets[i].append ? smtpf_config_append(cfg, a->sets[i].path, a->sets[i].value, err)
-                          : smtpf_config_set(cfg, a->sets[i].path, a->sets[i].value, err);
-  return r;
-}
-
 static smtpf_engine *load(struct arguments *a)
 {
-  a->source = (policy_source){.program = "smtpf-policyd",
-                              .file = a->policy,
-                              .before = a->policy ? NULL : stand_alone,
-                              .after = apply_sets,
-                              .user = a};
-  return policy_load(&a->source);
+  a->policy.before = a->policy.file ? NULL : stand_alone;
+  a->policy.set = a->set;
+  return host_policy_engine(&a->policy);
 }
 
 void policy_reload(server *s)
@@ -122,12 +103,12 @@ enum { INET = 256, UNIX, CHECK, DELAY, MAX_AGE, RETRY, AUTO, BY_HOST, CLIENTS, R
 
 static int set(struct arguments *a, const char *path, const char *value, const char *unit)
 {
-  if (a->n_sets == SETS_MAX)
+  const size_t i = a->policy.sets;
+  const char *how = strstr(path, "_files") ? "+=" : "=";
+  if (i == SETS_MAX || snprintf(a->sets[i], SET_BYTES, "%s%s%s%s", path, how, value, unit) >= SET_BYTES)
     return 0;
-  const size_t i = a->n_sets++;
-  a->sets[i].path = path;
-  a->sets[i].append = strstr(path, "_files") != NULL;
-  return snprintf(a->sets[i].value, sizeof a->sets[i].value, "%s%s", value, unit) < (int)sizeof a->sets[i].value;
+  a->set[a->policy.sets++] = a->sets[i];
+  return 1;
 }
 
 static int add_listener(struct arguments *a, const char *where, int is_unix)
@@ -148,7 +129,7 @@ static int retry_window(struct arguments *a, const char *value)
 static int take_option(struct arguments *a, int option)
 {
   switch (option) {
-  case 'c': a->policy = optarg; return 1;
+  case 'c': a->policy.file = optarg; return 1;
   case INET: return add_listener(a, optarg, 0);
   case UNIX: return add_listener(a, optarg, 1);
   case CHECK: return a->check = 1;

@@ -126,7 +126,7 @@ static void accepted_command(client *c)
   case SMTPF_VERB_DATA:
   case SMTPF_VERB_BDAT:
     c->in_message = 1;
-    c->message_until = c->loop->now_ms + c->settings->message_ms;
+    c->message_until = c->loop->base.now_ms + c->settings->message_ms;
     answer(c);
     return;
   case SMTPF_VERB_RSET: drop_transaction(c); break;
@@ -192,7 +192,7 @@ static void committed(client *c, const smtpf_verdict *v)
   const int code = smtpf_verdict_code(v);
   c->committed = 0;
   if (t->loud)
-    atomic_fetch_add_explicit(&c->loop->shared->loud, t->loud, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop_shared(c->loop)->loud, t->loud, memory_order_relaxed);
   client_log(c, v, t->code);
   if (t->quarantined[0] && !is_quarantined(v))
     quarantine_undo(t->quarantined);

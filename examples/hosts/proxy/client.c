@@ -26,15 +26,15 @@ static void client_close(client *c)
     return;
   c->dead = 1;
   if (c->delay)
-    smtpf_driver_timer_cancel(c->loop->driver, c->delay);
+    smtpf_driver_timer_cancel(c->loop->base.driver, c->delay);
   transaction_free(c->tx);
   transaction_free(c->offered);
   c->tx = c->offered = NULL;
   smtpf_session_free(c->session);
   c->session = NULL;
   close(c->item.fd);
-  peers_leave(&c->loop->shared->peers, c->peer);
-  c->loop->client_count--;
+  peers_leave(&loop_shared(c->loop)->peers, c->peer);
+  c->loop->base.count--;
   ring_remove(&c->resume);
   ring_remove(&c->link);
   ring_append(&c->loop->dead_clients, &c->link);
@@ -81,7 +81,7 @@ static void flush(client *c)
   int r = c->out_at < c->out.n ? 0 : push(c, l->replies, n, &sent);
   if (r == 0) {
     text_add(&c->out, (smtpf_str){l->replies + sent, n - sent});
-    c->deadline = l->now_ms + c->settings->data_ms;
+    c->deadline = l->base.now_ms + c->settings->data_ms;
   }
   if (r < 0 || c->out.failed)
     client_close(c);
@@ -98,7 +98,7 @@ static void flush_kept(client *c)
     return;
   }
   if (sent)
-    c->deadline = c->loop->now_ms + c->settings->data_ms;
+    c->deadline = c->loop->base.now_ms + c->settings->data_ms;
   if (r > 0) {
     c->out_at = 0;
     text_clear(&c->out);
@@ -162,7 +162,7 @@ static void finish(client *c)
   smtpf_session_free(c->session);
   c->session = NULL;
   c->wait = WAIT_LINGER;
-  c->deadline = c->loop->now_ms + (c->loop->drain_until ? LINGER_DRAIN_MS : LINGER_MS);
+  c->deadline = c->loop->base.now_ms + (c->loop->base.drain_until ? LINGER_DRAIN_MS : LINGER_MS);
   c->readable = 1;
 }
 
@@ -287,7 +287,7 @@ static void take(client *c)
 /* How long the client has for what it must do next. */
 static void set_deadline(client *c, int was_partial)
 {
-  const int64_t now = c->loop->now_ms;
+  const int64_t now = c->loop->base.now_ms;
   if (c->wait != WAIT_NONE || c->out_at < c->out.n)
     return;
   if (c->in_message) {
@@ -308,7 +308,7 @@ void client_turn(client *c)
     return;
   if (c->wait == WAIT_NONE)
     take(c);
-  if (!c->dead && c->loop->drain_until)
+  if (!c->dead && c->loop->base.drain_until)
     client_dismiss(c, 0);
   flush(c);
   if (c->dead)
@@ -344,7 +344,7 @@ void client_event(client *c, uint32_t events)
 void client_resume(client *c)
 {
   if (!c->dead && ring_empty(&c->resume))
-    ring_append(&c->loop->resume, &c->resume);
+    ring_append(&c->loop->base.resume, &c->resume);
 }
 
 static void offer_rest(client *c)
@@ -368,7 +368,7 @@ static void delay_over(void *user)
 
 int client_delay(client *c, int64_t ms)
 {
-  if (smtpf_driver_timer(c->loop->driver, ms, delay_over, c, &c->delay) != SMTPF_OK)
+  if (smtpf_driver_timer(c->loop->base.driver, ms, delay_over, c, &c->delay) != SMTPF_OK)
     return 0;
   c->wait = WAIT_DELAY;
   return 1;
@@ -429,7 +429,7 @@ void client_sweep(loop *l)
   for (ring *r = l->clients.next, *next; r != &l->clients; r = next) {
     client *c = RING_OF(r, client, link);
     next = r->next;
-    if (c->dead || l->now_ms < c->deadline)
+    if (c->dead || l->base.now_ms < c->deadline)
       continue;
     if (c->wait == WAIT_LINGER || c->out_at < c->out.n) {
       client_close(c);
@@ -474,12 +474,12 @@ static int make_session(client *c, const struct sockaddr *sa)
     peer.local_address = (smtpf_str){host, strlen(host)};
   }
   smtpf_session_options o = {
-      .size = sizeof o, .capabilities = c->settings->capabilities, .protocol = SMTPF_SMTP, .user = c};
+      .size = sizeof o, .capabilities = c->settings->base.capabilities, .protocol = SMTPF_SMTP, .user = c};
   if (c->lmtp) {
     o.protocol = SMTPF_LMTP;
     o.capabilities |= SMTPF_CAN_REPLY_PER_RCPT;
   }
-  int r = smtpf_session_new(&c->session, c->loop->driver, &o);
+  int r = smtpf_session_new(&c->session, c->loop->base.driver, &o);
   return r ? r : smtpf_session_connect(c->session, &peer);
 }
 
@@ -489,7 +489,7 @@ void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer, int l
   client *c = calloc(1, sizeof *c);
   if (!c) {
     close(fd);
-    peers_leave(&l->shared->peers, peer);
+    peers_leave(&loop_shared(l)->peers, peer);
     return;
   }
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -497,15 +497,15 @@ void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer, int l
   c->loop = l;
   c->peer = peer;
   c->lmtp = lmtp != 0;
-  c->settings = settings_ref(l->settings);
+  c->settings = settings_ref(loop_settings(l));
   ring_init(&c->resume);
   ring_append(&l->clients, &c->link);
-  l->client_count++;
+  l->base.count++;
   c->wait = WAIT_VERDICT;
   int r = make_codec(c);
   if (!r)
     r = make_session(c, sa);
-  if (r < 0 || loop_watch(l, &c->item)) {
+  if (r < 0 || server_watch(&l->base, &c->item)) {
     client_failure(c, "connection", r < 0 ? smtpf_strerror(r) : strerror(errno));
     client_close(c);
     return;

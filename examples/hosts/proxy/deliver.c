@@ -63,7 +63,7 @@ int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int qu
                                                        : "SMTP",
              .id = t->id,
              .for_path = t->n == 1 ? transaction_string(t, t->rcpt[0].path) : only_member(t, of),
-             .wall_s = t->loop->wall_s,
+             .wall_s = t->loop->base.wall_s,
              .stays = t->rcpt[first].stays};
   if (envelope_has(transaction_string(t, t->params), SMTPF_LIT("SMTPUTF8"), (smtpf_str){0}))
     r.with = c->lmtp ? "UTF8LMTP" : "UTF8SMTP";

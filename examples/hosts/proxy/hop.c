@@ -49,7 +49,7 @@ static void lost(hop *h, const char *why)
 
 static void set_deadline(hop *h, int64_t ms)
 {
-  h->deadline = h->loop->now_ms + ms;
+  h->deadline = h->loop->base.now_ms + ms;
   if (h->until && h->deadline > h->until)
     h->deadline = h->until;
 }
@@ -334,7 +334,7 @@ static hop *connect_new(loop *l, settings *s, const address *to, int64_t within_
   if (h->item.fd >= 0)
     setsockopt(h->item.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (h->item.fd < 0 || (connect(h->item.fd, (const struct sockaddr *)&to->sa, to->len) && errno != EINPROGRESS) ||
-      loop_watch(l, &h->item)) {
+      server_watch(&l->base, &h->item)) {
     if (h->item.fd >= 0)
       close(h->item.fd);
     hop_free(h);
@@ -342,7 +342,7 @@ static hop *connect_new(loop *l, settings *s, const address *to, int64_t within_
   }
   h->state = HOP_CONNECTING;
   h->lmtp = to->lmtp != 0;
-  h->deadline = l->now_ms + within_ms;
+  h->deadline = l->base.now_ms + within_ms;
   ring_append(&l->hops, &h->link);
   return h;
 }
@@ -394,11 +394,11 @@ static void settle(hop *h)
 {
   loop *l = h->loop;
   if (h->soiled || h->messages >= h->settings->pool_messages || (int64_t)l->pool_count >= h->settings->pool ||
-      h->settings != l->settings || l->drain_until) {
+      h->settings != loop_settings(l) || l->base.drain_until) {
     leave(h);
     return;
   }
-  h->idle_since = l->now_ms;
+  h->idle_since = l->base.now_ms;
   l->pool_count++;
   ring_remove(&h->link);
   ring_append(&l->pool, &h->link);
@@ -424,13 +424,14 @@ void hop_sweep(loop *l)
   for (ring *r = l->pool.next, *next; r != &l->pool; r = next) {
     hop *h = RING_OF(r, hop, link);
     next = r->next;
-    if (l->drain_until || h->settings != l->settings || l->now_ms - h->idle_since >= h->settings->pool_age_ms)
+    if (l->base.drain_until || h->settings != loop_settings(l) ||
+        l->base.now_ms - h->idle_since >= h->settings->pool_age_ms)
       leave(h);
   }
   for (ring *r = l->hops.next, *next; r != &l->hops; r = next) {
     hop *h = RING_OF(r, hop, link);
     next = r->next;
-    if ((h->state != HOP_READY || h->expects || h->data_open) && l->now_ms >= h->deadline)
+    if ((h->state != HOP_READY || h->expects || h->data_open) && l->base.now_ms >= h->deadline)
       lost(h, h->state == HOP_CONNECTING ? "took too long to connect" : "took too long to answer");
   }
 }

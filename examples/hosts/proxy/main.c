@@ -1,172 +1,191 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../../common/log.h"
+#include "client.h"
 #include "hop.h"
-#include "listener.h"
-#include "options.h"
 #include "quarantine.h"
-#include "reload.h"
+#include "target.h"
 
-#define PROBE_MS 2000
+enum { PROBE_MS = 2000 };
 
-/* Signals are taken by the main thread alone. Called before any thread is made. */
-static void block_signals(sigset_t *set)
+static const char usage[] =
+    "usage: smtpf-proxy [-c POLICY] [--listen ADDRESS:PORT]... [--hop ADDRESS:PORT] [--threads N]\n"
+    "                   [--set PATH=VALUE]... [--log text|json] [--explain] [--check]\n"
+    "                   [--pid-file FILE] [--ready-fd N] [--help] [--version]\n";
+
+static const server_argument own_arguments[] = {{"hop", "proxy.next_hop"}, {NULL, NULL}};
+
+/* ---- a policy ------------------------------------------------------------------------------------------ */
+
+static int prepare(server_settings *base)
 {
-  sigemptyset(set);
-  sigaddset(set, SIGTERM);
-  sigaddset(set, SIGINT);
-  sigaddset(set, SIGHUP);
-  sigaddset(set, SIGUSR1);
-  pthread_sigmask(SIG_BLOCK, set, NULL);
-  signal(SIGPIPE, SIG_IGN);
-}
-
-static void raise_descriptors(void)
-{
-  struct rlimit r;
-  if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < r.rlim_max) {
-    r.rlim_cur = r.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &r);
-  }
-}
-
-static int write_pid(const char *path)
-{
-  FILE *f = fopen(path, "w");
-  int ok = f && fprintf(f, "%ld\n", (long)getpid()) > 0;
-  if (f && fclose(f))
-    ok = 0;
-  if (!ok)
-    log_text("error", "pid-file", "why", strerror(errno));
-  return ok;
-}
-
-/* Tells where it listens: the port may have been chosen by the system. */
-static void say_ready(const process *p)
-{
-  char line[PROXY_LISTEN_MAX * (ADDRESS_TEXT + 1) + 1];
-  size_t n = 0;
-  for (size_t i = 0; i < p->shared.listeners; i++) {
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    char at[ADDRESS_TEXT];
-    if (getsockname(p->shared.listener[i].item.fd, (struct sockaddr *)&sa, &len))
-      continue;
-    address_format((const struct sockaddr *)&sa, at, sizeof at);
-    n += (size_t)snprintf(line + n, sizeof line - n, "%s%s", n ? " " : "", at);
-  }
-  log_line("info", "ready", (log_field[]){{"listen", {line, n}}, {NULL, {NULL, 0}}});
-  line[n++] = '\n';
-  if (p->arguments->ready_fd >= 0) {
-    if (write(p->arguments->ready_fd, line, n) < 0)
-      log_text("warning", "ready-fd", "why", strerror(errno));
-    close(p->arguments->ready_fd);
-  }
-}
-
-static void serve(process *p, const sigset_t *signals)
-{
-  for (int done = 0; !done;) {
-    int which = sigwaitinfo(signals, NULL);
-    if (which == SIGHUP)
-      reload_begin(p);
-    else if (which == SIGUSR1)
-      reload_end(p, 0);
-    else
-      done = which > 0 || errno != EINTR;
-  }
-  log_line("info", "draining", NULL);
-  reload_end(p, 1);
-  atomic_store(&p->shared.draining, 1);
-}
-
-static int start_loops(process *p)
-{
-  for (; p->n < p->settings->threads && p->n < LOOPS_MAX; p->n++) {
-    int r = loop_start(&p->loops[p->n], &p->shared, p->settings);
-    if (r) {
-      log_text("error", "cannot-start", "why", smtpf_strerror(r));
-      return 0;
-    }
-  }
-  return 1;
-}
-
-static int run(process *p, const sigset_t *signals)
-{
-  uint64_t seed = 0;
-  int ok = getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed;
-  p->shared.arguments = p->arguments;
-  peers_init(&p->shared.peers, seed);
-  ok = ok && !listener_open(&p->shared, p->settings);
-  if (ok && !hop_probe(p->settings, PROBE_MS))
-    log_text("warning", "next-hop-unknown", "address", p->settings->hop_text);
-  ok = ok && start_loops(p) && (!p->arguments->pid_file || write_pid(p->arguments->pid_file));
-  if (ok) {
-    say_ready(p);
-    serve(p, signals);
-  } else {
-    atomic_store(&p->shared.draining, 1);
-  }
-  for (int i = 0; i < p->n; i++)
-    loop_wake(p->loops[i]);
-  for (int i = 0; i < p->n; i++)
-    loop_join(p->loops[i]);
-  listener_close(&p->shared);
-  peers_free(&p->shared.peers);
-  if (ok && p->arguments->pid_file)
-    unlink(p->arguments->pid_file);
-  text loud = {0};
-  text_int(&loud, (int64_t)atomic_load(&p->shared.loud));
-  log_line("info", "stopped", (log_field[]){{"dsn_unenforced", text_str(&loud)}, {NULL, {NULL, 0}}});
-  text_free(&loud);
-  return ok ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-static int load(process *p)
-{
-  smtpf_error err = {.size = sizeof err};
-  if (settings_load(&p->settings, p->arguments, &err)) {
-    reload_complain(&err, "policy-failed");
-    return 0;
-  }
-  log_form(p->settings->log_json);
-  if (p->arguments->check || !p->settings->quarantine_directory)
-    return 1;
-  int e = quarantine_open(p->settings->quarantine_directory);
+  settings *s = (settings *)(void *)base;
+  const int e = s->quarantine_directory ? quarantine_open(s->quarantine_directory) : 0;
   if (e)
     log_text("error", "quarantine", "why", strerror(e));
+  else if (!hop_probe(s, PROBE_MS))
+    log_text("warning", "next-hop-unknown", "address", s->hop_text);
   return !e;
 }
 
+/* ---- a loop -------------------------------------------------------------------------------------------- */
+
+static loop *loop_of(const server_loop *l)
+{
+  return (loop *)(uintptr_t)l;
+}
+
+static int open_loop(server_loop *base)
+{
+  loop *l = loop_of(base);
+  ring *const rings[] = {&l->clients, &l->pool, &l->hops, &l->dead_clients, &l->dead_hops, &l->lookups};
+  for (size_t i = 0; i < sizeof rings / sizeof rings[0]; i++)
+    ring_init(rings[i]);
+  return SMTPF_OK;
+}
+
+static void bury(server_loop *base)
+{
+  loop *l = loop_of(base);
+  while (!ring_empty(&l->dead_clients))
+    client_free(RING_OF(l->dead_clients.next, client, link));
+  while (!ring_empty(&l->dead_hops))
+    hop_free(RING_OF(l->dead_hops.next, hop, link));
+}
+
+static void close_loop(server_loop *base)
+{
+  loop *l = loop_of(base);
+  while (!ring_empty(&l->clients))
+    client_dismiss(RING_OF(l->clients.next, client, link), 1);
+  while (!ring_empty(&l->hops))
+    hop_close(RING_OF(l->hops.next, hop, link));
+  while (!ring_empty(&l->pool))
+    hop_close(RING_OF(l->pool.next, hop, link));
+  bury(base);
+}
+
+static void free_loop(server_loop *base)
+{
+  target_forget_lookups(&loop_of(base)->lookups);
+  spool_cache_free(&loop_of(base)->chunks);
+}
+
+/* Too many: one line, and good-bye. What cannot be sent at once is not sent. */
+static void turn_away(const settings *s, int fd)
+{
+  char line[320];
+  const int n = snprintf(line, sizeof line, "421 4.7.0 %s too many connections, try again later\r\n", s->hostname);
+  if (n > 0 && send(fd, line, (size_t)n, MSG_NOSIGNAL) == n)
+    shutdown(fd, SHUT_WR);
+  close(fd);
+}
+
+static void accepted(server_loop *base, const listening *from, int fd, const struct sockaddr *peer)
+{
+  loop *l = loop_of(base);
+  const settings *s = loop_settings(l);
+  const peer_key key = peers_key(peer);
+  const int64_t each = peer->sa_family == AF_UNIX ? 0 : s->connections_per_client;
+  if (peers_enter(&loop_shared(l)->peers, key, base->settings->connections, each))
+    client_new(l, fd, peer, key, from->at.lmtp);
+  else
+    turn_away(s, fd);
+}
+
+static void event(server_loop *base, item *it, uint32_t events)
+{
+  (void)base;
+  if (it->kind == ITEM_CLIENT)
+    client_event((client *)(void *)it, events);
+  else if (((hop *)(void *)it)->state != HOP_DEAD)
+    hop_event((hop *)(void *)it, events);
+}
+
+static void ready(smtpf_session *session)
+{
+  client_session_ready(smtpf_session_user(session));
+}
+
+static void go_on(ring *link)
+{
+  client_go_on(RING_OF(link, client, resume));
+}
+
+static void dismiss_all(loop *l, int now)
+{
+  for (ring *r = l->clients.next, *next; r != &l->clients; r = next) {
+    next = r->next;
+    client_dismiss(RING_OF(r, client, link), now);
+    client_turn(RING_OF(r, client, link));
+  }
+}
+
+static void sweep(server_loop *base)
+{
+  loop *l = loop_of(base);
+  hop_sweep(l);
+  client_sweep(l);
+  if (base->drain_until)
+    dismiss_all(l, base->now_ms >= base->drain_until);
+}
+
+static int busy(const server_loop *base)
+{
+  const loop *l = loop_of(base);
+  return !ring_empty(&l->hops) || !ring_empty(&l->pool);
+}
+
+/* ---- the process ----------------------------------------------------------------------------------------- */
+
+static void stopped(server_process *base)
+{
+  const shared *s = (const shared *)(const void *)base;
+  text loud = {0};
+  text_int(&loud, (int64_t)atomic_load(&s->loud));
+  log_line("info", "stopped", (log_field[]){{"dsn_unenforced", text_str(&loud)}, {NULL, {NULL, 0}}});
+  text_free(&loud);
+}
+
+static const server_program program = {
+    .name = "smtpf-proxy",
+    .usage = usage,
+    .section = "proxy",
+    .listen = "127.0.0.1:2525",
+    .listen_expected = settings_addresses,
+    .arguments = own_arguments,
+    .settings_size = sizeof(settings),
+    .loop_size = sizeof(loop),
+    .read = settings_read,
+    .prepare = prepare,
+    .open = open_loop,
+    .close = close_loop,
+    .free = free_loop,
+    .accepted = accepted,
+    .event = event,
+    .ready = ready,
+    .go_on = go_on,
+    .sweep = sweep,
+    .busy = busy,
+    .bury = bury,
+    .stopped = stopped,
+};
+
 int main(int argc, char **argv)
 {
-  static process p;
-  arguments a;
-  sigset_t signals;
-  int status = options_read(&a, argc, argv);
-  if (status < 0) {
-    p.arguments = &a;
-    if (a.log)
-      log_form(!strcmp(a.log, "json"));
-    block_signals(&signals);
-    raise_descriptors();
-    if (!load(&p))
-      status = EXIT_FAILURE;
-    else if (a.check)
-      status = printf("policy is good: %s\n", a.policy ? a.policy : "(none)") < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-    else
-      status = run(&p, &signals);
-    settings_unref(p.settings);
+  static shared process;
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
+    log_text("error", "failure", "getrandom", strerror(errno));
+    return 1;
   }
-  options_free(&a);
+  peers_init(&process.peers, seed);
+  const int status = server_main(&process.base, &program, argc, argv);
+  peers_free(&process.peers);
   return status;
 }

@@ -73,13 +73,13 @@ static void log_copies(text *t, const transaction *tx)
 void client_log(client *c, const smtpf_verdict *v, int code)
 {
   const settings *s = c->settings;
-  text *t = &c->loop->log;
+  text *t = &c->loop->base.log;
   static const char *const speakers[] = {[BY_PROXY] = "proxy", [BY_HOP] = "next_hop", [BY_TARGET] = "target"};
   const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT || code >= 400;
-  if (s->log_verdicts == LOG_NONE || (s->log_verdicts == LOG_REFUSED && !refused))
+  if (s->base.log_verdicts == LOG_NONE || (s->base.log_verdicts == LOG_REFUSED && !refused))
     return;
-  unsigned flags = (s->explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
-  log_begin(t, c->loop->wall_s, refused ? "notice" : "info");
+  unsigned flags = (s->base.explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
+  log_begin(t, c->loop->base.wall_s, refused ? "notice" : "info");
   log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
   log_member(t, "client", smtpf_str_of(c->address));
   if (code) {
@@ -103,8 +103,8 @@ void client_log(client *c, const smtpf_verdict *v, int code)
 
 static void log_failure(client *c, const char *event, const char *server, const char *what, const char *why)
 {
-  text *t = &c->loop->log;
-  log_begin(t, c->loop->wall_s, "warning");
+  text *t = &c->loop->base.log;
+  log_begin(t, c->loop->base.wall_s, "warning");
   log_member(t, "event", smtpf_str_of(event));
   if (c->session)
     log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));

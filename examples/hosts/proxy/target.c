@@ -139,7 +139,7 @@ static void look_up(target *g)
   ring_init(&q->link);
   ring_append(&l->lookups, &q->link);
   g->lookup = q;
-  if (smtpf_driver_mail_hosts(l->driver, leads_to(g), looked_up, q) != SMTPF_OK) {
+  if (smtpf_driver_mail_hosts(l->base.driver, leads_to(g), looked_up, q) != SMTPF_OK) {
     ring_remove(&q->link);
     free(q);
     g->lookup = NULL;
@@ -165,7 +165,7 @@ void target_begin(transaction *t)
   leg *l = transaction_leg(t);
   target *g = l->target;
   g->tried = 0;
-  g->until = t->loop->now_ms + t->settings->forward_ms;
+  g->until = t->loop->base.now_ms + t->settings->forward_ms;
   if (g->servers == SERVERS_UNKNOWN)
     g->servers = SERVERS_UNASKED;
   if (l->hop)
@@ -176,7 +176,7 @@ void target_begin(transaction *t)
 static hop *connect_next(target *g)
 {
   transaction *t = g->t;
-  const int64_t left = g->until - t->loop->now_ms;
+  const int64_t left = g->until - t->loop->base.now_ms;
   while (left > 0 && g->tried < g->n) {
     const address *a = &g->at[g->tried];
     const int64_t share = left / (int64_t)(g->n - g->tried);
@@ -216,7 +216,7 @@ void target_failed(transaction *t, size_t on, const char *why)
 
 void target_streams(transaction *t)
 {
-  transaction_leg(t)->hop->until = t->loop->now_ms + t->settings->forward_final_ms;
+  transaction_leg(t)->hop->until = t->loop->base.now_ms + t->settings->forward_final_ms;
 }
 
 /* ---- what it says --------------------------------------------------------------------------------- */

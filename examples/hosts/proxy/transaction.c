@@ -48,7 +48,7 @@ transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str param
 static void unspool(transaction *t)
 {
   if (t->spooled)
-    atomic_fetch_sub_explicit(&t->loop->shared->spooled, t->spooled, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&loop_shared(t->loop)->spooled, t->spooled, memory_order_relaxed);
   t->spooled = 0;
   spool_clear(&t->spool);
 }
@@ -90,7 +90,7 @@ void transaction_body(transaction *t, smtpf_str piece)
   if (t->spool_error)
     return;
   t->spooled += n;
-  const int64_t all = atomic_fetch_add_explicit(&t->loop->shared->spooled, n, memory_order_relaxed) + n;
+  const int64_t all = atomic_fetch_add_explicit(&loop_shared(t->loop)->spooled, n, memory_order_relaxed) + n;
   if (most && all > most)
     t->spool_error = ENOSPC;
   else

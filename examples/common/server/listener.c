@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "listener.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -11,8 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../common/log.h"
-#include "connection.h"
+#include "../log.h"
+#include "parts.h"
 
 enum { BACKLOG = 4096, FIRST_INHERITED = 3 };
 enum { ACCEPT_MAX = 64 }; /* in one turn, so that other threads and other connections get theirs */
@@ -42,7 +40,7 @@ static int is_free(const char *path)
 
 /* Its mode, its group, and somebody who listens: all before it has its name, which it takes from a predecessor in one
  * step, so that nobody who connects meanwhile finds nothing there. */
-static int bind_path(int fd, const address *a, const settings *s, listening *out)
+static int bind_path(int fd, const address *a, const server_settings *s, listening *out)
 {
   const char *path = ((const struct sockaddr_un *)(const void *)&a->sa)->sun_path;
   struct sockaddr_un made = {.sun_family = AF_UNIX};
@@ -71,7 +69,7 @@ static int bind_path(int fd, const address *a, const settings *s, listening *out
   return 0;
 }
 
-static int open_one(const address *a, const settings *s, listening *out)
+static int open_one(const address *a, const server_settings *s, listening *out)
 {
   const int one = 1;
   char where[ADDRESS_TEXT];
@@ -80,6 +78,7 @@ static int open_one(const address *a, const settings *s, listening *out)
   if (fd < 0)
     return fail(where, "socket");
   out->item = (item){ITEM_LISTENER, fd};
+  out->at = *a;
   if (a->sa.ss_family == AF_UNIX)
     return bind_path(fd, a, s, out);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -98,14 +97,22 @@ static long environment(const char *name)
   return v && *v && !*end ? n : 0;
 }
 
+/* The name of the `i`th (FileDescriptorName=) says what is spoken there: `lmtp`, or SMTP. */
+static int is_named(const char *names, long i, const char *name)
+{
+  for (; names && i > 0; i--) {
+    names = strchr(names, ':');
+    names = names ? names + 1 : NULL;
+  }
+  return names && strcspn(names, ":") == strlen(name) && !strncmp(names, name, strlen(name));
+}
+
 /* How many there are; they are closed to programs we might start. */
-static int inherit(shared *sh)
+static int inherit(server_process *p)
 {
   const long n = environment("LISTEN_PID") == (long)getpid() ? environment("LISTEN_FDS") : 0;
-  unsetenv("LISTEN_PID");
-  unsetenv("LISTEN_FDS");
-  unsetenv("LISTEN_FDNAMES");
-  for (long i = 0; i < n && i < MILTER_LISTEN_MAX; i++) {
+  const char *names = getenv("LISTEN_FDNAMES");
+  for (long i = 0; i < n && i < SERVER_LISTEN_MAX; i++) {
     const int fd = FIRST_INHERITED + (int)i;
     int listens = 0;
     socklen_t len = sizeof listens;
@@ -115,19 +122,23 @@ static int inherit(shared *sh)
     }
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
-    sh->listener[sh->listeners++] = (listening){.item = {ITEM_LISTENER, fd}, .inherited = 1};
+    p->listener[p->listeners++] = (listening){.item = {ITEM_LISTENER, fd}, .inherited = 1};
+    p->listener[p->listeners - 1].at.lmtp = is_named(names, i, "lmtp");
   }
+  unsetenv("LISTEN_PID");
+  unsetenv("LISTEN_FDS");
+  unsetenv("LISTEN_FDNAMES");
   return 0;
 }
 
-int listener_open(shared *sh, const settings *s)
+int server_listen(server_process *p, const server_settings *s)
 {
-  if (inherit(sh))
+  if (inherit(p))
     return -1;
-  if (sh->listeners)
+  if (p->listeners)
     return 0;
   for (size_t i = 0; i < s->listens; i++)
-    if (open_one(&s->listen[i], s, &sh->listener[sh->listeners++]))
+    if (open_one(&s->listen[i], s, &p->listener[p->listeners++]))
       return -1;
   return 0;
 }
@@ -143,44 +154,42 @@ static void remove_path(listening *it)
   it->path[0] = 0;
 }
 
-void listener_stop(shared *sh)
+void server_listen_stop(server_process *p)
 {
-  for (size_t i = 0; i < sh->listeners; i++) {
-    listening *it = &sh->listener[i];
+  for (size_t i = 0; i < p->listeners; i++) {
+    listening *it = &p->listener[i];
     remove_path(it);
     if (!it->inherited && it->item.fd > 0)
       shutdown(it->item.fd, SHUT_RDWR);
   }
 }
 
-void listener_close(shared *sh)
+void server_listen_close(server_process *p)
 {
-  for (size_t i = 0; i < sh->listeners; i++) {
-    remove_path(&sh->listener[i]);
-    if (sh->listener[i].item.fd > 0)
-      close(sh->listener[i].item.fd);
+  for (size_t i = 0; i < p->listeners; i++) {
+    remove_path(&p->listener[i]);
+    if (p->listener[i].item.fd > 0)
+      close(p->listener[i].item.fd);
   }
-  sh->listeners = 0;
+  p->listeners = 0;
 }
 
 /* ---- connections ----------------------------------------------------------------------------------------- */
 
-void listener_accept(loop *l, const listening *from)
+void server_accept(server_loop *l, const listening *from)
 {
   for (int i = 0; i < ACCEPT_MAX; i++) {
-    const int fd = accept4(from->item.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-        log_text("error", "cannot-accept", "why", strerror(errno));
-        loop_listen(l, 0); /* until the next sweep: the connection would only be shown again */
-      }
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof peer;
+    const int fd = accept4(from->item.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      l->process->program->accepted(l, from, fd, (const struct sockaddr *)&peer);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+      log_text("error", "cannot-accept", "why", strerror(errno));
+      server_loop_listen(l, 0); /* until the next sweep: the connection would only be shown again */
       return;
-    }
-    if (atomic_fetch_add(&l->shared->connections, 1) < l->settings->connections) {
-      connection_new(l, fd);
-    } else {
-      atomic_fetch_sub(&l->shared->connections, 1);
-      close(fd); /* the MTA does what it is told for a filter that is gone */
+    } else if (errno != ECONNABORTED && errno != EINTR) {
+      return;
     }
   }
 }
