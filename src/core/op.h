@@ -45,6 +45,8 @@ typedef struct smtpf_op_slot {
   smtpf_scan_fn scan_fn;               /* CALL */
   smtpf_dns_fn dns_fn;                 /* CALL */
   void *call_user;                     /* CALL */
+  smtpf_own_fn over;                   /* OWN */
+  void *over_user;                     /* OWN */
   struct smtpf_dns_entry *dns;         /* DNS answer, referenced */
   struct smtpf_dns_flight *flight;     /* FLIGHT; TASK, CALL: the one it waits for */
   struct smtpf_lookup *lookup;         /* DIRECTORY: the answer, referenced */

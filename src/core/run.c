@@ -71,7 +71,11 @@ static void cancel(smtpf_driver *d, smtpf_op_slot *slot)
 {
   const smtpf_op token = smtpf_op_token(slot);
   const int kind = slot->answered ? 0 : slot->kind;
+  const smtpf_own_fn over = slot->kind == SMTPF_ANSWER_OWN ? slot->over : NULL;
+  void *user = slot->over_user;
   release(d, slot);
+  if (over)
+    over(user);
   if (kind == SMTPF_ANSWER_DIRECTORY && d->ports.directory->cancel)
     d->ports.directory->cancel(d->directory, token);
   if (kind == SMTPF_ANSWER_STORE && d->ports.store->cancel)

@@ -343,6 +343,23 @@ int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag)
   return r;
 }
 
+int smtpf_task_own(smtpf_task *t, uint32_t tag, smtpf_own_fn over, void *user, smtpf_op *out)
+{
+  smtpf_op_slot *slot;
+  int r = smtpf_task_open_op(t, SMTPF_ANSWER_OWN, tag, &slot);
+  if (r != SMTPF_OK)
+    return r;
+  slot->over = over;
+  slot->over_user = user;
+  *out = smtpf_op_token(slot);
+  return SMTPF_OK;
+}
+
+smtpf_driver *smtpf_task_driver(const smtpf_task *t)
+{
+  return t->session->driver;
+}
+
 int smtpf_task_hmac(smtpf_task *t, smtpf_str key, smtpf_str data, unsigned char out[32])
 {
   const smtpf_ports *ports = &t->session->driver->ports;
@@ -394,6 +411,15 @@ int smtpf_op_journal(smtpf_driver *d, smtpf_op op, int result)
   if (!slot)
     return SMTPF_ENOTFOUND;
   slot->store = result == SMTPF_OK ? SMTPF_STORE_DONE : SMTPF_STORE_FAILED;
+  smtpf_driver_answered(d, slot);
+  return SMTPF_OK;
+}
+
+int smtpf_op_own(smtpf_driver *d, smtpf_op op)
+{
+  smtpf_op_slot *slot = smtpf_op_open(d, op, SMTPF_ANSWER_OWN);
+  if (!slot)
+    return SMTPF_ENOTFOUND;
   smtpf_driver_answered(d, slot);
   return SMTPF_OK;
 }

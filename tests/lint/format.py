@@ -16,7 +16,7 @@ def main():
         source.skip("clang-format is not installed")
     findings, looked = [], 0
     style = "--style=file:" + os.path.abspath(os.path.join(source.SRC, ".clang-format"))
-    for path in source.files("src", "examples", "tests"):
+    for path in source.files("src", "examples", "bindings", "tests"):
         looked += 1
         text = source.read(path)
         run = subprocess.run([tool, style, "--assume-filename=" + path], input=text, capture_output=True, text=True,

@@ -11,8 +11,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import source  # noqa: E402
 
-FOLDERS = ("src", "include", "examples", "tests", "docs")
-TEXT = (".c", ".h", ".py", ".sh", ".md", ".conf", ".in", ".def", ".txt", ".1", ".5", ".8")
+FOLDERS = ("src", "include", "examples", "bindings", "tests", "docs")
+TEXT = (".c", ".h", ".py", ".sh", ".md", ".conf", ".in", ".def", ".txt", ".toml", ".pyi", ".1", ".5", ".8")
 HEADED = (".c", ".h", ".py", ".sh", ".def")
 ROOT = ("README", "CHANGELOG", "bootstrap", "Makefile.am", "configure.ac", ".ci/run")
 UNFINISHED = "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"))

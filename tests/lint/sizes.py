@@ -27,7 +27,7 @@ def functions(text):
 
 def main():
     findings, looked, longer = [], 0, []
-    for path in source.files("src", "include", "examples", "tests"):
+    for path in source.files("src", "include", "examples", "bindings", "tests"):
         text = source.read(path)
         looked += 1
         n = text.count("\n")

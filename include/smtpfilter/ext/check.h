@@ -378,6 +378,23 @@ SMTPF_API int smtpf_task_hmac(smtpf_task *t, smtpf_str key, smtpf_str data, unsi
 /** Sleeps. Since 0.1. */
 SMTPF_API int smtpf_task_timer(smtpf_task *t, int64_t ms, uint32_t tag);
 
+/** Called when an operation of a check's own ends without an answer: its task is over. It must not call the library. */
+typedef void (*smtpf_own_fn)(void *user);
+/**
+ * Waits for what this check does elsewhere: in another event loop, in another language. smtpf_op_own() says that it is
+ * done; until then the task sleeps, at most until its deadline.
+ * @param t         the task
+ * @param tag       comes back with the answer (SMTPF_ANSWER_OWN)
+ * @param over,user told once, unless the answer comes: the task has ended and nobody waits any more; `over` may be NULL
+ * @param[out] out  the token for smtpf_op_own(). @return as smtpf_task_query(). Since 0.1.
+ */
+SMTPF_API int smtpf_task_own(smtpf_task *t, uint32_t tag, smtpf_own_fn over, void *user, smtpf_op *out);
+/** Completes it, on the driver's thread; `resume` follows, here or soon. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1.
+ */
+SMTPF_API int smtpf_op_own(smtpf_driver *driver, smtpf_op op);
+/** The driver this task runs on. Since 0.1. */
+SMTPF_API smtpf_driver *smtpf_task_driver(const smtpf_task *t);
+
 /** Kinds of answers. */
 enum smtpf_answer_kind {
   SMTPF_ANSWER_DNS = 1,
@@ -386,6 +403,7 @@ enum smtpf_answer_kind {
   SMTPF_ANSWER_TIMER,
   SMTPF_ANSWER_SCAN,
   SMTPF_ANSWER_CALLOUT,
+  SMTPF_ANSWER_OWN,
 };
 struct smtpf_scan_result;
 /** What a port answered. Valid during resume. */
