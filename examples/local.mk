@@ -52,8 +52,8 @@ libreplay_la_SOURCES = examples/tools/replay.h examples/tools/replay_checks.c ex
 	examples/tools/replay_feed.c examples/tools/replay_hosts.c examples/tools/replay_json.c \
 	examples/tools/replay_lint.c examples/tools/replay_ports.c \
 	examples/tools/replay_record.c examples/tools/replay_run.c examples/tools/replay_scanner.c examples/tools/replay_script.c \
-	examples/tools/replay_store.c examples/tools/replay_text.c \
-	examples/common/host_options.c examples/common/host_options.h examples/common/text.c examples/common/text.h
+	examples/tools/replay_store.c examples/tools/replay_text.c
+libreplay_la_LIBADD = libhost.la
 bin_PROGRAMS += smtpf-replay
 smtpf_replay_SOURCES = examples/tools/smtpf-replay.c
 smtpf_replay_LDADD = libreplay.la libsmtpfilter.la
@@ -62,9 +62,9 @@ EXTRA_DIST += docs/man/smtpf-replay.1
 
 # ---- examples/tools: smtpf-ledger ----------------------------------------------------------------------------
 bin_PROGRAMS += smtpf-ledger
-smtpf_ledger_SOURCES = examples/tools/smtpf-ledger.c examples/common/text.c examples/common/text.h
+smtpf_ledger_SOURCES = examples/tools/smtpf-ledger.c
 smtpf_ledger_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
-smtpf_ledger_LDADD = libsmtpfilter.la
+smtpf_ledger_LDADD = libhost.la libsmtpfilter.la
 man1_MANS += docs/man/smtpf-ledger.1
 EXTRA_DIST += docs/man/smtpf-ledger.1 tests/ledger.sh
 TESTS += tests/ledger.sh
@@ -127,10 +127,9 @@ EXTRA_DIST += $(PROXY_TESTS) tests/interop/mta.py tests/interop/dns_server.py te
 # ---- examples/tools: smtpf-greylist --------------------------------------------------------------------------
 bin_PROGRAMS += smtpf-greylist
 smtpf_greylist_SOURCES = examples/tools/greylist.h examples/tools/greylist_edit.c examples/tools/greylist_entry.c \
-	examples/tools/greylist_list.c examples/tools/greylist_store.c examples/tools/smtpf-greylist.c \
-	examples/common/host_options.c examples/common/host_options.h examples/common/text.c examples/common/text.h
+	examples/tools/greylist_list.c examples/tools/greylist_store.c examples/tools/smtpf-greylist.c
 smtpf_greylist_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
-smtpf_greylist_LDADD = libsmtpfilter.la
+smtpf_greylist_LDADD = libhost.la libsmtpfilter.la
 man1_MANS += docs/man/smtpf-greylist.1
 EXTRA_DIST += docs/man/smtpf-greylist.1
 TESTS += tests/interop/greylist_tool.py

@@ -5,6 +5,7 @@
  *
  *     fuzz_X [FILE...]      without files: tests/fuzz/corpus/X below $srcdir
  */
+#define _DEFAULT_SOURCE
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * A journal file from anybody. What the scan tells must cover the file without a gap; a promise that is added behind
  * what was whole counts, and changes nothing before it.
  */
+#define _GNU_SOURCE
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

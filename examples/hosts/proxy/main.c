@@ -117,12 +117,16 @@ static void go_on(ring *link)
   client_go_on(RING_OF(link, client, resume));
 }
 
+/* A turn is only for those that this sends away: the others' deadlines stand. */
 static void dismiss_all(loop *l, int now)
 {
   for (ring *r = l->clients.next, *next; r != &l->clients; r = next) {
+    client *c = RING_OF(r, client, link);
+    const int was_closing = c->closing;
     next = r->next;
-    client_dismiss(RING_OF(r, client, link), now);
-    client_turn(RING_OF(r, client, link));
+    client_dismiss(c, now);
+    if (c->closing && !was_closing)
+      client_turn(c);
   }
 }
 
