@@ -92,7 +92,7 @@ suite_docs() { # Doxygen, whose warnings are errors
 
 suite_dist() { # what a packager does
   configured build unit CFLAGS="${CFLAGS:--O2 -g}"
-  one "dist: make distcheck" dist timeout 3000 make -C build distcheck || :
+  one "dist: make distcheck" dist timeout 3000 make -j "$jobs" -C build distcheck || :
 }
 
 check() {
