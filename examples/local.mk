@@ -93,6 +93,10 @@ check_PROGRAMS += tests/unit/test_tls
 TESTS += tests/unit/test_tls
 endif
 endif
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_proxy_protocol
+TESTS += tests/unit/test_proxy_protocol
+endif
 tests_unit_test_tls_SOURCES = tests/unit/test_tls.c tests/unit/tls_pair.c tests/unit/tls_pair.h examples/common/text.c $(TLS)
 tests_unit_test_tls_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS) $(LIBSSL_CFLAGS)
 tests_unit_test_tls_LDADD = $(CHECK_LIBS) $(LIBSSL_LIBS)

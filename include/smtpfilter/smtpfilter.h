@@ -28,6 +28,7 @@
 #include "forward.h"
 #include "milter.h"
 #include "opensmtpd.h"
+#include "proxy.h"
 #include "session.h"
 #include "types.h"
 #include "verdict.h"
