@@ -30,6 +30,7 @@ FUZZ_TARGETS += tests/fuzz/fuzz_address \
 	tests/fuzz/fuzz_opensmtpd \
 	tests/fuzz/fuzz_patterns \
 	tests/fuzz/fuzz_policy \
+	tests/fuzz/fuzz_proxy \
 	tests/fuzz/fuzz_prvs \
 	tests/fuzz/fuzz_received \
 	tests/fuzz/fuzz_record \
@@ -46,24 +47,6 @@ if HAVE_RSPAMD
 FUZZ_TARGETS += tests/fuzz/fuzz_rspamd
 endif
 
-FUZZ_TARGETS += tests/fuzz/fuzz_milter
-tests_fuzz_fuzz_milter_SOURCES = tests/fuzz/fuzz_milter.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_milter_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
-tests_fuzz_fuzz_milter_LDADD = $(FUZZ_LIBS)
-
-FUZZ_TARGETS += tests/fuzz/fuzz_proxy
-tests_fuzz_fuzz_proxy_SOURCES = tests/fuzz/fuzz_proxy.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_proxy_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
-tests_fuzz_fuzz_proxy_LDADD = $(FUZZ_LIBS)
-
-FUZZ_TARGETS += tests/fuzz/fuzz_policy
-tests_fuzz_fuzz_policy_SOURCES = tests/fuzz/fuzz_policy.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_policy_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
-tests_fuzz_fuzz_policy_LDADD = $(FUZZ_LIBS)
-
-FUZZ_TARGETS += tests/fuzz/fuzz_address tests/fuzz/fuzz_header tests/fuzz/fuzz_reply
-tests_fuzz_fuzz_address_SOURCES = tests/fuzz/fuzz_address.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_address_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_clamd_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_delegation_LDADD = $(FUZZ_LIBS)
@@ -83,6 +66,7 @@ tests_fuzz_fuzz_patterns_SOURCES = tests/fuzz/fuzz_patterns.c tests/unit/match_w
 tests_fuzz_fuzz_patterns_CPPFLAGS = $(AM_CPPFLAGS) -D_DEFAULT_SOURCE $(PCRE2_CFLAGS)
 tests_fuzz_fuzz_patterns_LDADD = $(FUZZ_LIBS) $(PCRE2_LIBS)
 tests_fuzz_fuzz_policy_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_proxy_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_prvs_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_received_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_record_LDADD = $(FUZZ_LIBS)
