@@ -162,7 +162,8 @@ EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_peer.
 # ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
 bin_PROGRAMS += smtpf-policyd
 POLICYD = examples/hosts/policyd
-smtpf_policyd_SOURCES = $(POLICYD)/main.c $(POLICYD)/policyd.h $(POLICYD)/request.c $(POLICYD)/server.c
+smtpf_policyd_SOURCES = $(POLICYD)/answer.c $(POLICYD)/instance.c $(POLICYD)/main.c $(POLICYD)/policyd.h \
+	$(POLICYD)/request.c $(POLICYD)/server.c
 smtpf_policyd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_policyd_LDADD = libhost.la libsmtpfilter.la
 man8_MANS += docs/man/smtpf-policyd.8

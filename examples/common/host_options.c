@@ -96,6 +96,15 @@ const smtpf_option host_options[] = {
     TEXTS("policyd.listen",
           "Where smtpf-policyd listens: `unix:/path`, or a port as `127.0.0.1:10023`, which it is without "
           "any."),
+    CHOICE("policyd.decide", "data", "data|end-of-message|never",
+           "At which of Postfix's states smtpf-policyd decides about a message as a whole. `data`: it may be marked, "
+           "held or dropped; `end-of-message`: held or dropped; `never`: only replies are given, which is right where "
+           "Postfix asks at RCPT alone. What cannot be done to one message is split at RCPT."),
+    COUNT("policyd.instances", "2000", 1, 1000000,
+          "Messages that smtpf-policyd keeps a session for between requests; beyond them the one that was asked about "
+          "longest ago is forgotten, and judged anew when it is asked about again."),
+    TIME("policyd.instance_timeout", "15m", SECOND, 24 * HOUR,
+         "How long such a message is kept after the last request. It must be longer than a message may take."),
     TEXTS("milter.listen", "Where smtpf-milter listens: `unix:/path`, or an address with its port, which it is as "
                            "`127.0.0.1:8891` without "
                            "any. Sockets that systemd hands over (LISTEN_FDS) take the place of all."),

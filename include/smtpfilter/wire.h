@@ -389,6 +389,16 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_delegation_read(smtpf_str bytes, smtpf_dele
  */
 SMTPF_API int smtpf_delegation_answer(int code, smtpf_str enhanced, smtpf_str text, char *room, size_t cap);
 
+/**
+ * Writes an answer that is another action of Postfix's access(5): `PREPEND`, `HOLD`, `DISCARD`. The text as
+ * smtpf_delegation_answer() has it.
+ * @param action         the word
+ * @param text           what follows it; may be empty
+ * @param[out] room,cap  at least 64 bytes; a text that does not fit is cut
+ * @return its length, or SMTPF_ELIMIT. Since 0.1.
+ */
+SMTPF_API int smtpf_delegation_action(smtpf_str action, smtpf_str text, char *room, size_t cap);
+
 #ifdef __cplusplus
 }
 #endif

@@ -139,28 +139,53 @@ int smtpf_delegation_read(smtpf_str bytes, smtpf_delegation *out)
 
 /* ---- answers --------------------------------------------------------------------------------------- */
 
+enum { LEAST = 64 };
+
+/* The end is never cut off. */
+static void begin(smtpf_out *o, smtpf_str action, char *room, size_t cap)
+{
+  smtpf_out_init(o, room, cap - 2);
+  smtpf_out_str(o, SMTPF_LIT("action="));
+  smtpf_out_str(o, action);
+}
+
+static void put_text(smtpf_out *o, smtpf_str text)
+{
+  smtpf_out_char(o, ' ');
+  for (size_t i = 0; i < text.n; i++)
+    smtpf_out_char(o, text.p[i] == '\n' ? ' ' : text.p[i] < 0x20 || text.p[i] > 0x7e ? '?' : text.p[i]);
+}
+
+static int finish(const smtpf_out *o, char *room)
+{
+  const smtpf_str done = smtpf_out_done(o);
+  room[done.n] = room[done.n + 1] = '\n';
+  return (int)(done.n + 2);
+}
+
 int smtpf_delegation_answer(int code, smtpf_str enhanced, smtpf_str text, char *room, size_t cap)
 {
-  enum { LEAST = 64 };
+  const int later = code == 450 || code == 451;
   smtpf_out o;
   if (cap < LEAST)
     return SMTPF_ELIMIT;
-  smtpf_out_init(&o, room, cap - 2); /* the end is never cut off */
-  smtpf_out_str(&o, SMTPF_LIT("action="));
-  if (code < 400) {
-    smtpf_out_str(&o, SMTPF_LIT("DUNNO"));
-  } else {
-    if (code == 450 || code == 451)
-      smtpf_out_str(&o, SMTPF_LIT("DEFER_IF_PERMIT"));
-    else
-      smtpf_out_uint(&o, (uint64_t)code);
-    smtpf_out_char(&o, ' ');
-    smtpf_out_str(&o, enhanced);
-    smtpf_out_char(&o, ' ');
-    for (size_t i = 0; i < text.n; i++)
-      smtpf_out_char(&o, text.p[i] == '\n' ? ' ' : text.p[i] < 0x20 || text.p[i] > 0x7e ? '?' : text.p[i]);
+  begin(&o, code < 400 ? SMTPF_LIT("DUNNO") : later ? SMTPF_LIT("DEFER_IF_PERMIT") : SMTPF_LIT(""), room, cap);
+  if (code >= 400 && !later)
+    smtpf_out_uint(&o, (uint64_t)code);
+  if (code >= 400) {
+    put_text(&o, enhanced);
+    put_text(&o, text);
   }
-  const smtpf_str done = smtpf_out_done(&o);
-  room[done.n] = room[done.n + 1] = '\n';
-  return (int)(done.n + 2);
+  return finish(&o, room);
+}
+
+int smtpf_delegation_action(smtpf_str action, smtpf_str text, char *room, size_t cap)
+{
+  smtpf_out o;
+  if (cap < LEAST || action.n > LEAST / 2)
+    return SMTPF_ELIMIT;
+  begin(&o, action, room, cap);
+  if (text.n)
+    put_text(&o, text);
+  return finish(&o, room);
 }

@@ -15,19 +15,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
       abort();                                                                                                         \
   } while (0)
 
+enum { ROOM = 256 };
+
 static void inside(smtpf_str s, smtpf_str bytes)
 {
   MUST(!s.n || (s.p >= bytes.p && s.p + s.n <= bytes.p + bytes.n && !memchr(s.p, '\n', s.n)));
 }
 
-static void one_answer(int code, smtpf_str text)
+static void is_one_line(const char *room, int n)
 {
-  char room[256];
-  const int n = smtpf_delegation_answer(code, SMTPF_LIT("4.7.1"), text, room, sizeof room);
-  MUST(n > 9 && (size_t)n <= sizeof room);
+  MUST(n > 9 && n <= ROOM);
   MUST(!memcmp(room, "action=", 7) && room[n - 1] == '\n' && room[n - 2] == '\n');
   for (int i = 0; i < n - 2; i++)
     MUST(room[i] >= 0x20 && room[i] < 0x7f);
+}
+
+static void one_answer(int code, smtpf_str text)
+{
+  char room[ROOM];
+  is_one_line(room, smtpf_delegation_answer(code, SMTPF_LIT("4.7.1"), text, room, sizeof room));
+  is_one_line(room, smtpf_delegation_action(SMTPF_LIT("PREPEND"), text, room, sizeof room));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

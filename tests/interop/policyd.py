@@ -10,7 +10,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import FAILED, PASSED, check, conclude, free_port  # noqa: E402,F401
+from harness import check, conclude, free_port  # noqa: E402
 
 BINARY = os.path.abspath("smtpf-policyd")
 
@@ -92,7 +92,9 @@ def like_postgrey(tmp):
         got = ask(s, state="VRFY")
         check("a state that is none of ours", got == "action=DUNNO", got)
         got = ask(s, state="END-OF-MESSAGE")
-        check("end of message", got == "action=DUNNO", got)
+        check("end of message stands for all before it", got.startswith(LATER), got)
+        got = ask(s, state="END-OF-MESSAGE", recipient="", recipient_count="2")
+        check("end of a message that nobody was asked about", got == "action=DUNNO", got)
         got = ask(s, sasl_method="plain", sasl_username="alice", sender="x@example.org")
         check("who has authenticated itself", got == "action=DUNNO", got)
         time.sleep(1.2)
@@ -198,11 +200,107 @@ def delays(tmp):
     check("ends while one waits", code == 0, (code, log))
 
 
+WISHES = """
+local_domains = [ "example.net" ];
+check = { disable = [ "iprev", "helo", "forward_target" ]; };
+addrlists = ( { name = "bad"; entries = [ "203.0.113.66" ]; score = 8; } );
+profiles = ( { name = "default"; reject = 20.0; tag = "off"; },
+             { name = "tag"; inherit = "default"; tag = 5.0; }, { name = "hold"; inherit = "default"; quarantine = 6.0; },
+             { name = "drop"; inherit = "default"; discard = 6.0; } );
+recipients = ( { address = "tag@example.net"; profile = "tag"; }, { address = "hold@example.net"; profile = "hold"; },
+               { address = "drop@example.net"; profile = "drop"; },
+               { address = "away@example.net"; route = "forward"; forward = "x@elsewhere.example"; } );
+policyd = { %s };
+"""
+BAD = {"client": "203.0.113.66"}
+
+
+def message(s, instance, *recipients, state="DATA", client="203.0.113.66", count=None, other=None):
+    """The answers for each recipient, and for the state that follows, which may come over another connection."""
+    got = [ask(s, instance=instance, recipient=r, client=client) for r in recipients]
+    one = recipients[0] if len(recipients) == 1 else ""
+    got.append(ask(other or s, instance=instance, state=state, recipient=one, client=client, recipient_count=str(count or len(recipients))))
+    return got
+
+
+def wishes(tmp):
+    server = Server(tmp, policy=WISHES % "instances = 3; instance_timeout = \"1s\";")
+    mark = "action=PREPEND X-Smtpfilter: tagged; score=8; addrlist=listed"
+    split = "action=452 4.5.3 "
+    with server.connect() as s, server.unix() as other:
+        check("marked", message(s, "1", "tag@example.net") == ["action=DUNNO", mark])
+        check("held", message(s, "2", "hold@example.net")[1].startswith("action=HOLD quarantine: addrlist listed; score 8"))
+        check("dropped", message(s, "3", "drop@example.net")[1].startswith("action=DISCARD discard: addrlist listed; score 8"))
+        got = message(s, "4", "tag@example.net", "b@example.net", "hold@example.net", count=1)
+        check("wishes that differ are split", got[0] == "action=DUNNO" and got[1].startswith(split) and got[2].startswith(split) and got[3] == mark, got)
+        check("nothing to be done", message(s, "5", "tag@example.net", client="192.0.2.1")[1] == "action=DUNNO")
+        got = message(s, "6", "tag@example.net", other=other)
+        check("joined over two connections", got[1] == mark, got)
+        got = ask(s, instance="6", state="DATA", recipient="tag@example.net", recipient_count="1", **BAD)
+        check("asked again: there is no more to do", got == "action=DUNNO", got)
+        got = [ask(s, instance="7", recipient="tag@example.net", **BAD), ask(s, instance="7", recipient="tag@example.net", **BAD)]
+        got.append(ask(s, instance="7", state="DATA", recipient="", recipient_count="1", **BAD))
+        check("a recipient that is asked about twice counts once", got == ["action=DUNNO", "action=DUNNO", mark], got)
+        got = ask(s, instance="7", recipient="b@example.net", **BAD)
+        check("a name that comes again is another message", got == "action=DUNNO", got)
+        got = message(s, "8", "tag@example.net", count=2)
+        check("recipients that were not asked about", got[1] == "action=DUNNO", got)
+        got = message(s, "9", "away@example.net", client="192.0.2.1")
+        check("a forward", got[1] == "action=DUNNO", got)
+        got = message(s, "10", "tag@example.net", state="END-OF-MESSAGE")
+        check("too late for a mark", got[1] == "action=DUNNO", got)
+        got = message(s, "11", "hold@example.net", state="END-OF-MESSAGE")
+        check("not too late to be held", got[1].startswith("action=HOLD "), got)
+        got = [ask(s, instance="12", sender="no address", recipient=r) for r in ("b@example.net", "tag@example.net")]
+        check("a sender that is refused is so for each recipient", all(g.startswith("action=501 5.1.7") for g in got), got)
+    forgotten(server)
+    code, log = server.stop()
+    lost = [line for line in log.splitlines() if "lost" in line]
+    check("what is lost is told", code == 0 and len(lost) == 3 and "what=decision instance=8 " in lost[0] and
+          "what=forward instance=9 detail=away@example.net" in lost[1] and "what=PREPEND instance=10 detail=X-Smtpfilter: tagged" in lost[2], log)
+
+
+def forgotten(server):
+    """At most three are remembered, for a second."""
+    many = [server.connect() for _ in range(5)]
+    for i, s in enumerate(many):
+        ask(s, instance="m%d" % i, recipient="hold@example.net", **BAD)
+    end = {"state": "DATA", "recipient": "", "recipient_count": "1"}
+    got = [ask(s, instance="m%d" % i, **end, **BAD)[:11] for i, s in enumerate(many)]
+    check("the two that were asked about longest ago are forgotten", got == ["action=DUNN"] * 2 + ["action=HOLD"] * 3, got)
+    for s in many:
+        s.close()
+    with server.connect() as s:
+        ask(s, instance="t", recipient="hold@example.net", **BAD)
+        time.sleep(1.3)
+        got = ask(s, instance="t", **end, **BAD)
+        check("and one that nobody asks about", got == "action=DUNNO", got)
+
+
+def decides(tmp):
+    server = Server(tmp, policy=WISHES % 'decide = "end-of-message";')
+    with server.connect() as s:
+        got = message(s, "1", "hold@example.net")
+        check("not at DATA", got[1] == "action=DUNNO", got)
+        got = ask(s, instance="1", state="END-OF-MESSAGE", recipient="hold@example.net", recipient_count="1", **BAD)
+        check("but at the end of the message", got.startswith("action=HOLD "), got)
+        got = message(s, "2", "tag@example.net", "b@example.net")
+        check("a mark, which cannot be made, splits nobody", got == ["action=DUNNO"] * 3, got)
+    check("ends in order", server.stop() == (0, ""))
+    server = Server(tmp, policy=WISHES % 'decide = "never";')
+    with server.connect() as s:
+        got = message(s, "1", "hold@example.net", "b@example.net") + message(s, "2", "drop@example.net", state="END-OF-MESSAGE")
+        check("never", got == ["action=DUNNO"] * 5, got)
+    check("ends in order", server.stop() == (0, ""))
+
+
 def main():
     with tempfile.TemporaryDirectory() as tmp:
         like_postgrey(tmp)
         with_policy(tmp)
         delays(tmp)
+        wishes(tmp)
+        decides(tmp)
     conclude()
 
 

@@ -113,7 +113,7 @@ check 'nothing changes' 0 $replay -c "$dir/a.conf" --diff "$dir/a.conf" "$dir/sc
 check 'a policy without fault' 0 $replay --lint "$dir/a.conf" "$dir/b.conf"
 : >"$dir/expected"
 check 'the policy we show has no fault' 0 $replay --lint "${srcdir:-.}/examples/policy.conf"
-check 'a wish this host cannot keep' 1 $replay --lint --host policyd "$dir/b.conf"
+check 'a wish this host cannot keep' 1 $replay --lint --host policyd-rcpt "$dir/b.conf"
 has 'a tag it cannot write' "$dir/b.conf:3: profiles[\"default\"].tag: this host cannot edit headers"
 check 'a policy with a fault' 1 $replay --lint -c "$dir/bad.conf"
 has 'file and line' "$dir/bad.conf:2:"

@@ -128,6 +128,21 @@ START_TEST(answers)
 }
 END_TEST
 
+START_TEST(actions)
+{
+  static const struct {
+    const char *action, *text, *answer;
+  } rows[] = {{"PREPEND", "X-Smtpfilter: tagged\r\n", "action=PREPEND X-Smtpfilter: tagged? \n\n"},
+              {"HOLD", "", "action=HOLD\n\n"},
+              {"DISCARD", "a\nb", "action=DISCARD a b\n\n"}};
+  char room[64];
+  const int n =
+      smtpf_delegation_action(smtpf_str_of(rows[_i].action), smtpf_str_of(rows[_i].text), room, sizeof room);
+  ck_assert_int_eq(n, (int)strlen(rows[_i].answer));
+  ck_assert_int_eq(memcmp(room, rows[_i].answer, (size_t)n), 0);
+}
+END_TEST
+
 START_TEST(cut)
 {
   char room[64], text[200];
@@ -136,6 +151,11 @@ START_TEST(cut)
                    (int)sizeof room);
   ck_assert_int_eq(memcmp(room + 61, "x\n\n", 3), 0);
   ck_assert_int_eq(smtpf_delegation_answer(250, SMTPF_LIT(""), SMTPF_LIT(""), room, 63), SMTPF_ELIMIT);
+  ck_assert_int_eq(smtpf_delegation_action(SMTPF_LIT("PREPEND"), (smtpf_str){text, sizeof text}, room, sizeof room),
+                   (int)sizeof room);
+  ck_assert_int_eq(memcmp(room + 61, "x\n\n", 3), 0);
+  ck_assert_int_eq(smtpf_delegation_action(SMTPF_LIT("HOLD"), SMTPF_LIT(""), room, 63), SMTPF_ELIMIT);
+  ck_assert_int_eq(smtpf_delegation_action((smtpf_str){text, 33}, SMTPF_LIT(""), room, sizeof room), SMTPF_ELIMIT);
 }
 END_TEST
 
@@ -149,6 +169,7 @@ int main(void)
   tcase_add_loop_test(c, refuses, 0, 5);
   tcase_add_test(c, bounded);
   tcase_add_loop_test(c, answers, 0, 6);
+  tcase_add_loop_test(c, actions, 0, 3);
   tcase_add_test(c, cut);
   suite_add_tcase(s, c);
   SRunner *r = srunner_create(s);

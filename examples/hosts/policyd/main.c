@@ -29,7 +29,8 @@ struct arguments {
 static const char usage[] =
     "usage: smtpf-policyd [-c POLICY] [--unix PATH] [--inet [HOST:]PORT] [--check]\n"
     "       [--delay SECONDS] [--max-age DAYS] [--retry-window DAYS|HOURSh] [--auto-whitelist-clients N]\n"
-    "       [--lookup-by-host] [--whitelist-clients FILE] [--whitelist-recipients FILE]\n";
+    "       [--lookup-by-host] [--whitelist-clients FILE] [--whitelist-recipients FILE]\n"
+    "       [--dbdir DIRECTORY] [--ipv4cidr BITS] [--ipv6cidr BITS]\n";
 
 /* ---- the policy -------------------------------------------------------------------------------------- */
 
@@ -88,18 +89,44 @@ static smtpf_engine *load(struct arguments *a)
   return host_policy_engine(&a->policy);
 }
 
+static void use_options(server *s, const smtpf_engine *engine)
+{
+  static const char *const states[] = {"data", "end-of-message", "never", NULL}; /* as enum decide */
+  s->decide = (enum decide)host_choice(engine, "policyd.decide", states);
+  s->instances.max = (size_t)host_number(engine, "policyd.instances", 2000);
+  s->instances.keep_ms = host_number(engine, "policyd.instance_timeout", 15 * 60 * 1000);
+}
+
 void policy_reload(server *s)
 {
   smtpf_engine *engine = load(s->arguments);
   fprintf(stderr, "smtpf-policyd: %s\n", engine ? "new policy" : "the old policy serves on");
-  if (engine)
+  if (engine) {
     smtpf_driver_set_engine(s->driver, engine);
+    use_options(s, engine);
+  }
   smtpf_engine_unref(engine);
 }
 
 /* ---- the command line ---------------------------------------------------------------------------------- */
 
-enum { INET = 256, UNIX, CHECK, DELAY, MAX_AGE, RETRY, AUTO, BY_HOST, CLIENTS, RECIPIENTS, HELP, VERSION };
+enum {
+  INET = 256,
+  UNIX,
+  CHECK,
+  DELAY,
+  MAX_AGE,
+  RETRY,
+  AUTO,
+  BY_HOST,
+  CLIENTS,
+  RECIPIENTS,
+  DBDIR,
+  IP4,
+  IP6,
+  HELP,
+  VERSION
+};
 
 static int set(struct arguments *a, const char *path, const char *value, const char *unit)
 {
@@ -139,6 +166,9 @@ static int take_option(struct arguments *a, int option)
   case AUTO: return set(a, "greylist.auto_allow", optarg ? optarg : "5", "");
   case BY_HOST: return set(a, "greylist.identity", "prefix", "") && set(a, "greylist.ip4_prefix", "32", "");
   case CLIENTS: return set(a, "greylist.allow_clients_files", optarg, "");
+  case DBDIR: return set(a, "store.type", "lmdb", "") && set(a, "store.path", optarg, "");
+  case IP4: return set(a, "greylist.identity", "prefix", "") && set(a, "greylist.ip4_prefix", optarg, "");
+  case IP6: return set(a, "greylist.ip6_prefix", optarg, "");
   case RECIPIENTS: return set(a, "greylist.allow_recipients_files", optarg, "");
   case HELP: fputs(usage, stdout); exit(EXIT_SUCCESS);
   case VERSION: printf("smtpf-policyd %s\n", smtpf_version()); exit(EXIT_SUCCESS);
@@ -159,6 +189,9 @@ static int read_arguments(struct arguments *a, int argc, char **argv)
       {"lookup-by-host", no_argument, NULL, BY_HOST},
       {"whitelist-clients", required_argument, NULL, CLIENTS},
       {"whitelist-recipients", required_argument, NULL, RECIPIENTS},
+      {"dbdir", required_argument, NULL, DBDIR},
+      {"ipv4cidr", required_argument, NULL, IP4},
+      {"ipv6cidr", required_argument, NULL, IP6},
       {"help", no_argument, NULL, HELP},
       {"version", no_argument, NULL, VERSION},
       {NULL, 0, NULL, 0},
@@ -201,6 +234,7 @@ static int start(server *s, smtpf_engine *engine)
     return -1;
   }
   smtpf_driver_set_ready(s->driver, request_ready, s);
+  use_options(s, engine);
   return listen_everywhere(s, engine);
 }
 

@@ -1,63 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * A request stands for all that has happened up to its stage. The session is told what it has not heard yet: connect,
- * TLS, HELO, AUTH, MAIL, RCPT, DATA. Requests with one `instance` are about one message and share a session.
+ * A request stands for all that has happened up to its state. The session is told what it has not heard yet: connect,
+ * TLS, HELO, AUTH, MAIL, RCPT, DATA, and where `policyd.decide` says so, that the message is over: nothing of it will
+ * be seen, so that all that can be known about it is known then.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "policyd.h"
 
 enum { PATH_MAX_BYTES = 1100 };
 
-/* What a session is told, in this order. */
-enum step { NOTHING = 0, CONNECT, TLS, HELO, AUTH, MAIL, RCPT, DATA };
-
-/* The last of it for a request; NOTHING for those that are about nothing of ours. */
-static int step_of(int stage)
+/* The last of what is told for a request; NOTHING for those that are about nothing of ours. */
+static enum step step_of(enum decide decide, int stage)
 {
   switch (stage) {
   case SMTPF_CONNECT: return CONNECT;
   case SMTPF_HELO: return HELO;
   case SMTPF_MAIL: return MAIL;
   case SMTPF_RCPT: return RCPT;
-  case SMTPF_DATA: return DATA;
+  case SMTPF_DATA: return decide == DECIDE_DATA ? MESSAGE : DATA;
+  case SMTPF_EOM: return decide == DECIDE_NEVER ? DATA : MESSAGE;
   default: return NOTHING;
   }
 }
 
-static int is(smtpf_str s, const char *text)
+static const smtpf_verdict *verdict(const connection *c)
 {
-  return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
-void request_forget(connection *c)
-{
-  smtpf_session_free(c->session);
-  c->session = NULL;
-  c->told = NOTHING;
-  c->instance[0] = '\0';
+  return smtpf_session_verdict(c->about->session);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------- */
-
-static void answer(connection *c, int code, smtpf_str enhanced, smtpf_str text)
-{
-  char room[1024];
-  int n = smtpf_delegation_answer(code, enhanced, text, room, sizeof room);
-  memmove(c->in, c->in + c->taken, c->n - c->taken);
-  c->n -= c->taken;
-  c->taken = 0;
-  connection_send(c, room, (size_t)n);
-}
-
-static void answer_verdict(connection *c)
-{
-  const smtpf_verdict *v = smtpf_session_verdict(c->session);
-  const int closes = smtpf_verdict_closes(v);
-  answer(c, smtpf_verdict_code(v), smtpf_verdict_enhanced(v), smtpf_verdict_text(v));
-  if (closes)
-    request_forget(c);
-}
 
 static void delay_over(void *user)
 {
@@ -70,7 +43,8 @@ static void delay_over(void *user)
 /* 1 when it has been answered, 0 when that comes later. */
 static int conclude(connection *c)
 {
-  const int64_t ms = smtpf_verdict_delay(smtpf_session_verdict(c->session));
+  const int64_t ms = c->delay_ms;
+  c->delay_ms = 0;
   if (ms > 0 && smtpf_driver_timer(c->server->driver, ms, delay_over, c, &c->delay) == SMTPF_OK)
     return 0;
   answer_verdict(c);
@@ -96,7 +70,7 @@ static int tell_connect(connection *c)
                            .local_address = q->server_address,
                            .local_port = (uint16_t)number(q->server_port),
                            .rdns = q->client_name};
-  return smtpf_session_connect(c->session, &peer);
+  return smtpf_session_connect(c->about->session, &peer);
 }
 
 /* An address between brackets. What is too long for any is cut, and refused as what it is then: without its end. */
@@ -112,52 +86,76 @@ static smtpf_str path(smtpf_str address, char room[PATH_MAX_BYTES])
   return (smtpf_str){room, 1 + n + (size_t)fits};
 }
 
-static int tell(connection *c, int step)
+static int tell(connection *c, enum step step)
 {
   const smtpf_delegation *q = &c->request;
   char room[PATH_MAX_BYTES];
   switch (step) {
   case CONNECT: return tell_connect(c);
-  case TLS: return smtpf_session_starttls(c->session, q->encryption_protocol, q->encryption_cipher);
-  case HELO: return smtpf_session_helo(c->session, q->greeting ? q->greeting : SMTPF_GREET_EHLO, q->helo_name);
-  case AUTH: return smtpf_session_auth(c->session, q->sasl_method, q->sasl_username);
-  case MAIL: return smtpf_session_mail(c->session, path(q->sender, room), (smtpf_str){"", 0});
-  case RCPT: return smtpf_session_rcpt(c->session, path(q->recipient, room), (smtpf_str){"", 0});
-  default: return smtpf_session_data(c->session);
+  case TLS: return smtpf_session_starttls(c->about->session, q->encryption_protocol, q->encryption_cipher);
+  case HELO: return smtpf_session_helo(c->about->session, q->greeting ? q->greeting : SMTPF_GREET_EHLO, q->helo_name);
+  case AUTH: return smtpf_session_auth(c->about->session, q->sasl_method, q->sasl_username);
+  case MAIL: return smtpf_session_mail(c->about->session, path(q->sender, room), (smtpf_str){"", 0});
+  case RCPT: return smtpf_session_rcpt(c->about->session, path(q->recipient, room), (smtpf_str){"", 0});
+  case DATA: return smtpf_session_data(c->about->session);
+  default: return smtpf_session_eom(c->about->session);
   }
 }
 
+/* Whoever was not asked about may wish for something else. */
+static int is_complete(connection *c)
+{
+  const size_t taken = number(c->request.recipient_count), known = smtpf_verdict_recipient_count(verdict(c));
+  if (!known || taken > known + c->about->repeated)
+    c->about->incomplete = 1;
+  return !c->about->incomplete;
+}
+
 /* What comes next for this request; NOTHING when the session has been told all of it. */
-static int next_step(const connection *c)
+static enum step next_step(connection *c)
 {
   const smtpf_delegation *q = &c->request;
-  int next = c->told + 1;
+  enum step next = c->about->told + 1;
   if (next == TLS && !q->encryption_protocol.n)
     next++;
   if (next == AUTH && !q->sasl_username.n)
     next++;
-  return next <= step_of(q->stage) ? next : NOTHING;
+  if (next > step_of(c->server->decide, q->stage) || (next >= DATA && !is_complete(c)))
+    return NOTHING;
+  return next;
 }
 
-static int is_refused(const connection *c)
+/* What was refused is told again when it is asked about again. 1 when it was. */
+static int take_verdict(connection *c)
 {
-  return smtpf_verdict_code(smtpf_session_verdict(c->session)) >= 400;
+  instance *i = c->about;
+  const smtpf_verdict *v = verdict(c);
+  const int64_t ms = smtpf_verdict_delay(v);
+  if (ms > c->delay_ms)
+    c->delay_ms = ms;
+  if (smtpf_verdict_code(v) < 400)
+    return 0;
+  if (i->told == CONNECT)
+    i->ends = 1;
+  else if (i->told != RCPT && i->told != MESSAGE)
+    i->told--;
+  return 1;
 }
 
 /* Tells the session the rest, or up to the first refusal. 1 when answered, 0 when that comes later. */
-static int go_on(connection *c, int step)
+static int go_on(connection *c, enum step step)
 {
   for (; step; step = next_step(c)) {
     const int r = tell(c, step);
-    c->told = step;
+    c->about->told = step;
     if (r == SMTPF_PENDING)
       return 0;
     if (r != SMTPF_OK) { /* out of memory, or an order that the protocol does not have: Postfix decides alone */
-      request_forget(c);
-      answer(c, 0, (smtpf_str){"", 0}, (smtpf_str){"", 0});
+      c->about->ends = 1;
+      answer_dunno(c);
       return 1;
     }
-    if (is_refused(c))
+    if (take_verdict(c))
       break;
   }
   return conclude(c);
@@ -165,38 +163,74 @@ static int go_on(connection *c, int step)
 
 void request_ready(void *user, smtpf_session *session)
 {
-  connection *c = smtpf_session_user(session);
+  instance *i = smtpf_session_user(session);
+  connection *c = i->at;
   (void)user;
-  if (is_refused(c) ? conclude(c) : go_on(c, next_step(c)))
+  if (take_verdict(c) ? conclude(c) : go_on(c, next_step(c)))
     request_next(c);
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
 
-static int open_session(connection *c)
+/* Restrictions that name the service twice ask twice about one recipient, and a client may say it twice. */
+static int is_last_recipient(const connection *c)
 {
-  const smtpf_session_options o = {
-      .size = sizeof o, .user = c, .protocol = SMTPF_SMTP, .capabilities = SMTPF_CAN_DELAY};
-  const smtpf_str name = c->request.instance;
-  request_forget(c);
-  if (smtpf_session_new(&c->session, c->server->driver, &o) != SMTPF_OK)
-    return 0;
-  if (name.n && name.n < sizeof c->instance) {
-    memcpy(c->instance, name.p, name.n);
-    c->instance[name.n] = '\0';
-  }
-  return 1;
+  char room[PATH_MAX_BYTES];
+  const smtpf_verdict *v = verdict(c);
+  const smtpf_str asked = path(c->request.recipient, room);
+  smtpf_recipient_info r = {.size = sizeof r};
+  const size_t n = smtpf_verdict_recipient_count(v);
+  return n && smtpf_verdict_recipient(v, n - 1, &r) == SMTPF_OK && r.path.n == asked.n &&
+         memcmp(r.path.p, asked.p, asked.n) == 0;
 }
 
-/* What to begin with; NOTHING when there is nothing to ask. A message's recipients are told one after the other. */
-static int begin(connection *c)
+/* Whether the session of a message that is known has heard what cannot follow on this request. */
+static int is_past(const instance *i, enum step last)
+{
+  return i->ends || (i->told > RCPT && last <= RCPT);
+}
+
+/* The first event of a request about recipients, data or the message; a message's recipients are told one by one. */
+static enum step first_step(connection *c, enum step last)
+{
+  const enum step told = c->about->told;
+  if (last != RCPT || told != RCPT)
+    return next_step(c);
+  if (!is_last_recipient(c))
+    return RCPT;
+  c->about->repeated++;
+  return NOTHING;
+}
+
+/* Takes up a request. 1 when it is answered. */
+static int take(connection *c)
 {
   const smtpf_delegation *q = &c->request;
-  const int last = step_of(q->stage);
-  const int same = c->session && c->instance[0] && is(q->instance, c->instance) && c->told != DATA;
-  if (!last || (last == DATA && !q->recipient.n && !same) || (!same && !open_session(c)))
-    return NOTHING;
-  return same && c->told == RCPT && last == RCPT ? RCPT : next_step(c);
+  const enum step last = step_of(c->server->decide, q->stage);
+  const int whole = last <= RCPT || q->recipient.n; /* else it does not say whom the message is for */
+  int fresh = 0;
+  if (!last || !instance_of(c, whole, &fresh)) {
+    answer_dunno(c);
+    return 1;
+  }
+  instance *i = c->about;
+  i->asked = 1;
+  const int past = !fresh && is_past(i, last);
+  fresh |= past && instance_renew(c->server, i);
+  if ((past && !fresh) || (fresh && !whole)) {
+    answer_dunno(c);
+    return 1;
+  }
+  if (q->queue_id.n && !fresh)
+    (void)smtpf_session_queue_id(i->session, q->queue_id);
+  const enum step step = first_step(c, last);
+  if (step)
+    return go_on(c, step);
+  if (i->told == MESSAGE)
+    answer_verdict(c);
+  else
+    answer_dunno(c);
+  return 1;
 }
 
 void request_next(connection *c)
@@ -209,10 +243,7 @@ void request_next(connection *c)
     if (n <= 0)
       return;
     c->taken = (size_t)n;
-    const int step = begin(c);
-    if (!step)
-      answer(c, 0, (smtpf_str){"", 0}, (smtpf_str){"", 0});
-    else if (!go_on(c, step))
+    if (!take(c))
       return;
   }
 }

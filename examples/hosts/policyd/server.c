@@ -132,7 +132,8 @@ void connection_close(connection *c)
   if (c->dead)
     return;
   c->dead = 1;
-  request_forget(c);
+  if (c->about)
+    instance_leave(c->about);
   if (c->delay)
     smtpf_driver_timer_cancel(s->driver, c->delay);
   close(c->item.fd);
@@ -222,6 +223,7 @@ void server_close(server *s)
 {
   while (s->connections)
     connection_close(s->connections);
+  instance_free_all(s);
   bury(s);
   for (size_t i = 0; i < s->n_listeners; i++) {
     close(s->listeners[i].fd);
