@@ -136,8 +136,7 @@ START_TEST(actions)
               {"HOLD", "", "action=HOLD\n\n"},
               {"DISCARD", "a\nb", "action=DISCARD a b\n\n"}};
   char room[64];
-  const int n =
-      smtpf_delegation_action(smtpf_str_of(rows[_i].action), smtpf_str_of(rows[_i].text), room, sizeof room);
+  const int n = smtpf_delegation_action(smtpf_str_of(rows[_i].action), smtpf_str_of(rows[_i].text), room, sizeof room);
   ck_assert_int_eq(n, (int)strlen(rows[_i].answer));
   ck_assert_int_eq(memcmp(room, rows[_i].answer, (size_t)n), 0);
 }
