@@ -31,7 +31,16 @@ const smtpf_option host_options[] = {
                           "of all; one whose name is `lmtp` speaks LMTP."),
     TEXT("proxy.socket_mode", "0660", "The mode of its Unix sockets, octal: who may write may connect."),
     TEXT("proxy.socket_group", NULL, "The group of its Unix sockets, by name."),
-    TEXT("proxy.next_hop", "127.0.0.1:10025", "The server that takes what is accepted. " ADDRESS LMTP),
+    {"proxy.next_hop", SMTPF_OPTION_STRINGS, "127.0.0.1:10025", 0, 16, NULL,
+     "The server that takes what is accepted. Of several the first one that can be spoken with is taken. " ADDRESS
+         LMTP},
+    {"proxy.routes[domain]", SMTPF_OPTION_LIST, NULL, 0, 1000, NULL,
+     "Next hops for recipients of one domain, `example.net`, or of all below one, `.example.net`, in place of "
+     "`proxy.next_hop`. The own name of a domain goes before what it is below of, and of those the longest."},
+    TEXTS("proxy.routes[domain].servers", "The servers of that domain, as in `proxy.next_hop`."),
+    TIME("proxy.hop_retry", "30s", 100, HOUR,
+         "How long a server of a next hop that cannot be spoken with is tried after the others; then one connection "
+         "finds out whether it is back."),
     FLAG("proxy.prdr", "true",
          "Whether SMTP clients are offered PRDR, a reply for each recipient after the message. LMTP clients have that "
          "always."),

@@ -55,8 +55,9 @@ SMTPF_API size_t smtpf_engine_lint(const smtpf_engine *engine, unsigned capabili
  * file (`proxy.listen` ...).
  * @param engine  the engine
  * @param path    NUL-terminated option path
- * @param index   0 for a single value, 0..n-1 for a list of strings
- * @param[out] out  the value (or its default), NUL-terminated, valid as long as the engine
+ * @param index   0 for a single value, 0..n-1 for a list of strings or of groups
+ * @param[out] out  the value (or its default), of a list of groups the key of one, `zen.example` of `dnslists`;
+ *                  NUL-terminated, valid as long as the engine
  * @return SMTPF_OK or SMTPF_ENOTFOUND. Any thread. Since 0.1.
  */
 SMTPF_API int smtpf_engine_option(const smtpf_engine *engine, const char *path, size_t index, smtpf_str *out);

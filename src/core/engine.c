@@ -244,7 +244,9 @@ int smtpf_engine_option(const smtpf_engine *e, const char *path, size_t index, s
 {
   const smtpf_option *row;
   const smtpf_value *v = smtpf_tree_find(&e->tree, smtpf_str_of(path), &row);
-  if (v && v->texts && index < v->n)
+  if (v && v->row->type == SMTPF_OPTION_LIST && index < v->n)
+    *out = v->sections[index]->key;
+  else if (v && v->texts && index < v->n)
     *out = v->texts[index];
   else if (!v && row && row->deflt && index == 0)
     *out = smtpf_str_of(row->deflt);

@@ -223,7 +223,7 @@ static void tell_words(client *c, size_t from, size_t to)
   const transaction *t = c->tx;
   for (size_t i = from; i < to; i++) {
     const recipient *r = &t->rcpt[i];
-    if (r->open && r->words.n && (t->each || copies_leg(r, (int)r->destination)))
+    if (r->open && r->words.n && (t->each || copies_to_target(t, r)))
       (void)smtpf_session_hop_reply(c->session, i, copies_code(r), smtpf_str_of(r->enhanced),
                                     transaction_string(t, r->words));
   }

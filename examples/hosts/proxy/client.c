@@ -452,10 +452,10 @@ static int make_codec(client *c)
   smtpf_smtpd_options o = c->settings->smtpd;
   const unsigned ours = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_CHUNKING;
   const unsigned if_hop = SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 | SMTPF_EXT_DSN;
-  const uint64_t hop_size = atomic_load_explicit(&c->settings->hop_size, memory_order_relaxed);
+  uint64_t hop_size;
+  const unsigned offered = routes_offer(&c->settings->routes, &hop_size);
   o.protocol = c->lmtp ? SMTPF_LMTP : SMTPF_SMTP;
-  o.extensions = ours | (c->settings->prdr ? (unsigned)SMTPF_EXT_PRDR : 0U) |
-                 (atomic_load_explicit(&c->settings->hop_extensions, memory_order_relaxed) & if_hop);
+  o.extensions = ours | (c->settings->prdr ? (unsigned)SMTPF_EXT_PRDR : 0U) | (offered & if_hop);
   if (hop_size && (!o.message_max || hop_size < o.message_max))
     o.message_max = hop_size;
   return smtpf_smtpd_new(&c->codec, &o, NULL);

@@ -77,7 +77,7 @@ void client_free(client *c);
 /* Whether a message with these parameters of MAIL is answered for each recipient: LMTP, PRDR. */
 int client_answers_each(const client *c, smtpf_str params);
 /* One log line about the next hop, or about storage. */
-void client_hop_failed(client *c, const char *why);
+void client_hop_failed(client *c, const char *server, const char *why);
 void client_target_failed(client *c, const char *server, const char *why);
 void client_failure(client *c, const char *what, const char *why);
 

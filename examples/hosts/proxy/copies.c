@@ -133,7 +133,10 @@ static int join_quarantine(transaction *t, size_t i)
   if (t->rcpt[i].group)
     return 0;
   const kept sender = transaction_keep(t, SMTPF_LIT(""), 1);
-  t->rcpt[i].group = add_group(t, &(group){.first = i, .sender = sender, .quarantine = 1});
+  const smtpf_str to = smtpf_str_of(t->settings->quarantine_redirect);
+  if (!transaction_hop_leg(t, to, &t->quarantine_leg))
+    return ENOMEM;
+  t->rcpt[i].group = add_group(t, &(group){.first = i, .sender = sender, .leg = t->quarantine_leg, .quarantine = 1});
   return t->rcpt[i].group && !t->strings.failed ? 0 : ENOMEM;
 }
 
@@ -145,8 +148,8 @@ static int take_forward(transaction *t, recipient *r, smtpf_str forward)
   t->legs[r->leg].stray |= r->seat[TO_FORWARD].place != 0;
   r->seat[TO_FORWARD] = (seat){0};
   r->forward = transaction_keep(t, forward, 1);
-  r->leg = 0;
-  return t->settings->forward_inline && !target_leg(t, forward, &r->leg) ? ENOMEM : 0;
+  r->leg = r->home;
+  return transaction_forward_leg(t, forward, &r->leg) ? 0 : ENOMEM;
 }
 
 static int sort_one(transaction *t, const smtpf_verdict *v, size_t i, uint64_t edits)
@@ -184,6 +187,49 @@ int copies_sort(transaction *t, const smtpf_verdict *v)
   for (size_t i = 0; i < t->n; i++)
     t->differ |= t->rcpt[i].destination == TO_FORWARD;
   return e;
+}
+
+/* One of a group's members goes by another leg than its first: to others of that group who do, or alone. */
+static int move(transaction *t, size_t i, size_t n_before)
+{
+  recipient *r = &t->rcpt[i];
+  const group from = t->groups[r->group - 1];
+  for (size_t k = n_before; k < t->n_groups; k++)
+    if (t->groups[k].leg == r->leg && t->groups[k].edits == from.edits &&
+        transaction_same_string(t, t->groups[k].sender, from.sender)) {
+      r->group = (uint32_t)k + 1;
+      return 1;
+    }
+  group g = from;
+  g.first = i;
+  g.leg = r->leg;
+  r->group = add_group(t, &g);
+  return r->group != 0;
+}
+
+int copies_reroute(transaction *t, size_t on)
+{
+  const size_t n_before = t->n_groups;
+  if (t->asked.forward.n && t->asked.leg == on &&
+      !transaction_hop_leg(t, transaction_string(t, t->asked.forward), &t->asked.leg))
+    return 0;
+  for (size_t i = 0; i < t->n; i++) {
+    recipient *r = &t->rcpt[i];
+    if (r->leg != on)
+      continue;
+    if (!transaction_hop_leg(t, transaction_string(t, r->forward), &r->leg))
+      return 0;
+    if (!r->group || r->result || r->destination != TO_FORWARD)
+      continue;
+    group *g = &t->groups[r->group - 1];
+    if (g->leg == on && !g->done) {
+      g->leg = r->leg;
+      g->first = i;
+    } else if (g->leg != r->leg && !g->done && !move(t, i, n_before)) {
+      return 0;
+    }
+  }
+  return 1;
 }
 
 int copies_keep(transaction *t, size_t i)

@@ -98,9 +98,9 @@ static void over(transaction *t)
     transaction_finish(t, 250, "2.0.0", SMTPF_LIT("Ok"), BY_PROXY);
   else
     transaction_finish(t, copies_code(r), r->enhanced, transaction_string(t, r->words),
-                       !r->code                             ? BY_PROXY
-                       : copies_leg(r, (int)r->destination) ? BY_TARGET
-                                                            : BY_HOP);
+                       !r->code                 ? BY_PROXY
+                       : copies_to_target(t, r) ? BY_TARGET
+                                                : BY_HOP);
 }
 
 void deliver_fail(transaction *t, int e)
@@ -116,7 +116,10 @@ void deliver_fail(transaction *t, int e)
 
 static int rank(const transaction *t, const group *g)
 {
-  return g->quarantine ? 0 : t->rcpt[g->first].destination == TO_FORWARD ? 1 : 2;
+  const hop *h = t->legs[g->leg].hop;
+  if (g->quarantine)
+    return 0;
+  return t->rcpt[g->first].destination == TO_FORWARD ? 1 : !h || !h->mail_open ? 2 : 3;
 }
 
 static const group *best_group(const transaction *t)
@@ -131,7 +134,7 @@ static const group *best_group(const transaction *t)
 /* Somebody's copy has been taken here, or is about to be. */
 static int some_taken(const transaction *t, const group *next)
 {
-  if (next && !next->leg)
+  if (next && !t->legs[next->leg].target)
     return 1;
   for (size_t i = 0; i < t->n; i++)
     if (t->rcpt[i].open && (t->rcpt[i].result == SMTPF_COMMIT_OK || t->rcpt[i].disposition == SMTPF_QUARANTINED))
@@ -146,7 +149,7 @@ static void keep_refused(transaction *t)
     return;
   for (size_t i = 0; i < t->n; i++) {
     recipient *r = &t->rcpt[i];
-    if (r->result != SMTPF_COMMIT_REFUSED || !copies_leg(r, (int)r->destination))
+    if (r->result != SMTPF_COMMIT_REFUSED || !copies_to_target(t, r))
       continue;
     r->result = 0;
     if (!copies_keep(t, i))
@@ -227,7 +230,8 @@ static int is_another(const transaction *t)
   const group *g = &t->groups[t->current];
   const leg *l = transaction_leg(t);
   if (l->stray || !transaction_same_string(t, l->mail, g->sender) ||
-      (g->quiet && deliver_offers_dsn(t) && !l->mail_quiet) || (!t->at && t->quarantine.place && !g->quarantine))
+      (g->quiet && deliver_offers_dsn(t) && !l->mail_quiet) ||
+      (t->at == t->quarantine_leg && t->quarantine.place && !g->quarantine))
     return 1;
   for (size_t i = 0; i < t->n; i++)
     for (int d = 0; d < DESTINATIONS; d++) {

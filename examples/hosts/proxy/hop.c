@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../../common/log.h"
+#include "client.h"
 #include "transaction.h"
 
 /* ---- closing ----------------------------------------------------------------------------------- */
@@ -21,6 +22,9 @@ void hop_close(hop *h)
     return;
   if (!h->owner && h->idle_since)
     h->loop->pool_count--;
+  if (h->probing)
+    server_unknown(h->server);
+  h->probing = 0;
   h->state = HOP_DEAD;
   h->owner = NULL;
   close(h->item.fd);
@@ -37,11 +41,23 @@ void hop_free(hop *h)
   free(h);
 }
 
+/* Its server cannot be spoken with: others come before it for a while. */
+static void mark_down(const settings *s, server *at, int64_t now, const char *why)
+{
+  if (server_failed(at, now, s->hop_retry_ms))
+    log_line("warning", "hop-down",
+             (log_field[]){{"server", {at->name, strlen(at->name)}}, {"why", {why, strlen(why)}}, {NULL, {NULL, 0}}});
+}
+
 /* The connection failed: its owner is told. */
 static void lost(hop *h, const char *why)
 {
   transaction *owner = h->owner;
   const int how = h->reused || h->messages ? LOST_REUSED : h->state == HOP_READY ? LOST_READY : LOST_NEW;
+  if (h->server && how == LOST_NEW) {
+    mark_down(h->settings, h->server, h->loop->base.now_ms, why);
+    h->probing = 0;
+  }
   hop_close(h);
   if (owner)
     transaction_hop_lost(owner, h->leg, why, how);
@@ -142,6 +158,12 @@ static void say(hop *h, int state, const char *verb, smtpf_str arg)
 static void ready(hop *h)
 {
   h->state = HOP_READY;
+  if (h->server) {
+    h->until = 0;
+    h->probing = 0;
+    if (server_good(h->server))
+      log_text("info", "hop-up", "server", h->server->name);
+  }
   if (h->owner)
     transaction_hop_ready(h->owner, h->leg);
 }
@@ -183,8 +205,7 @@ static void learn(hop *h, smtpf_str ehlo)
   h->extensions = smtpf_smtpc_extensions(ehlo, &size);
   if (h->target)
     return; /* clients are offered what the next hop has */
-  atomic_store_explicit(&h->settings->hop_extensions, h->extensions, memory_order_relaxed);
-  atomic_store_explicit(&h->settings->hop_size, size, memory_order_relaxed);
+  route_learn(h->route, h->extensions, size);
   /* Who it was told of cannot be told anew: it must not serve another client. */
   if (h->identified && !(h->extensions & SMTPF_EXT_XCLIENT))
     h->soiled = 1;
@@ -233,6 +254,8 @@ static void greeted(hop *h, const smtpf_smtpc_reply *r)
       lost(h, "refused HELO");
       return;
     }
+    if (h->route)
+      route_learn(h->route, 0, 0);
   }
   if (!h->identified && wants(h) & ~h->extensions)
     lost(h, "does not offer the XCLIENT or XFORWARD that proxy.identity insists on");
@@ -335,9 +358,11 @@ static hop *connect_new(loop *l, settings *s, const address *to, int64_t within_
     setsockopt(h->item.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (h->item.fd < 0 || (connect(h->item.fd, (const struct sockaddr *)&to->sa, to->len) && errno != EINPROGRESS) ||
       server_watch(&l->base, &h->item)) {
+    const int e = errno;
     if (h->item.fd >= 0)
       close(h->item.fd);
     hop_free(h);
+    errno = e;
     return NULL;
   }
   h->state = HOP_CONNECTING;
@@ -347,20 +372,25 @@ static hop *connect_new(loop *l, settings *s, const address *to, int64_t within_
   return h;
 }
 
-hop *hop_acquire(loop *l, struct transaction *owner, int fresh)
+/* The idle connection to a server that was used last. */
+static hop *idle(loop *l, const server *at)
 {
-  hop *h = ring_empty(&l->pool) ? NULL : RING_OF(l->pool.prev, hop, link);
-  if (fresh || !h || h->settings != owner->settings) {
-    h = connect_new(l, owner->settings, &owner->settings->hop, owner->settings->hop_connect_ms);
-    if (h)
-      h->owner = owner;
-    return h;
+  for (ring *r = l->pool.prev; r != &l->pool; r = r->prev) {
+    hop *h = RING_OF(r, hop, link);
+    if (h->server == at)
+      return h;
   }
+  return NULL;
+}
+
+static hop *reuse(hop *h, struct transaction *owner, size_t on)
+{
+  loop *l = h->loop;
   l->pool_count--;
   ring_remove(&h->link);
   ring_append(&l->hops, &h->link);
   h->idle_since = 0;
-  h->leg = 0;
+  h->leg = on;
   h->owner = owner;
   h->reused = 1;
   if (wants(h) == SMTPF_EXT_XCLIENT) {
@@ -368,6 +398,42 @@ hop *hop_acquire(loop *l, struct transaction *owner, int fresh)
     identify(h);
   }
   return h;
+}
+
+/* How long the next server may take to be ready: those that are left have an equal share of the time that is left. */
+static int64_t share(const transaction *t, const leg *g)
+{
+  const settings *s = t->settings;
+  size_t left = 1;
+  for (size_t i = 0; i < g->route->n; i++)
+    left += !(g->tried >> i & 1);
+  const int64_t ms = (g->until - t->loop->base.now_ms) / (int64_t)left;
+  return ms < 1 ? 1 : ms < s->hop_connect_ms ? ms : s->hop_connect_ms;
+}
+
+hop *hop_acquire(loop *l, struct transaction *owner, size_t on)
+{
+  leg *g = &owner->legs[on];
+  int probing;
+  for (server *at; (at = route_pick(g->route, &g->tried, l->base.now_ms, &probing));) {
+    hop *h = g->fresh ? NULL : idle(l, at);
+    if (h)
+      return reuse(h, owner, on);
+    h = connect_new(l, owner->settings, &at->at, share(owner, g));
+    if (h) {
+      h->owner = owner;
+      h->leg = on;
+      h->route = g->route;
+      h->server = at;
+      h->probing = probing != 0;
+      h->until = h->deadline;
+      return h;
+    }
+    const char *why = strerror(errno);
+    mark_down(owner->settings, at, l->base.now_ms, why);
+    client_hop_failed(owner->client, at->name, why);
+  }
+  return NULL;
 }
 
 hop *hop_connect(loop *l, struct transaction *owner, size_t on, const address *to, int64_t within_ms)
@@ -431,7 +497,11 @@ void hop_sweep(loop *l)
   for (ring *r = l->hops.next, *next; r != &l->hops; r = next) {
     hop *h = RING_OF(r, hop, link);
     next = r->next;
-    if ((h->state != HOP_READY || h->expects || h->data_open) && l->base.now_ms >= h->deadline)
-      lost(h, h->state == HOP_CONNECTING ? "took too long to connect" : "took too long to answer");
+    if ((h->state == HOP_READY && !h->expects && !h->data_open) || l->base.now_ms < h->deadline)
+      continue;
+    const char *why = h->state == HOP_CONNECTING ? "took too long to connect" : "took too long to answer";
+    if (h->server)
+      mark_down(h->settings, h->server, l->base.now_ms, why);
+    lost(h, why);
   }
 }

@@ -33,6 +33,8 @@ typedef struct hop {
   ring link; /* in loop.hops, loop.pool or loop.dead_hops */
   loop *loop;
   settings *settings;
+  route *route;              /* NULL: to a target */
+  server *server;            /* one of its */
   struct transaction *owner; /* NULL: idle, or on its way there */
   size_t leg;                /* which of the owner's */
   smtpf_smtpc *codec;
@@ -53,11 +55,13 @@ typedef struct hop {
   unsigned corked : 1;     /* commands are gathered */
   unsigned lmtp : 1;       /* what it speaks */
   unsigned target : 1;     /* of a forward: a stranger */
+  unsigned probing : 1;    /* its server was down; whether it still is, is not known yet */
 } hop;
 
-/* A connection for a transaction: an idle one unless `fresh`, else a new one. It may not be ready yet:
- * transaction_hop_ready() follows. NULL when there can be none. */
-hop *hop_acquire(loop *l, struct transaction *owner, int fresh);
+/* A connection for leg `on` of a transaction, to the first server of its route that has not been tried: an idle one
+ * unless the leg wants a fresh one, else a new one. It may not be ready yet: transaction_hop_ready() follows. NULL when
+ * there can be none. */
+hop *hop_acquire(loop *l, struct transaction *owner, size_t on);
 /* A new connection to a target, for leg `on` of the transaction; it must be ready `within_ms`. NULL when there can be
  * none. */
 hop *hop_connect(loop *l, struct transaction *owner, size_t on, const address *to, int64_t within_ms);
@@ -78,7 +82,7 @@ void hop_event(hop *h, uint32_t events);
 void hop_sweep(loop *l);
 void hop_free(hop *h);
 
-/* Learns the next hop's extensions before the first client comes: blocks up to `ms`. 1 when it answered. */
-int hop_probe(settings *s, int ms);
+/* Learns what next hops offer before the first client comes: blocks up to `ms`. Those that do not answer are logged. */
+void hop_probe(settings *s, int ms);
 
 #endif

@@ -28,9 +28,14 @@ static int prepare(server_settings *base)
   const int e = s->quarantine_directory ? quarantine_open(s->quarantine_directory) : 0;
   if (e)
     log_text("error", "quarantine", "why", strerror(e));
-  else if (!hop_probe(s, PROBE_MS))
-    log_text("warning", "next-hop-unknown", "address", s->hop_text);
+  else
+    hop_probe(s, PROBE_MS);
   return !e;
+}
+
+static void forget(server_settings *base)
+{
+  routes_free(&((settings *)(void *)base)->routes);
 }
 
 /* ---- a loop -------------------------------------------------------------------------------------------- */
@@ -167,6 +172,7 @@ static const server_program program = {
     .loop_size = sizeof(loop),
     .read = settings_read,
     .prepare = prepare,
+    .forget = forget,
     .open = open_loop,
     .close = close_loop,
     .free = free_loop,

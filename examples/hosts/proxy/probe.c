@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../common/log.h"
 #include "hop.h"
 
 static int64_t now_ms(void)
@@ -49,34 +50,46 @@ static int hear(int fd, smtpf_smtpc *codec, int64_t until, smtpf_smtpc_reply *re
   return 0;
 }
 
-static int converse(int fd, const settings *s, smtpf_smtpc *codec, int64_t until, unsigned *extensions, uint64_t *size)
+static int converse(int fd, const settings *s, const server *at, smtpf_smtpc *codec, int64_t until,
+                    smtpf_smtpc_reply *r)
 {
   char room[4096];
-  smtpf_smtpc_reply reply;
-  if (!wait_for(fd, POLLOUT, until) || !hear(fd, codec, until, &reply, room, sizeof room))
-    return 0;
-  if (!say(fd, s->hop.lmtp ? "LHLO" : "EHLO", s->smtpd.hostname) || !hear(fd, codec, until, &reply, room, sizeof room))
-    return 0;
-  *extensions = smtpf_smtpc_extensions(reply.text, size);
-  return say(fd, "QUIT", (smtpf_str){0});
+  return wait_for(fd, POLLOUT, until) && hear(fd, codec, until, r, room, sizeof room) &&
+         say(fd, at->at.lmtp ? "LHLO" : "EHLO", s->smtpd.hostname) && hear(fd, codec, until, r, room, sizeof room);
 }
 
-int hop_probe(settings *s, int ms)
+static int probe(const settings *s, route *r, const server *at, int64_t until)
 {
-  unsigned extensions = 0;
-  uint64_t size = 0;
   smtpf_smtpc *codec = NULL;
-  const int64_t until = now_ms() + ms;
-  int fd = socket(s->hop.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  int ok = fd >= 0 && smtpf_smtpc_new(&codec, 0, NULL) == SMTPF_OK &&
-           (!connect(fd, (const struct sockaddr *)&s->hop.sa, s->hop.len) || errno == EINPROGRESS) &&
-           converse(fd, s, codec, until, &extensions, &size);
+  smtpf_smtpc_reply reply;
+  uint64_t size = 0;
+  int fd = socket(at->at.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int ok = fd >= 0 && smtpf_smtpc_new(&codec, 0, NULL) == SMTPF_OK &&
+                 (!connect(fd, (const struct sockaddr *)&at->at.sa, at->at.len) || errno == EINPROGRESS) &&
+                 converse(fd, s, at, codec, until, &reply);
   if (ok) {
-    atomic_store(&s->hop_extensions, extensions);
-    atomic_store(&s->hop_size, size);
+    const unsigned extensions = smtpf_smtpc_extensions(reply.text, &size);
+    route_learn(r, extensions, size);
+    (void)say(fd, "QUIT", (smtpf_str){0});
   }
   if (fd >= 0)
     close(fd);
   smtpf_smtpc_free(codec);
   return ok;
+}
+
+/* All servers have an equal share of the time. */
+void hop_probe(settings *s, int ms)
+{
+  const int64_t end = now_ms() + ms;
+  for (size_t i = 0; i < s->routes.n; i++) {
+    route *r = &s->routes.route[i];
+    int ok = 0;
+    for (size_t k = 0; k < r->n && !ok; k++) {
+      const int64_t now = now_ms(), left = (int64_t)((s->routes.n - i - 1) + (r->n - k));
+      ok = probe(s, r, &r->server[k], now + (end - now) / left);
+      if (!ok)
+        log_text("warning", "next-hop-unknown", "address", r->server[k].name);
+    }
+  }
 }

@@ -101,7 +101,7 @@ void client_log(client *c, const smtpf_verdict *v, int code)
   log_end(t);
 }
 
-static void log_failure(client *c, const char *event, const char *server, const char *what, const char *why)
+static void log_failure(client *c, const char *event, const char *at, const char *what, const char *why)
 {
   text *t = &c->loop->base.log;
   log_begin(t, c->loop->base.wall_s, "warning");
@@ -109,20 +109,20 @@ static void log_failure(client *c, const char *event, const char *server, const 
   if (c->session)
     log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
   log_member(t, "client", smtpf_str_of(c->address));
-  if (server)
-    log_member(t, "server", smtpf_str_of(server));
+  if (at)
+    log_member(t, "server", smtpf_str_of(at));
   log_member(t, what, smtpf_str_of(why));
   log_end(t);
 }
 
-void client_hop_failed(client *c, const char *why)
+void client_hop_failed(client *c, const char *at, const char *why)
 {
-  log_failure(c, "next-hop-failed", NULL, "why", why);
+  log_failure(c, "next-hop-failed", at, "why", why);
 }
 
-void client_target_failed(client *c, const char *server, const char *why)
+void client_target_failed(client *c, const char *at, const char *why)
 {
-  log_failure(c, "target-failed", server, "why", why);
+  log_failure(c, "target-failed", at, "why", why);
 }
 
 void client_failure(client *c, const char *what, const char *why)

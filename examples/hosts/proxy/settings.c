@@ -16,11 +16,7 @@ static int read_addresses(settings *s, const host_policy *p, smtpf_error *err)
     if (!address_parse(v, &s->forward_servers[s->n_forward_servers++]))
       return host_policy_fail(err, SMTPF_EPARSE, p, "proxy.forward_servers", v, settings_addresses);
   }
-  const char *hop = host_string(s->base.engine, "proxy.next_hop", 0);
-  if (!hop || !address_parse(hop, &s->hop))
-    return host_policy_fail(err, SMTPF_EPARSE, p, "proxy.next_hop", hop ? hop : "", settings_addresses);
-  address_format((const struct sockaddr *)&s->hop.sa, s->hop_text, sizeof s->hop_text);
-  return SMTPF_OK;
+  return routes_load(&s->routes, s->base.engine, p, err);
 }
 
 static void read_numbers(settings *s)
@@ -45,6 +41,7 @@ static void read_numbers(settings *s)
   s->message_ms = host_number(e, "proxy.message_timeout", 3600000);
   s->hop_connect_ms = host_number(e, "proxy.hop_connect_timeout", 30000);
   s->hop_ms = host_number(e, "proxy.hop_timeout", 240000);
+  s->hop_retry_ms = host_number(e, "proxy.hop_retry", 30000);
   s->hop_final_ms = host_number(e, "proxy.hop_final_timeout", 540000);
   s->pool = host_number(e, "proxy.pool", 64);
   s->pool_age_ms = host_number(e, "proxy.pool_age", 10000);

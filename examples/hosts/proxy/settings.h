@@ -5,7 +5,7 @@
  *     main ── common/server             the process: signals, sockets, policies, threads
  *       ├─ client ── spool              what the client says and is answered
  *       │    └─ transaction ── message, quarantine
- *       └─ hop                          what the next hop is told and answers; idle connections
+ *       └─ hop ── routes                what the next hop is told and answers; idle connections
  *
  * settings: what the proxy itself reads out of a policy.
  */
@@ -13,6 +13,7 @@
 #define PROXY_SETTINGS_H
 
 #include "../../common/server/server.h"
+#include "routes.h"
 
 #define PROXY_SERVERS_MAX 16
 
@@ -22,8 +23,7 @@ typedef struct settings {
   server_settings base;
   smtpf_smtpd_options smtpd; /* extensions and size are filled in for each client */
   char hostname[256];
-  address hop;
-  char hop_text[ADDRESS_TEXT];
+  routes routes;
   address forward_servers[PROXY_SERVERS_MAX]; /* instead of what the DNS says */
   size_t n_forward_servers;
   int identity, split, prdr;
@@ -31,15 +31,12 @@ typedef struct settings {
   int forward_to_hop;    /* to the next hop when that cannot be reached */
   unsigned forward_port; /* of servers that the DNS names */
   int64_t connections_per_client;
-  int64_t idle_ms, command_ms, data_ms, message_ms, hop_connect_ms, hop_ms, hop_final_ms;
+  int64_t idle_ms, command_ms, data_ms, message_ms, hop_connect_ms, hop_ms, hop_final_ms, hop_retry_ms;
   int64_t forward_ms, forward_final_ms;
   int64_t pool, pool_age_ms, pool_messages;
   size_t spool_memory;
   int64_t spool_total;
   const char *spool_directory, *quarantine_directory, *quarantine_redirect; /* the engine's; NULL when empty */
-  /* What the next hop said to EHLO last; 0 while it has not been reached. */
-  atomic_uint hop_extensions;
-  atomic_uint_fast64_t hop_size;
 } settings;
 
 static inline settings *settings_ref(settings *s)

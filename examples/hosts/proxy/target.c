@@ -61,19 +61,18 @@ int target_leg(transaction *t, smtpf_str forward, uint32_t *on)
 {
   const smtpf_str domain = t->settings->n_forward_servers ? (smtpf_str){0} : domain_of(forward);
   for (size_t i = 1; i < t->n_legs; i++)
-    if (smtpf_str_equal_nocase(leads_to(t->legs[i].target), domain)) {
+    if (t->legs[i].target && smtpf_str_equal_nocase(leads_to(t->legs[i].target), domain)) {
       *on = (uint32_t)i;
       return 1;
     }
-  leg *legs = realloc(t->legs, (t->n_legs + 1) * sizeof *legs);
-  if (!legs)
+  target *g = target_new(t, domain);
+  leg *l = g ? transaction_add_leg(t) : NULL;
+  if (!l) {
+    target_free(g);
     return 0;
-  t->legs = legs;
-  legs[t->n_legs] = (leg){.target = target_new(t, domain)};
-  if (!legs[t->n_legs].target)
-    return 0;
-  *on = legs[t->n_legs].target->on = (uint32_t)t->n_legs;
-  t->n_legs++;
+  }
+  l->target = g;
+  *on = g->on = (uint32_t)(l - t->legs);
   return 1;
 }
 
@@ -202,6 +201,11 @@ int target_connect(transaction *t)
   if (!l->hop)
     transaction_unreachable(t, g->servers == SERVERS_NEVER);
   return l->hop != NULL;
+}
+
+int target_has_more(const target *g)
+{
+  return g->tried < g->n && g->t->loop->base.now_ms < g->until;
 }
 
 void target_ready(transaction *t, size_t on)

@@ -22,6 +22,8 @@ void target_begin(transaction *t);
 /* A connection to its next server. 1 when there is one; else the transaction hears of it later, or has heard already
  * that there will be none. */
 int target_connect(transaction *t);
+/* There is a server that has not been tried, and time to try it. */
+int target_has_more(const target *g);
 /* A connection is ready, or has failed. */
 void target_ready(transaction *t, size_t on);
 void target_failed(transaction *t, size_t on, const char *why);

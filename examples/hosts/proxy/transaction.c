@@ -36,6 +36,8 @@ transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str param
   spool_init(&t->spool, &c->loop->chunks);
   t->legs = calloc(1, sizeof *t->legs);
   t->n_legs = t->legs != NULL;
+  if (t->legs)
+    t->legs[0].route = &t->settings->routes.route[0];
   t->sender = transaction_keep(t, sender, 0);
   t->params = transaction_keep(t, params, 0);
   if (!t->legs || t->strings.failed) {
@@ -105,7 +107,7 @@ int transaction_keep_rcpt(transaction *t)
     size_t cap = t->cap ? t->cap * 2 : 4;
     recipient *r = realloc(t->rcpt, cap * sizeof *r);
     if (!r) {
-      t->legs[0].stray = t->legs[t->asked.leg].stray = 1;
+      t->legs[t->asked.home].stray = t->legs[t->asked.leg].stray = 1;
       return 0;
     }
     t->rcpt = r;
@@ -183,7 +185,7 @@ void transaction_forget(transaction *t, size_t on)
 {
   t->legs[on].places = 0;
   t->legs[on].stray = 0;
-  if (!on)
+  if (on == t->quarantine_leg)
     t->quarantine = (seat){0};
   unseat(&t->asked, on);
   for (size_t i = 0; i < t->n; i++)
@@ -255,7 +257,7 @@ int transaction_send_rcpt(transaction *t, seat *s, smtpf_str path, smtpf_str par
 
 static int next_seat(const transaction *t)
 {
-  return t->at || t->asked.seat[TO_MAILBOX].place ? TO_FORWARD : TO_MAILBOX;
+  return t->at != t->asked.home || t->asked.seat[TO_MAILBOX].place ? TO_FORWARD : TO_MAILBOX;
 }
 
 static void put_rcpt(transaction *t, unsigned *missing)
@@ -274,7 +276,7 @@ static void forward_refused(transaction *t)
     t->asked.stays = 1;
     set_answer(t, 250, "2.1.5", SMTPF_LIT("recipient ok"), BY_PROXY);
   } else {
-    t->legs[0].stray = 1;
+    t->legs[t->asked.home].stray = 1;
   }
 }
 
@@ -284,7 +286,7 @@ static void rcpt_missing(transaction *t, unsigned missing)
 {
   smtpf_str words;
   const char *enhanced = transaction_missing(missing, &words);
-  if (!t->at || !missing) {
+  if (!transaction_leg(t)->target || !missing) {
     transaction_finish(t, 451, enhanced, words, BY_PROXY);
     return;
   }
@@ -301,9 +303,10 @@ static void rcpt_step(transaction *t)
 {
   hop *h = transaction_leg(t)->hop;
   const int at_once = h->extensions & SMTPF_EXT_PIPELINING;
-  const kept sender = t->at ? t->asked.sender : t->sender;
+  const int to_target = transaction_leg(t)->target != NULL;
+  const kept sender = to_target ? t->asked.sender : t->sender;
   /* a DSN with the body is for own clients: else the transaction would have to begin anew at the end of the message */
-  const int quiet = t->at || (t->asked.origin != SMTPF_ORIGIN_OWN && !deliver_null_sender(t, sender));
+  const int quiet = to_target || (t->asked.origin != SMTPF_ORIGIN_OWN && !deliver_null_sender(t, sender));
   unsigned missing = 0;
   hop_cork(h);
   if (h->mail_open && !transaction_same_string(t, transaction_leg(t)->mail, sender)) {
@@ -324,7 +327,7 @@ static int connect_leg(transaction *t)
   leg *l = transaction_leg(t);
   if (l->target)
     return target_connect(t);
-  l->hop = hop_acquire(t->loop, t, l->fresh);
+  l->hop = hop_acquire(t->loop, t, t->at);
   if (l->hop)
     return 1;
   if (t->goal == GOAL_RCPT)
@@ -350,8 +353,11 @@ void transaction_step(transaction *t)
 void transaction_go(transaction *t, size_t on)
 {
   t->at = on;
-  transaction_leg(t)->fresh = 0;
-  if (transaction_leg(t)->target)
+  leg *l = transaction_leg(t);
+  l->fresh = 0;
+  l->until = t->loop->base.now_ms + t->settings->hop_ms;
+  l->tried = l->hop && l->hop->server ? 1U << (l->hop->server - l->route->server) : 0;
+  if (l->target)
     target_begin(t);
   transaction_step(t);
 }
@@ -366,7 +372,7 @@ void transaction_ask(transaction *t, smtpf_str path, smtpf_str params)
 void transaction_unask(transaction *t)
 {
   const recipient *a = &t->asked;
-  if (a->path.n && !(a->leg && a->sender.at > a->path.at && t->legs[a->leg].mail.at == a->sender.at))
+  if (a->path.n && !(a->sender.at > a->path.at && t->legs[a->leg].mail.at == a->sender.at))
     t->strings.n = a->path.at; /* unless an open transaction has its sender */
   t->asked = (recipient){0};
 }
@@ -379,10 +385,12 @@ void transaction_rcpt(transaction *t, const smtpf_recipient_info *info)
   a->origin = (unsigned char)info->origin;
   /* behind a signature (BATV) or a source route is a shorter address, which alone the next hop knows */
   a->mailbox = info->address.n + 2 < a->path.n ? transaction_keep(t, info->address, 1) : a->path;
-  if (info->forward.n) {
+  failed = !transaction_hop_leg(t, transaction_string(t, a->mailbox), &a->home);
+  a->leg = a->home;
+  if (info->forward.n && !failed) {
     a->forward = transaction_keep(t, info->forward, 1);
     a->sender = transaction_path_is(t, t->sender, info->sender) ? t->sender : transaction_keep(t, info->sender, 1);
-    failed = t->settings->forward_inline && !target_leg(t, info->forward, &a->leg);
+    failed = !transaction_forward_leg(t, info->forward, &a->leg);
   }
   if (failed || t->strings.failed) {
     text_clear(&t->answer);
@@ -390,7 +398,7 @@ void transaction_rcpt(transaction *t, const smtpf_recipient_info *info)
     return;
   }
   t->goal = GOAL_RCPT;
-  transaction_go(t, 0);
+  transaction_go(t, a->home);
 }
 
 /* The target's answer: its words, but for the address. */
@@ -409,8 +417,8 @@ static void target_answered(transaction *t, const smtpf_smtpc_reply *r, int good
 /* The next hop's answer to a forward. */
 static void forward_answered(transaction *t, const smtpf_smtpc_reply *r)
 {
-  t->legs[0].stray = 1; /* the mailbox is there already */
-  if (r->code >= 500)   /* the hop's words name the address: nobody's business */
+  t->legs[t->asked.home].stray = 1; /* the mailbox is there already */
+  if (r->code >= 500)               /* the hop's words name the address: nobody's business */
     set_answer(t, 550, "5.2.1", SMTPF_LIT("mail for this recipient cannot be delivered"), BY_HOP);
   else
     set_answer(t, 451, "4.2.1", SMTPF_LIT("mail for this recipient cannot be delivered now"), BY_PROXY);
@@ -426,7 +434,7 @@ static int rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
     a->seat[which].place = ++transaction_leg(t)->places;
   if (good && which == TO_MAILBOX && a->forward.n)
     return 1;
-  if (t->at)
+  if (transaction_leg(t)->target)
     target_answered(t, r, good);
   else if (which == TO_MAILBOX || good)
     set_reply(t, r, good);
@@ -455,7 +463,7 @@ static void rcpt_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
   if (!more) { /* a RCPT that went along with a refused MAIL has its reply now */
     l->mail_refused = 0;
     finish(t);
-  } else if (t->asked.seat[TO_MAILBOX].place && !t->at && t->asked.leg) {
+  } else if (t->asked.seat[TO_MAILBOX].place && t->at == t->asked.home && t->asked.leg != t->asked.home) {
     transaction_go(t, t->asked.leg);
   } else {
     transaction_step(t);
@@ -466,16 +474,10 @@ static void rcpt_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
 
 void transaction_unreachable(transaction *t, int never)
 {
-  const uint32_t on = (uint32_t)t->at;
   if (t->goal == GOAL_DELIVER && never) {
     deliver_refused(t);
-  } else if (!never && t->settings->forward_to_hop) {
-    for (size_t k = 0; k < t->n_groups; k++)
-      t->groups[k].leg = t->groups[k].leg == on ? 0 : t->groups[k].leg;
-    for (size_t i = 0; i < t->n; i++)
-      t->rcpt[i].leg = t->rcpt[i].leg == on ? 0 : t->rcpt[i].leg;
-    t->asked.leg = 0;
-    transaction_go(t, 0);
+  } else if (!never && t->settings->forward_to_hop && copies_reroute(t, t->at)) {
+    transaction_go(t, t->goal == GOAL_RCPT ? t->asked.leg : t->groups[t->current].leg);
   } else if (t->goal == GOAL_DELIVER) {
     deliver_lost(t, 0);
   } else {
@@ -510,28 +512,41 @@ void transaction_hop_reply(transaction *t, size_t on, int expect, const smtpf_sm
     t->legs[on].hop->mail_open = 0;
 }
 
+static int has_more(const transaction *t, const leg *l)
+{
+  return l->target ? target_has_more(l->target) : t->loop->base.now_ms < l->until && route_has_more(l->route, l->tried);
+}
+
 void transaction_hop_lost(transaction *t, size_t on, const char *why, int how)
 {
   leg *l = &t->legs[on];
-  const int began = l->streaming;
+  const server *at = l->hop->server;
+  const int streaming = l->streaming;
+  /* With its dot on its way, nobody knows whether it was taken: to send it again might double it. */
+  const int began = streaming && t->out.ended && l->hop->out_at == l->hop->out.n;
   transaction_unhop(t, on);
   if (l->target)
     target_failed(t, on, why);
   if (!t->goal || on != t->at)
     return;
-  if (l->target && !began) { /* perhaps the next server */
+  if (l->target && !streaming) { /* perhaps the next server */
     transaction_step(t);
     return;
   }
-  if (how == LOST_REUSED && !l->fresh && !began) { /* it may have been closed while it was idle */
+  if (how == LOST_REUSED && !l->fresh && !streaming) { /* it may have been closed while it was idle */
     l->fresh = 1;
+    l->tried &= ~(1U << (at - l->route->server));
     transaction_step(t);
     return;
   }
   if (!l->target)
-    client_hop_failed(t->client, why);
+    client_hop_failed(t->client, at->name, why);
+  if (!began && has_more(t, l)) {
+    transaction_step(t);
+    return;
+  }
   if (t->goal == GOAL_DELIVER)
-    deliver_lost(t, began);
+    deliver_lost(t, streaming);
   else
     transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop does not answer"), BY_PROXY);
 }

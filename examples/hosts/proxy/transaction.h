@@ -11,7 +11,8 @@
  * dropped, forwarded or quarantined, copies differ, the connection was lost meanwhile), it is reset and opened again
  * from what is kept here.
  *
- * With forwards inline there are more servers than the next hop: one leg for each target. One is spoken with at a time.
+ * There may be more servers than one: a leg for each next hop that recipients' domains lead to, and, with forwards
+ * inline, for each target. One is spoken with at a time.
  */
 #ifndef PROXY_TRANSACTION_H
 #define PROXY_TRANSACTION_H
@@ -42,11 +43,11 @@ typedef struct seat {
 
 typedef struct recipient {
   kept path, params;
-  kept mailbox; /* what the next hop is told of it: the path, or what stands behind its signature */
-  kept forward; /* the address its mail may go to instead, with brackets */
-  kept sender;  /* reverse-path for that, by what was known at RCPT */
-  kept words;   /* what was said about its copy */
-  uint32_t leg; /* that its forward goes by */
+  kept mailbox;       /* what the next hop is told of it: the path, or what stands behind its signature */
+  kept forward;       /* the address its mail may go to instead, with brackets */
+  kept sender;        /* reverse-path for that, by what was known at RCPT */
+  kept words;         /* what was said about its copy */
+  uint32_t home, leg; /* that its mailbox is behind; that its forward goes by */
   seat seat[DESTINATIONS];
   uint32_t group;            /* 1 and on; 0: nothing is to be sent */
   uint16_t code;             /* the reply that decided about its copy; 0 when it was not the hop's */
@@ -75,7 +76,10 @@ typedef struct group {
 /* One server the mail goes to, and the transaction that is open there. */
 typedef struct leg {
   hop *hop;
-  struct target *target;     /* where it leads; NULL: to the next hop */
+  struct target *target;     /* where it leads: a forward's, or */
+  route *route;              /* a next hop's */
+  uint32_t tried;            /* of its servers */
+  int64_t until;             /* loop.now_ms: no server is tried later */
   uint32_t places;           /* RCPTs accepted in its open transaction */
   kept mail;                 /* reverse-path of its open transaction */
   unsigned mail_quiet : 1;   /* with RET=HDRS */
@@ -106,13 +110,14 @@ typedef struct transaction {
   unsigned each : 1; /* the client is answered for each recipient (LMTP, PRDR) */
 
   /* the servers' side */
-  leg *legs;         /* the first is the next hop's */
+  leg *legs;         /* the first is that of domains without a route of their own */
   size_t n_legs, at; /* `at`: the one that is spoken with */
 
   /* after the end of the message */
   group *groups;
   size_t n_groups, current; /* `current`: index of the one being delivered */
-  seat quarantine;          /* the quarantine address at the hop */
+  seat quarantine;          /* the quarantine address at its hop */
+  uint32_t quarantine_leg;
   outgoing out;
   smtpf_transfer transfer;
   uint16_t *codes;       /* of the transfer */
@@ -152,7 +157,7 @@ void transaction_hop_lost(transaction *t, size_t on, const char *why, int how);
 void transaction_hop_writable(transaction *t, size_t on);
 void transaction_identity(const transaction *t, identity_of *who);
 
-/* ---- between transaction.c, target.c, copies.c and deliver.c ---- */
+/* ---- between transaction.c, legs.c, target.c, copies.c and deliver.c ---- */
 /* The leg that is spoken with. */
 static inline leg *transaction_leg(const transaction *t)
 {
@@ -182,6 +187,12 @@ int transaction_send_rcpt(transaction *t, seat *s, smtpf_str path, smtpf_str par
 const char *transaction_missing(unsigned missing, smtpf_str *words);
 /* A leg's open transaction is gone, with all that was put. */
 void transaction_forget(transaction *t, size_t on);
+/* The leg to the next hop of a path, or the one that a copy to a forward's address goes by; made when there is none
+ * yet. 0 without memory. */
+int transaction_hop_leg(transaction *t, smtpf_str path, uint32_t *on);
+int transaction_forward_leg(transaction *t, smtpf_str forward, uint32_t *on);
+/* A new one that leads nowhere yet. It moves the others. NULL without memory. */
+leg *transaction_add_leg(transaction *t);
 /* Takes the connection from a leg, which no longer needs it or has lost it. */
 hop *transaction_unhop(transaction *t, size_t on);
 /* Goes on with what is to be done, on another leg. */
@@ -193,7 +204,7 @@ void transaction_unreachable(transaction *t, int never);
 /* The leg that a copy to one of its destinations goes by. */
 static inline size_t copies_leg(const recipient *r, int destination)
 {
-  return destination == TO_FORWARD ? r->leg : 0;
+  return destination == TO_FORWARD ? r->leg : r->home;
 }
 /* copies.c: reads the verdict: what becomes of each copy, and which leave as one. 0, or an errno. */
 int copies_sort(transaction *t, const smtpf_verdict *v);
@@ -208,6 +219,13 @@ static inline int copies_must_stay(const recipient *r)
 {
   return r->origin == SMTPF_ORIGIN_FORWARDER || r->origin == SMTPF_ORIGIN_BACKUP_MX || r->origin == SMTPF_ORIGIN_LIST;
 }
+/* The copy's way leads to a forward's target. */
+static inline int copies_to_target(const transaction *t, const recipient *r)
+{
+  return t->legs[copies_leg(r, (int)r->destination)].target != NULL;
+}
+/* No copy can go by leg `on`: forwards that would have go to their next hops. 0 without memory. */
+int copies_reroute(transaction *t, size_t on);
 /* The target refuses it for good, which cannot be told: to the mailbox. 0 without memory. */
 int copies_keep(transaction *t, size_t i);
 /* The reply code that tells of a copy: the hop's, or one of ours. */
