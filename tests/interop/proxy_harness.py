@@ -220,7 +220,9 @@ class Proxy:
         pairs = list(self.DEFAULTS.items()) if policy is None else [("proxy.drain", "3s")]
         pairs += [("check.disable+", check) for check in disable]
         pairs += options.items() if isinstance(options, dict) else (options or [])
-        command = [program, "--listen", listen, "--hop", hop if isinstance(hop, str) else "127.0.0.1:%d" % hop]
+        command = [program, "--listen", listen]
+        if hop is not None:
+            command += ["--hop", hop if isinstance(hop, str) else "127.0.0.1:%d" % hop]
         for path, value in pairs:
             command += ["--set", "%s=%s" % (path, value)]
         if policy:
