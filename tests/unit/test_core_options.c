@@ -217,6 +217,11 @@ START_TEST(lists_of_texts)
   ck_assert_int_eq(smtpf_engine_option(W.engine, "mine.few", 1, &t), SMTPF_OK);
   ck_assert_str_eq(t.p, "other");
   ck_assert_int_eq(smtpf_engine_option(W.engine, "mine.few", 2, &t), SMTPF_ENOTFOUND);
+  ck_assert_int_eq(smtpf_engine_option(W.engine, "mine.list", 0, &t), SMTPF_OK);
+  ck_assert_str_eq(t.p, "k");
+  ck_assert_int_eq(smtpf_engine_option(W.engine, "mine.list", 1, &t), SMTPF_ENOTFOUND);
+  ck_assert_int_eq(smtpf_engine_option(W.engine, "mine.list[\"k\"].inner", 1, &t), SMTPF_OK);
+  ck_assert_str_eq(t.p, "e");
   ck_assert_int_eq(smtpf_engine_option(W.engine, "mine.choice", 0, &t), SMTPF_OK);
   ck_assert_str_eq(t.p, "b");
   ck_assert_int_eq(smtpf_engine_number(W.engine, "mine.choice", &n), SMTPF_OK);
