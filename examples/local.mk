@@ -82,9 +82,9 @@ EXTRA_DIST += tests/interop/ledger_crash.py
 # ---- examples/hosts/proxy: smtpf-proxy -----------------------------------------------------------------------
 # TLS for programs: with OpenSSL, or a stand-in that refuses.
 if HAVE_LIBSSL
-TLS = examples/common/tls.c examples/common/tls.h
+TLS = examples/common/conduit.c examples/common/conduit.h examples/common/tls.c examples/common/tls.h
 else
-TLS = examples/common/tls_none.c examples/common/tls.h
+TLS = examples/common/conduit.c examples/common/conduit.h examples/common/tls_none.c examples/common/tls.h
 endif
 EXTRA_DIST += examples/common/tls.c examples/common/tls_none.c
 if HAVE_CHECK
