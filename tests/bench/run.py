@@ -2,30 +2,27 @@
 # SPDX-License-Identifier: MIT
 """bench NAME: ratios against peers and limits, measured interleaved (A B A B) in one run; medians; one line of JSON last.
 
-    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|rules|store|greylist|greylist-large
+    run.py --build FOLDER [--rounds N] proxy|policy|session|wire|mail|content|rules|store|greylist|scanner|hosts|greylist-large
 
 Every ratio is named OURS_vs_PEER_SIZE_SESSIONS and is the median over the rounds of (ours / peer in the same round).
 Throughput: higher is better. Processor time (`..._cpu_vs_...`): lower is better. Plain figures carry their unit.
 """
 import argparse
-import glob
-import grp
 import json
 import os
-import pwd
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+from common import Server, fold, free_port, median, postgrey, run, source
+from hosts import bench_hosts
+
 SIZES = {"4k": 4096, "64k": 65536}
 SESSIONS = (1, 10, 50)
 MESSAGES = {("4k", 1): 2000, ("4k", 10): 4000, ("4k", 50): 4000, ("64k", 1): 1500, ("64k", 10): 3000, ("64k", 50): 3000}
-TICK = os.sysconf("SC_CLK_TCK")
 
 HAPROXY = """global
     maxconn 4000
@@ -51,62 +48,6 @@ proxy = {{
   connections_per_client = 0;
 }};
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """One process of ours that listens on a port; ended by its pid."""
-
-    def __init__(self, name, argv, port, tmp):
-        self.name, self.port = name, port
-        self.log = os.path.join(tmp, name + ".log")
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        for _ in range(200):
-            if self.process.poll() is not None:
-                break
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        with open(self.log, encoding="utf-8", errors="replace") as log:
-            sys.exit("%s did not start: %s" % (name, log.read()[-2000:]))
-
-    def cpu(self):
-        """Seconds of processor time used so far, children included."""
-        with open("/proc/%d/stat" % self.process.pid, encoding="ascii") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-def source(port, size, sessions, count):
-    """Messages per second of one smtp-source run."""
-    argv = ["smtp-source", "-s", str(sessions), "-l", str(size), "-m", str(count), "-f", "a@client.example", "-t", "b@example.net",
-            "-M", "client.example", "127.0.0.1:%d" % port]
-    begun = time.monotonic()
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
-    took = time.monotonic() - begun
-    if done.returncode or done.stderr.strip():
-        sys.exit("smtp-source failed: " + (done.stderr or done.stdout)[-1000:])
-    return count / took
-
-
-def median(values):
-    return round(statistics.median(values), 3)
 
 
 def start_proxies(build, tmp):
@@ -180,20 +121,6 @@ TRIPLETS = 2000  # of postgrey's, which needs a second for as many
 ASKED = {"postgrey": {1: 1000, 16: 2000}, "policyd": {1: 20000, 16: 60000}, "echo": {1: 20000, 16: 60000}}
 CONNECTIONS = (1, 16)
 RECORDS = {"greylist": (10 ** 4, 10 ** 6), "greylist-large": (10 ** 4, 10 ** 6, 10 ** 7)}
-
-
-def postgrey(tmp, port):
-    """The argv of a postgrey, installed or borrowed (bootstrap); None without one."""
-    program = shutil.which("postgrey")
-    if not program:
-        return None
-    root = program[:-len("/usr/sbin/postgrey")] if program.endswith("/usr/sbin/postgrey") else ""
-    perl = ["-I%s/usr/share/perl5" % root] + ["-I" + d for d in glob.glob(root + "/usr/lib/*/perl5/5.*")]
-    folder = os.path.join(tmp, "postgrey")
-    os.mkdir(folder)
-    me, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-    return ["perl", "-T", *perl, program, "--inet=127.0.0.1:%d" % port, "--dbdir=" + folder, "--user=" + me, "--group=" + group, "--delay=1",
-            "--auto-whitelist-clients=0", "--whitelist-clients=/dev/null", "--whitelist-recipients=/dev/null"]
 
 
 def ask(build, port, connections, requests, first, last=None):
@@ -281,15 +208,6 @@ def bench_policyd(build, rounds, name):
 SLOW = {"store": 2, "greylist": 1, "rules": 2, "scanner": 1}  # many rounds inside; seldom enough as a whole
 
 
-def run(argv, timeout):
-    """What a program printed; ends the bench when it fails."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
-    if done.returncode:
-        sys.exit("%s failed: %s" % (os.path.basename(argv[0]), done.stderr[-2000:]))
-    sys.stderr.write(done.stderr)
-    return done.stdout
-
-
 def beside(name):
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
 
@@ -309,21 +227,15 @@ def bench_program(build, rounds, name, arguments=()):
     return {"name": name, "ratios": ratios, **figures, "runs": rounds}
 
 
-def fold(runs):
-    """Equal objects of figures -> one with their medians."""
-    if isinstance(runs[0], dict):
-        return {key: fold([r[key] for r in runs]) for key in runs[0]}
-    return median(runs) if isinstance(runs[0], (int, float)) else runs[0]
-
-
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "rules", "store", "greylist", "scanner", "greylist-large"])
+    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "rules", "store", "greylist", "scanner", "hosts", "greylist-large"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
     result = (bench_proxy(build, args.rounds) if args.name == "proxy" else
+              bench_hosts(build, args.rounds) if args.name == "hosts" else
               bench_policyd(build, args.rounds, args.name) if args.name in RECORDS else
               bench_program(build, args.rounds, args.name))
     print(json.dumps(result))
