@@ -210,6 +210,13 @@ check_PROGRAMS += tests/bench/bench_content
 tests_bench_bench_content_SOURCES = tests/bench/bench_content.c
 tests_bench_bench_content_LDADD = libsmtpf_all.la
 
+# ---- tests/hold: many clients of every kind before smtpf-proxy ------------------------------------------------
+check_PROGRAMS += tests/hold/hold
+tests_hold_hold_SOURCES = tests/hold/client.c tests/hold/hold.h tests/hold/main.c tests/hold/sink.c tests/hold/wheel.h
+tests_hold_hold_LDADD =
+TESTS += tests/hold/hold.py
+EXTRA_DIST += tests/hold/hold.py
+
 # ---- tests/bench: built by `make check` so that they do not rot, run by bootstrap -----------------------------
 BENCHES = tests/bench/bench_greylist tests/bench/policy_echo tests/bench/policy_load tests/bench/sink tests/bench/relay tests/bench/bench_policy tests/bench/bench_session tests/bench/bench_store tests/bench/bench_wire
 tests_bench_bench_policy_SOURCES = tests/bench/bench_policy.c
@@ -242,6 +249,16 @@ tests_bench_bench_rules_SOURCES = tests/bench/bench_rules.c tests/bench/bench_ru
 tests_bench_bench_rules_CPPFLAGS = $(AM_CPPFLAGS) $(PCRE2_CFLAGS) $(HS_CFLAGS)
 tests_bench_bench_rules_LDADD = libsmtpfilter.la $(PCRE2_LIBS) $(HS_LIBS)
 EXTRA_DIST += tests/bench/rules.txt
+BENCHES += tests/bench/milter_load tests/bench/smtp_load
+tests_bench_milter_load_SOURCES = tests/bench/milter_load.c tests/bench/net.h
+tests_bench_milter_load_LDADD =
+tests_bench_smtp_load_SOURCES = tests/bench/smtp_load.c tests/bench/net.h
+tests_bench_smtp_load_LDADD =
+if HAVE_LIBMILTER
+BENCHES += tests/bench/milter_null
+endif
+tests_bench_milter_null_LDADD = -lmilter -lpthread
+EXTRA_DIST += tests/bench/common.py tests/bench/hosts.py
 bench-programs: $(BENCHES) tests/bench/bench_mail tests/bench/bench_content
 EXTRA_DIST += tests/bench/run.py
 .PHONY: bench-programs

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * milter_load: asks a filter as an MTA does, one client at a time on each connection, as fast as it answers. Macros go only
- * to who asked for none in particular, or for these. Prints one JSON object.
+ * milter_load: asks a filter as an MTA does, one client at a time on each connection, as fast as it answers. Macros go
+ * only to who asked for none in particular, or for these. Prints one JSON object.
  *
  *     milter_load PORT CONNECTIONS COUNT envelope|message new|kept
  *
- * envelope: client, HELO, MAIL, RCPT, then it is given up; message: to its end, 4 KiB. new: a connection for each; kept:
- * another client on the same connection (QUIT_NC), or, of messages, another message of the same client.
+ * envelope: client, HELO, MAIL, RCPT, then it is given up; message: to its end, 4 KiB. new: a connection for each;
+ * kept: another client on the same connection (QUIT_NC), or, of messages, another message of the same client.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +15,16 @@
 #include "net.h"
 
 enum { EVENTS = 64, ROOM = 16384, FIELDS = 10, BODY = 3400, STAGES = 7 };
-enum { NO_CONNECT = 1, NO_HELO = 2, NO_MAIL = 4, NO_RCPT = 8, NO_BODY = 0x10, NO_HEADER = 0x20, NO_EOH = 0x40, NO_DATA = 0x200 };
+enum {
+  NO_CONNECT = 1,
+  NO_HELO = 2,
+  NO_MAIL = 4,
+  NO_RCPT = 8,
+  NO_BODY = 0x10,
+  NO_HEADER = 0x20,
+  NO_EOH = 0x40,
+  NO_DATA = 0x200
+};
 enum { QUIET_HEADER = 0x80, QUIET_CONNECT = 0x1000, QUIET_EOH = 0x40000, QUIET_BODY = 0x80000 };
 
 enum phase { NEGOTIATE, CONNECT, HELO, MAIL, RCPT, DATA, HEADER, END_OF_HEADER, TEXT, END, DONE };
@@ -62,15 +71,16 @@ static void put(client *c, char letter, const void *bytes, size_t n)
   if ((c)->macros & 1U << (stage))                                                                                     \
   put((c), 'D', (bytes), sizeof(bytes) - 1)
 
-static size_t format(char *room, size_t cap, const char *form, unsigned long number)
+/* A word with the number of what is sent, as it stands on the wire. */
+static size_t numbered(char *room, size_t cap, const char *before, unsigned long number, const char *behind)
 {
-  return (size_t)snprintf(room, cap, form, number) + 1;
+  return (size_t)snprintf(room, cap, "%s%lu%s", before, number, behind) + 1;
 }
 
 static void put_client(client *c)
 {
   char b[128];
-  size_t n = format(b, sizeof b, "mx%lu.sender.example", sent % 9000);
+  size_t n = numbered(b, sizeof b, "mx", sent % 9000, ".sender.example");
   memcpy(b + n, "4\x10\x01", 3);
   n += 3;
   n += (size_t)snprintf(b + n, sizeof b - n, "10.%lu.%lu.%lu", sent >> 16 & 255, sent >> 8 & 255, sent & 255) + 1;
@@ -82,7 +92,7 @@ static void put_field(client *c)
 {
   static const char value[] = "a value, as long as those of header fields in common mail are";
   char b[128];
-  const size_t n = format(b, sizeof b, "X-Field-%lu", (unsigned long)c->field);
+  const size_t n = numbered(b, sizeof b, "X-Field-", (unsigned long)c->field, "");
   memcpy(b + n, value, sizeof value);
   put(c, 'L', b, n + sizeof value);
 }
@@ -93,16 +103,19 @@ static void put_phase(client *c)
   switch (c->phase) {
   case NEGOTIATE: put(c, 'O', "\0\0\0\6\0\0\1\377\0\37\377\377", 12); break;
   case CONNECT: put_client(c); break;
-  case HELO: put(c, 'H', b, format(b, sizeof b, "mx%lu.sender.example", sent % 9000)); break;
+  case HELO: put(c, 'H', b, numbered(b, sizeof b, "mx", sent % 9000, ".sender.example")); break;
   case MAIL:
     MACROS(c, 2, "M{mail_addr}\0user@sender.example\0{mail_host}\0sender.example\0{mail_mailer}\0smtp\0");
-    put(c, 'M', b, format(b, sizeof b, "<user%lu@sender.example>", sent));
+    put(c, 'M', b, numbered(b, sizeof b, "<user", sent, "@sender.example>"));
     break;
   case RCPT:
     MACROS(c, 3, "Ri\0004XyZabcdefz1\0{rcpt_addr}\0user@example.net\0{rcpt_host}\0example.net\0{rcpt_mailer}\0local\0");
-    put(c, 'R', b, format(b, sizeof b, "<rcpt%lu@example.net>", sent % 2000));
+    put(c, 'R', b, numbered(b, sizeof b, "<rcpt", sent % 2000, "@example.net>"));
     break;
-  case DATA: MACROS(c, 4, "Ti\0004XyZabcdefz1\0"); put(c, 'T', "", 0); break;
+  case DATA:
+    MACROS(c, 4, "Ti\0004XyZabcdefz1\0");
+    put(c, 'T', "", 0);
+    break;
   case HEADER: put_field(c); break;
   case END_OF_HEADER: put(c, 'N', "", 0); break;
   case TEXT: put(c, 'B', text, sizeof text); break;
@@ -114,7 +127,8 @@ static void put_phase(client *c)
 
 static int is_wanted(const client *c)
 {
-  static const uint32_t not_wanted[] = {0, NO_CONNECT, NO_HELO, NO_MAIL, NO_RCPT, NO_DATA, NO_HEADER, NO_EOH, NO_BODY, 0};
+  static const uint32_t not_wanted[] = {0,       NO_CONNECT, NO_HELO, NO_MAIL, NO_RCPT,
+                                        NO_DATA, NO_HEADER,  NO_EOH,  NO_BODY, 0};
   return !(c->protocol & not_wanted[c->phase]);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * smtp_load: sends mail as fast as it is taken, each message over a connection of its own, a command at a time, and says how
- * long messages took, from the connection to the last reply. Message i is from client, sender and recipient i modulo KEYS;
- * the clients are addresses of the loopback network. Prints one JSON object.
+ * smtp_load: sends mail as fast as it is taken, each message over a connection of its own, a command at a time, and
+ * says how long messages took, from the connection to the last reply. Message i is from client, sender and recipient i
+ * modulo KEYS; the clients are addresses of the loopback network. Prints one JSON object.
  *
  *     smtp_load PORT SESSIONS COUNT SIZE KEYS
  */
@@ -44,12 +44,15 @@ static void begin(client *c)
   c->key = sent++ % keys;
   c->phase = BANNER;
   c->n = 0;
-  const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010001 + (uint32_t)c->key % 1000 * 67)};
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const struct sockaddr_in from = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(0x7f010001 + (uint32_t)c->key % 1000 * 67)};
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
   c->begun = seconds();
-  if (bind(c->fd, (const struct sockaddr *)&from, sizeof from) || connect(c->fd, (const struct sockaddr *)&to, sizeof to))
+  if (bind(c->fd, (const struct sockaddr *)&from, sizeof from) ||
+      connect(c->fd, (const struct sockaddr *)&to, sizeof to))
     net_fail("connect");
   net_nodelay(c->fd);
   net_watch(epfd, EPOLL_CTL_ADD, c->fd, EPOLLIN, c);
@@ -127,9 +130,10 @@ static void make_text(void)
   text = malloc(size + ROOM);
   if (!text)
     net_fail("memory");
-  size_t n = (size_t)snprintf(text, (size_t)head + LINE,
-                              "From: User <user@sender.example>\r\nTo: <user@example.net>\r\nSubject: figures of the week\r\n"
-                              "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@sender.example>\r\n\r\n");
+  size_t n =
+      (size_t)snprintf(text, (size_t)head + LINE,
+                       "From: User <user@sender.example>\r\nTo: <user@example.net>\r\nSubject: figures of the week\r\n"
+                       "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@sender.example>\r\n\r\n");
   for (size_t i = 0; n < size; i++)
     text[n++] = i % 72 == 70 ? '\r' : i % 72 == 71 ? '\n' : i % 7 == 6 ? ' ' : (char)('a' + i * i % 26);
   memcpy(text + n, "\r\n.\r\n", 5);
@@ -168,7 +172,7 @@ int main(int argc, char **argv)
   }
   const double all = seconds() - begun;
   qsort(took, total, sizeof *took, by_time);
-  printf("{\"per_second\":%.1f,\"median_us\":%.0f,\"p99_us\":%.0f,\"later\":%lu,\"refused\":%lu}\n", (double)total / all,
-         took[total / 2] * 1e6, took[total * 99 / 100] * 1e6, later, refused);
+  printf("{\"per_second\":%.1f,\"median_us\":%.0f,\"p99_us\":%.0f,\"later\":%lu,\"refused\":%lu}\n",
+         (double)total / all, took[total / 2] * 1e6, took[total * 99 / 100] * 1e6, later, refused);
   return 0;
 }

@@ -17,18 +17,39 @@
 enum { TEXT = 80000, AGAIN_MS = 200, SILENT_MS = 90000, ADDRESSES = 4096 };
 enum { PIECES = 4, HEADER_ROOM = 256 };
 
-/* b banner, E EHLO, M MAIL, R RCPT, U RCPT of nobody, D DATA, H a message in pieces, h one without its end, ! whole and not
- * waited for, v one that is refused, s one with a bare LF, P all of the envelope at once, N RSET, O NOOP, G rubbish, L a long
- * line, F many commands without reading, T what comes before the banner, Q QUIT, X close, Z reset, W silence. */
+/* b banner, E EHLO, M MAIL, R RCPT, U RCPT of nobody, D DATA, H a message in pieces, h one without its end, ! whole and
+ * not waited for, v one that is refused, s one with a bare LF, P all of the envelope at once, N RSET, O NOOP, G
+ * rubbish, L a long line, F many commands without reading, T what comes before the banner, Q QUIT, X close, Z reset, W
+ * silence. */
 static const struct plan {
   unsigned share;
   const char *steps;
 } plans[] = {
-    {16, "bEMRDHQ"},     {8, "bEMRRDHNMRDHQ"}, {8, "bEPHPHPHQ"},  {4, "bEMRDHX"},      {4, "bEOMRDHMRRRDHOX"}, {2, "bEMUUUUUUQ"},
-    {2, "bGGGGGGGGGGGGGGGGGGGGGGGGW"}, {2, "bEMRDhZ"},  {2, "bEMRDhX"},      {2, "bEMRD!X"},         {2, "bEMRD!Z"},
-    {2, "bEMRDvMRDvQ"},  {2, "bEMRDsQ"},       {2, "bELLQ"},      {1, "TbEMRQ"},       {1, "bX"},              {1, "Z"},
-    {1, "bEMZ"},         {1, "bERRDMMRDHQ"},   {2, "bEFW"},       {6, "W"},            {6, "bW"},              {6, "bEMRW"},
-    {8, "bEMRDhW"},      {4, "bEMRDHW"},
+    {16, "bEMRDHQ"},
+    {8, "bEMRRDHNMRDHQ"},
+    {8, "bEPHPHPHQ"},
+    {4, "bEMRDHX"},
+    {4, "bEOMRDHMRRRDHOX"},
+    {2, "bEMUUUUUUQ"},
+    {2, "bGGGGGGGGGGGGGGGGGGGGGGGGW"},
+    {2, "bEMRDhZ"},
+    {2, "bEMRDhX"},
+    {2, "bEMRD!X"},
+    {2, "bEMRD!Z"},
+    {2, "bEMRDvMRDvQ"},
+    {2, "bEMRDsQ"},
+    {2, "bELLQ"},
+    {1, "TbEMRQ"},
+    {1, "bX"},
+    {1, "Z"},
+    {1, "bEMZ"},
+    {1, "bERRDMMRDHQ"},
+    {2, "bEFW"},
+    {6, "W"},
+    {6, "bW"},
+    {6, "bEMRW"},
+    {8, "bEMRDhW"},
+    {4, "bEMRDHW"},
 };
 
 typedef struct client {
@@ -73,8 +94,10 @@ static void begin(item *it)
   c->step = p->steps;
   c->number = -1;
   c->polite = strspn(p->steps, "bEMRDHNOPQXW") == strlen(p->steps);
-  const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(hold.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  const struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 + hold_random(ADDRESSES))};
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(hold.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const struct sockaddr_in from = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(0x7f010000 + hold_random(ADDRESSES))};
   c->item.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   setsockopt(c->item.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
   if (c->item.fd < 0 || hold_stream(c->item.fd) || bind(c->item.fd, (const struct sockaddr *)&from, sizeof from)) {
@@ -242,7 +265,10 @@ static void step(client *c)
     send_line(c, line);
     return;
   case 'R':
-    snprintf(line, sizeof line, "RCPT TO:<%s@example.net>\r\n", hold_random(10) ? "user" : hold_random(2) ? "grey" : "tags");
+    snprintf(line, sizeof line, "RCPT TO:<%s@example.net>\r\n",
+             hold_random(10)  ? "user"
+             : hold_random(2) ? "grey"
+                              : "tags");
     send_line(c, line);
     return;
   case 'U': send_line(c, "RCPT TO:<nobody@example.net>\r\n"); return;
@@ -250,7 +276,10 @@ static void step(client *c)
   case 'P': envelope(c); return;
   case 'H':
   case 'v':
-  case 's': begin_message(c, *c->step); hold_due(&c->item, 1 + hold_random(hold.think_ms)); return;
+  case 's':
+    begin_message(c, *c->step);
+    hold_due(&c->item, 1 + hold_random(hold.think_ms));
+    return;
   case 'h':
   case '!': begin_message(c, *c->step); break;
   case 'N': send_line(c, "RSET\r\n"); return;
@@ -260,7 +289,10 @@ static void step(client *c)
   case 'F': flood(c); break;
   case 'T': put(c, "EHLO client.example.org\r\n", 25), flush(c); break;
   case 'Q': send_line(c, "QUIT\r\n"); return;
-  case 'Z': reset_at_close(c); end(c); return;
+  case 'Z':
+    reset_at_close(c);
+    end(c);
+    return;
   case 'W': hold_due(&c->item, SILENT_MS); return;
   default: end(c); return;
   }
@@ -308,7 +340,8 @@ static void timer(item *it)
   }
 }
 
-/* ---- what comes ---------------------------------------------------------------------------------------------------- */
+/* ---- what comes ----------------------------------------------------------------------------------------------------
+ */
 
 /* 0 when the client is another one now. Of pipelined commands the last reply counts. */
 static int reply_line(client *c)

@@ -21,7 +21,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from mta import free_port  # noqa: E402
+from harness import free_port  # noqa: E402
 
 POLICY = """
 local_domains = [ "example.net" ];
@@ -45,10 +45,11 @@ proxy = {
   idle_timeout = "%(patience)ds";
   command_timeout = "%(patience)ds";
   data_timeout = "%(patience)ds";
-  drain = "20s";
+  drain = "%(drain)ds";
 };
 """
 RULES = "rule UNWANTED\n  match header Subject /unwanted offer/\n  score 20\n"
+DRAIN = 20
 WARM = 0.4      # of the time: who falls silent stays as long as the server lets him
 GROWTH = 1.03   # after that, of its memory; and
 SLACK = 1 << 20  # what an allocator may keep, however little there is
@@ -119,7 +120,7 @@ class Proxy:
 
 
 def watch(proxy, load, seconds):
-    """Holds; what its memory was, from when it was warm."""
+    """Holds. What the clients say, and the memory: its course in tenths, early and late once it was warm, the most of it."""
     samples, begun = [], time.monotonic()
     every = max(0.25, seconds / 120)
     while time.monotonic() - begun < seconds:
@@ -128,9 +129,10 @@ def watch(proxy, load, seconds):
             raise Failure("smtpf-proxy ended by itself: %d" % proxy.process.returncode)
         samples.append((time.monotonic() - begun, proxy.memory()))
     report = load.ask()
+    tenths = [round(statistics.median([m for t, m in samples if i <= t / seconds * 10 < i + 1] or [0]) / 1024) for i in range(10)]
     warm = [m for t, m in samples if t >= seconds * WARM]
     half = len(warm) // 2
-    return report, statistics.median(warm[:half]), statistics.median(warm[half:]), max(m for _, m in samples)
+    return report, tenths, statistics.median(warm[:half]), statistics.median(warm[half:]), max(m for _, m in samples)
 
 
 def demand(report, what, *nothing):
@@ -152,9 +154,10 @@ def whole(a, tmp, program, policy, load):
     proxy = Proxy(program, policy, log)
     try:
         time.sleep(0.1)
-        report, early, late, most = watch(proxy, load, a.seconds)
+        report, tenths, early, late, most = watch(proxy, load, a.seconds)
         result.update(sessions=report["sessions"], messages=report["messages"], answered=report["answered"],
                       memory_early_kib=round(early / 1024), memory_late_kib=round(late / 1024), memory_most_kib=round(most / 1024),
+                      memory_tenths_kib=tenths,
                       growth=round(late / early, 4), descriptors=proxy.descriptors())
         print("  held: %s" % json.dumps(result), flush=True)
         demand(report, "while it was held", "lost", "unwanted", "cut")
@@ -167,6 +170,8 @@ def whole(a, tmp, program, policy, load):
         report = load.ask()
         result.update(drain_seconds=round(took, 1), drained_cut=report["cut_message"])
         demand(report, "drained", "lost", "unwanted", "cut_message")
+        if a.patience < DRAIN / 2 and took > DRAIN - 2:
+            raise Failure("a client that falls silent holds the drain up: %.1f s" % took)
         print("  drained in %.1f s: nothing is lost, no message was cut off" % took, flush=True)
         for _ in range(a.kills):
             proxy = Proxy(program, policy, log)
@@ -196,16 +201,19 @@ def main():
     parser.add_argument("--think", type=int, default=1500 if shown else 60, help="milliseconds, at most, between a client's steps")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     a = parser.parse_args()
+    a.patience = max(2, min(60, int(a.seconds / 5)))
     build = os.environ.get("builddir", ".")
     program = os.environ.get("SMTPF_PROXY", os.path.join(build, "smtpf-proxy"))
     failed, result = 0, {}
+    if shown:
+        subprocess.run(["make", "-s", "-C", build, "tests/hold/hold"], check=True)
     with tempfile.TemporaryDirectory(prefix="smtpf-hold-") as tmp:
         sink, port = free_port(), free_port()
         with open(os.path.join(tmp, "rules"), "w", encoding="ascii") as f:
             f.write(RULES)
         policy = os.path.join(tmp, "policy.conf")
         with open(policy, "w", encoding="ascii") as f:
-            f.write(POLICY % {"tmp": tmp, "port": port, "sink": sink, "threads": a.threads, "patience": max(2, min(60, a.seconds // 5))})
+            f.write(POLICY % {"tmp": tmp, "port": port, "sink": sink, "threads": a.threads, "drain": DRAIN, "patience": a.patience})
         load = Load(os.path.join(build, "tests/hold/hold"), sink, port, a.sessions, a.seed, a.think)
         try:
             result = whole(a, tmp, program, policy, load)

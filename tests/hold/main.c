@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * hold SINK-PORT SERVER-PORT SESSIONS SEED THINK-MS: holds so many sessions at SERVER-PORT, one after another, and is its next hop on
- * SINK-PORT. Each line on the standard input is answered with one JSON object: `report`, or `stop`, which begins no more
- * sessions and answers when the last has ended, after 100 seconds at most. The end of the input ends it.
+ * hold SINK-PORT SERVER-PORT SESSIONS SEED THINK-MS: holds so many sessions at SERVER-PORT, one after another, and is
+ * its next hop on SINK-PORT. Each line on the standard input is answered with one JSON object: `report`, or `stop`,
+ * which begins no more sessions and answers when the last has ended, after 100 seconds at most. The end of the input
+ * ends it.
  */
 #define _GNU_SOURCE
 #include "hold.h"
@@ -67,10 +68,12 @@ static void report(void)
     unanswered += (fate & ARRIVED) && !(fate & ANSWERED);
     unwanted += (fate & UNWANTED) && (fate & (ARRIVED | ANSWERED));
   }
-  printf("{\"sessions\":%lu,\"open\":%lu,\"completed\":%lu,\"messages\":%lu,\"answered\":%lu,\"arrived\":%lu,\"lost\":%lu,"
-         "\"unanswered\":%lu,\"unwanted\":%lu,\"later\":%lu,\"refused\":%lu,\"cut\":%lu,\"cut_message\":%lu,\"unreachable\":%lu}\n",
-         t->sessions, t->open, t->completed, t->messages, t->answered, t->arrived, lost, unanswered, unwanted, t->later, t->refused,
-         t->cut, t->cut_message, t->unreachable);
+  printf(
+      "{\"sessions\":%lu,\"open\":%lu,\"completed\":%lu,\"messages\":%lu,\"answered\":%lu,\"arrived\":%lu,\"lost\":%lu,"
+      "\"unanswered\":%lu,\"unwanted\":%lu,\"later\":%lu,\"refused\":%lu,\"cut\":%lu,\"cut_message\":%lu,"
+      "\"unreachable\":%lu}\n",
+      t->sessions, t->open, t->completed, t->messages, t->answered, t->arrived, lost, unanswered, unwanted, t->later,
+      t->refused, t->cut, t->cut_message, t->unreachable);
   fflush(stdout);
 }
 

@@ -89,9 +89,7 @@ static int command(hop *h)
     h->in_data = h->in_header = 1;
     h->number = -1;
     return say(h, "354 go on\r\n");
-  case 'Q':
-    say(h, "221 2.0.0 bye\r\n") ? hop_close(h) : (void)0;
-    return 0;
+  case 'Q': say(h, "221 2.0.0 bye\r\n") ? hop_close(h) : (void)0; return 0;
   case 'X': return say(h, "502 5.5.1 no\r\n");
   default: return say(h, h->line[0] == 'R' && one_in(200) ? "450 4.2.0 not now\r\n" : "250 2.0.0 yes\r\n");
   }
