@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""aiosmtpd's protocol and controllers, with what a handler cannot reach."""
+from __future__ import annotations
+
+import re
+from typing import Any, List, Optional
+
+from aiosmtpd import controller as _controller
+from aiosmtpd import lmtp as _lmtp
+from aiosmtpd import smtp as _smtp
+from aiosmtpd.smtp import syntax
+
+from .. import Action
+from .handler import Conversation, Handler, names
+
+_PATH = re.compile(r'<(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*>|[^ ]+')
+_MAIL_KEYS = {"SIZE", "BODY", "SMTPUTF8", "PRDR"}
+_PIECE = 1 << 24  # more than a reader ever holds
+
+
+class SMTP(_smtp.SMTP):
+    """aiosmtpd's protocol with what its handlers cannot reach: the banner, MAIL and RCPT as they were written, DATA
+    before its 354, and the message while it comes. Its handler is a :class:`Handler`."""
+
+    event_handler: Handler
+    smtpfilter = True
+    _greeted = False
+    _scanned = False
+
+    def __init__(self, handler: Handler, **options: Any) -> None:
+        self._scanned = handler._scanned = True
+        try:
+            super().__init__(handler, **options)
+        finally:
+            self._scanned = handler._scanned = False
+
+    def __dir__(self) -> List[str]:
+        return names(type(self)) if self._scanned else list(super().__dir__())
+
+    async def push(self, status: Any) -> None:
+        if not self._greeted:
+            self._greeted = True
+            status = await self._banner(status)
+        await super().push(status)
+
+    async def _banner(self, usual: str) -> str:
+        """The connection's verdict stands in the place of the banner; who speaks before it is noted."""
+        conversation = self.event_handler.conversation(self)
+        self._note_early_talk(conversation)
+        verdict = await conversation.connect(self)
+        said = await self.event_handler._say(verdict, self)
+        self._note_early_talk(conversation)
+        return usual if verdict.action == Action.ACCEPT else said
+
+    def _note_early_talk(self, conversation: Conversation) -> None:
+        if self._reader._buffer:
+            conversation.session.early_talk()
+
+    def connection_lost(self, error: Optional[Exception]) -> None:
+        super().connection_lost(error)
+        conversation: Optional[Conversation] = getattr(self, "_smtpfilter", None)
+        if conversation is not None:
+            conversation.close()
+
+    def _path(self, verb: str, arg: Optional[str]) -> "Optional[tuple[str, List[str]]]":
+        """What MAIL and RCPT say: the path with brackets, and the parameters; None: that is no path."""
+        rest = self._strip_command_keyword(verb, arg) if arg else None
+        found = _PATH.match(rest) if rest else None
+        if rest is None or found is None:
+            return None
+        path = found.group(0)
+        return path if path.startswith("<") else "<%s>" % path, rest[found.end():].split()
+
+    async def _refuse(self, code: int, enhanced: str, text: str) -> None:
+        conversation = self.event_handler.conversation(self)
+        verdict = await conversation.session.violation(code, enhanced, text)
+        await self.push(await self.event_handler._say(verdict, self))
+
+    @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_MAIL(self, arg: Optional[str]) -> None:
+        if await self.check_auth_needed("MAIL"):
+            return
+        said = self._path("FROM:", arg)
+        if said is None:
+            await self._refuse(501, "5.5.4", "Syntax: MAIL FROM: <address>")
+            return
+        path, options = said
+        for word in options:
+            key, _, value = word.upper().partition("=")
+            if key not in _MAIL_KEYS or (key == "BODY" and value not in ("7BIT", "8BITMIME")):
+                await self._refuse(555, "5.5.4", "MAIL FROM parameter not recognised or not implemented")
+                return
+            if key == "SIZE" and value.isdigit() and self.data_size_limit and int(value) > self.data_size_limit:
+                await self._refuse(552, "5.3.4", "message is larger than we take")
+                return
+        self.envelope.smtp_utf8 = "SMTPUTF8" in [o.upper() for o in options]
+        await self.push(await self.event_handler.handle_MAIL(
+            self, self.session, self.envelope, path, [o.upper() for o in options]))
+
+    @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
+    async def smtp_RCPT(self, arg: Optional[str]) -> None:
+        if await self.check_auth_needed("RCPT"):
+            return
+        said = self._path("TO:", arg)
+        if said is None:
+            await self._refuse(501, "5.5.4", "Syntax: RCPT TO: <address>")
+        elif said[1]:
+            await self._refuse(555, "5.5.4", "RCPT TO parameter not recognised or not implemented")
+        else:
+            await self.push(await self.event_handler.handle_RCPT(self, self.session, self.envelope, said[0], said[1]))
+
+    @syntax("DATA")
+    async def smtp_DATA(self, arg: Optional[str]) -> None:
+        if await self.check_auth_needed("DATA"):
+            return
+        if arg:
+            await self._refuse(501, "5.5.4", "Syntax: DATA")
+            return
+        handler = self.event_handler
+        conversation = handler.conversation(self)
+        await conversation.catch_up(self)
+        verdict = await conversation.session.data()
+        await self.push(await handler._say(verdict, self))
+        if verdict.action == Action.ACCEPT:
+            await self.push(await self._message(handler, conversation))
+        self._set_post_data_state()
+
+    async def _message(self, handler: Handler, conversation: Conversation) -> str:
+        """Reads the message and gives it on as it comes; what ends it is CRLF, a dot and CRLF, and nothing else."""
+        parts: List[bytes] = []
+        size, wrong, buffer, last = 0, None, b"", False
+        while not last:
+            piece = await self._reader.read(_PIECE)
+            if not piece:
+                raise ConnectionResetError
+            self._reset_timeout()
+            lines, buffer, last = _cut(buffer + piece)
+            size += len(lines)
+            lines = handler.lines(lines)
+            wrong = wrong or handler.fault(lines, size) or (handler.fault(buffer, size) if not last and len(buffer) > 4096 else None)
+            if not wrong and lines:
+                parts.append(lines)
+                await conversation.session.body(lines)
+            elif wrong:
+                parts.clear()
+        if buffer:
+            self._reader.feed_data(buffer)
+        if wrong:
+            return await handler._say(await conversation.session.violation(*wrong), self)
+        content = b"".join(parts)
+        self.envelope.content = self.envelope.original_content = content
+        return await handler.finish(self, conversation, content)
+
+
+def _cut(buffer: bytes) -> "tuple[bytes, bytes, bool]":
+    """Whole lines, dots unstuffed; what is left; whether the message ended. The buffer begins with a line."""
+    if buffer.startswith(b".\r\n"):
+        return b"", buffer[3:], True
+    end = buffer.find(b"\r\n.\r\n")
+    last = end >= 0
+    if not last:
+        end = buffer.rfind(b"\r\n")
+        if end < 0:
+            return b"", buffer, False
+    lines, rest = buffer[:end + 2], buffer[end + (5 if last else 2):]
+    if lines.startswith(b"."):
+        lines = lines[1:]
+    return lines.replace(b"\r\n.", b"\r\n"), rest, last
+
+
+class LMTP(_lmtp.LMTP, SMTP):
+    """The same for LMTP (RFC 2033): one reply for each recipient after the message."""
+
+
+class _OurServer:
+    """What our controllers do beside aiosmtpd's: our protocol, and the driver's end with the loop's."""
+
+    handler: Handler
+    protocol: "type[SMTP]" = SMTP
+
+    def factory(self) -> SMTP:
+        kwargs = {"ident": "ESMTP smtpfilter", **self.SMTP_kwargs}  # type: ignore[attr-defined]
+        kwargs.setdefault("data_size_limit", self.handler._message)
+        return self.protocol(self.handler, loop=self.loop, **kwargs)  # type: ignore[attr-defined]
+
+    def cancel_tasks(self, stop_loop: bool = True) -> None:
+        super().cancel_tasks(stop_loop)  # type: ignore[misc]
+        self.handler.close()
+
+
+def _with_hostname(handler: Handler, options: "dict[str, Any]") -> "dict[str, Any]":
+    """Our name is the policy's, unless another is given; nobody is asked for one."""
+    if not options.get("server_hostname"):
+        options["server_hostname"] = next(iter(handler.engine.strings("hostnames")), "localhost")
+    return options
+
+
+class Controller(_OurServer, _controller.Controller):
+    """A server on a port, in a thread of its own. Takes what :class:`aiosmtpd.controller.Controller` takes.
+
+    :param lmtp: speak LMTP
+    """
+
+    def __init__(self, handler: Handler, hostname: Optional[str] = None, port: int = 8025, *, lmtp: bool = False,
+                 **options: Any) -> None:
+        self.protocol = LMTP if lmtp else SMTP
+        super().__init__(handler, hostname, port, **_with_hostname(handler, options))
+
+
+class UnthreadedController(_OurServer, _controller.UnthreadedController):
+    """A server on a port, in a loop of yours."""
+
+    def __init__(self, handler: Handler, hostname: Optional[str] = None, port: int = 8025, *, lmtp: bool = False,
+                 **options: Any) -> None:
+        self.protocol = LMTP if lmtp else SMTP
+        super().__init__(handler, hostname, port, **_with_hostname(handler, options))
+
+
+class UnixSocketController(_OurServer, _controller.UnixSocketController):
+    """A server on a Unix socket, in a thread of its own."""
+
+    def __init__(self, handler: Handler, unix_socket: str, *, lmtp: bool = False, **options: Any) -> None:
+        self.protocol = LMTP if lmtp else SMTP
+        super().__init__(handler, unix_socket, **_with_hostname(handler, options))
