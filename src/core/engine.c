@@ -113,7 +113,7 @@ static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *er
   if (!e->checks)
     return SMTPF_ENOMEM;
   for (size_t i = 0; i < cfg->n_checks; i++) {
-    smtpf_opened o = {.check = cfg->checks[i]};
+    smtpf_opened o = {.check = cfg->checks[i], .self = cfg->checks[i]->user};
     if (disabled(e, o.check->name))
       continue;
     if (o.check->open) {

@@ -12,7 +12,7 @@ from .headers import INCLUDES, Function
 
 # Tables that a Python object can stand behind.
 TABLES = (
-    "smtpf_callout", "smtpf_check", "smtpf_clock", "smtpf_crypto", "smtpf_directory", "smtpf_journal", "smtpf_random",
+    "smtpf_callout", "smtpf_check", "smtpf_clock", "smtpf_crypto", "smtpf_directory", "smtpf_journal", "smtpf_poller", "smtpf_random",
     "smtpf_resolver", "smtpf_scanner", "smtpf_spool", "smtpf_store",
 )  # fmt: skip
 

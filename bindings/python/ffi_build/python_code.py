@@ -38,9 +38,7 @@ def short_names(members: list[str]) -> list[str]:
     common = 0
     while all(len(parts) > common + 1 and parts[common] == split[0][common] for parts in split):
         common += 1
-    while any(parts[common][0].isdigit() for parts in split):
-        common -= 1
-    return ["_".join(parts[common:]) for parts in split]
+    return ["_".join(parts[common - parts[common][0].isdigit() :]) for parts in split]
 
 
 def comment(text: str, indent: str) -> list[str]:

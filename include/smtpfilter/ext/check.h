@@ -470,6 +470,7 @@ typedef struct smtpf_check {
   /** smtpf_apart: whether what it finds in a message may be about single recipients, whom a host that cannot serve them
    *  each alone must then split at RCPT; asked once, when the policy is loaded. NULL: SMTPF_APART_NEVER. */
   int (*apart)(const void *self);
+  void *user; /**< what `*self` is when `open` is called, for checks that are made at run time; NULL */
 } smtpf_check;
 
 /**

@@ -116,6 +116,13 @@ def check_error(result: int, error: Any, what: str = "") -> None:
         raise error_class(result)(words, file=c_text(error.file), line=error.line)
 
 
+def put_error(error: Any, code: int, text: str) -> None:
+    """Fills the error of a caller in C."""
+    raw = encode(" ".join(text.split()))[:511]
+    error.code = code
+    ffi.memmove(error.text, raw + b"\0", len(raw) + 1)
+
+
 class Handles:
     """Python objects that C holds a `void *` of. One is alive until it is given back."""
 

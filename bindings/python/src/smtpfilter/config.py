@@ -17,8 +17,9 @@ from ._glue import NULL, Keep, c_text, check, check_error, encode, finalizing, n
 from .log import LogSink, LogTarget, default_logger
 
 if TYPE_CHECKING:
-    from .check import Check, OptionRow
+    from .check import Check
     from .scanner import Scanner
+    from .section import OptionRow
 
 Value: TypeAlias = "str | bytes | bool | int | float | timedelta | os.PathLike[str]"
 Tree: TypeAlias = "Value | Iterable[Value] | Mapping[str, Tree]"
@@ -169,7 +170,7 @@ class Config:
 
     def add_options(self, rows: Iterable[OptionRow]) -> Config:
         """Registers options of the program's own, so that one file serves all."""
-        from .check import option_rows
+        from .section import option_rows
 
         table, n = option_rows(self._keep, rows)
         check(lib.smtpf_config_add_options(self._live(), table, n), "options")

@@ -11,21 +11,29 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary
 
+from . import _trampolines as _trampolines
+from ._adapters import Ports
 from ._error import ClosedError, ThreadError
 from ._ffi import ffi, lib
 from ._glue import c_text, check, finalizing
+from .calls import Calls
 from .engine import Engine
 from .errors import ForkError
-from .ports import Ports
 from .verdict import new_room
 
 if TYPE_CHECKING:
     from .session import BaseSession
 
 _drivers: WeakSet[Driver] = WeakSet()
+_by_ptr: WeakValueDictionary[int, Driver] = WeakValueDictionary()
 
 
-class Driver:
+def driver_at(ptr: Any) -> Driver:
+    """The driver that C means."""
+    return _by_ptr[int(ffi.cast("intptr_t", ptr))]
+
+
+class Driver(Calls):
     """Sessions, ports, caches and timers of one thread.
 
         driver = Driver(engine)                      # c-ares, the store of the policy, its recipients
@@ -38,6 +46,7 @@ class Driver:
 
     def __init__(self, engine: Engine, **ports: Any) -> None:
         self._ptr: Any = None
+        super().__init__()
         self.loop: asyncio.AbstractEventLoop | None = None
         """Where `async def` of ports and checks run. None: they may only await what the library itself offers."""
         self.engine = engine
@@ -55,8 +64,8 @@ class Driver:
         self._ports.raise_cause()
         check(result, "driver")
         self._ptr = out[0]
-        self._ports.started(self._ptr)
         _drivers.add(self)
+        _by_ptr[int(ffi.cast("intptr_t", self._ptr))] = self
 
     # ---- the event loop -----------------------------------------------------------------------------------------
 
@@ -144,7 +153,7 @@ class Driver:
         self._bury()
         self._ptr = None
         lib.smtpf_driver_free(ptr)
-        self._ports.stopped()
+        self._forget_asked()
 
     def __enter__(self) -> Driver:
         return self
