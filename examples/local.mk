@@ -193,16 +193,23 @@ endif
 
 # ---- examples/hosts/exim: smtpf_exim.so, loaded by Exim ------------------------------------------------------
 EXIM = examples/hosts/exim
-EXIM_SOURCES = $(EXIM)/exim.h $(EXIM)/message.c $(EXIM)/module.c
-EXTRA_DIST += $(EXIM_SOURCES)
+EXIM_SOURCES = $(EXIM)/asker.h $(EXIM)/client.c $(EXIM)/exim.h $(EXIM)/message.c $(EXIM)/module.c $(EXIM)/outside.c \
+	$(EXIM)/scan.c examples/common/text.c examples/common/text.h
+EXIM_INSIDE = $(EXIM)/asker.h $(EXIM)/inside.c
+EXTRA_DIST += $(EXIM_SOURCES) $(EXIM_INSIDE)
 if HAVE_EXIM
 eximdir = $(libexecdir)/smtpfilter
-exim_LTLIBRARIES = smtpf_exim.la
-smtpf_exim_la_SOURCES = $(EXIM_SOURCES)
-smtpf_exim_la_CPPFLAGS = -I$(top_srcdir)/include -isystem /usr/include/exim4 -D_GNU_SOURCE
+exim_LTLIBRARIES = smtpf_exim.la smtpf_exim_policy.la
+# What Exim loads takes the codec in: who asks smtpf-milter need not load the library and all that it needs.
+smtpf_exim_la_SOURCES = $(EXIM_SOURCES) src/base/str.c src/base/str.h src/wire/milter.c src/wire/milter_client.c
+smtpf_exim_la_CPPFLAGS = -I$(top_srcdir)/include -I$(top_srcdir)/src -isystem /usr/include/exim4 -D_GNU_SOURCE
 smtpf_exim_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,nodelete \
-	-export-symbols-regex "^(smtpf_|local_scan)"
-smtpf_exim_la_LIBADD = libhost.la libsmtpfilter.la
+	-export-symbols-regex "^(smtpf_(preload|connect|helo|mail|rcpt|predata|prdr|data|notquit)$$|local_scan)"
+smtpf_exim_la_LIBADD =
+smtpf_exim_policy_la_SOURCES = $(EXIM_INSIDE)
+smtpf_exim_policy_la_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_exim_policy_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,nodelete -export-symbols-regex "^smtpf_exim_inside$$"
+smtpf_exim_policy_la_LIBADD = libhost.la libsmtpfilter.la
 endif
 TESTS += tests/interop/exim_module.py
 EXTRA_DIST += tests/interop/exim_module.py docs/guide/exim.md

@@ -63,6 +63,7 @@ enum smtpf_milter_reply {
   SMTPF_MILTER_CHGHEADER = 'm',   /**< change: occurrence n of a name, from 1; an empty value deletes it */
   SMTPF_MILTER_PROGRESS = 'p',    /**< still at work; at end of message only */
   SMTPF_MILTER_QUARANTINE = 'q',  /**< change: hold the message, for this reason */
+  SMTPF_MILTER_RCPTREPLY = 'R',   /**< of our own, where SMTPF_MILTER_CAN_RCPTREPLY was agreed: one recipient's reply */
   SMTPF_MILTER_REJECT = 'r',      /**< answer: 5xx in the MTA's words */
   SMTPF_MILTER_SKIP = 's',        /**< answer: no more pieces of the body; where SMTPF_MILTER_KNOWS_SKIP was agreed */
   SMTPF_MILTER_TEMPFAIL = 't',    /**< answer: 4xx in the MTA's words */
@@ -80,6 +81,8 @@ enum smtpf_milter_action {
   SMTPF_MILTER_CAN_CHGFROM = 1 << 6,     /**< CHGFROM */
   SMTPF_MILTER_CAN_ADDRCPT_PAR = 1 << 7, /**< ADDRCPT_PAR */
   SMTPF_MILTER_CAN_SETSYMLIST = 1 << 8,  /**< the filter says which macros it wants */
+  SMTPF_MILTER_CAN_RCPTREPLY = 1 << 24,  /**< of our own: a reply for each recipient of a message whose MAIL has the
+                                              parameter PRDR. No MTA offers it; smtpf_exim.so does */
 };
 
 /** What need not be said (SMFIP_...), as bits. */
@@ -244,6 +247,51 @@ SMTPF_API int smtpf_milter_header(int reply, const smtpf_milter_terms *terms, ui
  * @return its length, SMTPF_EINVAL (too long) or SMTPF_ELIMIT. Since 0.1.
  */
 SMTPF_API int smtpf_milter_body(smtpf_str bytes, char *room, size_t cap);
+
+/**
+ * Writes one recipient's reply (SMTPF_MILTER_RCPTREPLY), before the answer at end of message.
+ * @param path           the recipient's path, as it came
+ * @param code           its reply code, 400-599
+ * @param enhanced,text  as smtpf_milter_answer()
+ * @param[out] room,cap  SMTPF_MILTER_ANSWER_MAX and the path are always enough
+ * @return its length, SMTPF_EINVAL (a NUL, CR or LF in the path, or nothing) or SMTPF_ELIMIT. Since 0.1.
+ */
+SMTPF_API int smtpf_milter_rcpt_reply(smtpf_str path, int code, smtpf_str enhanced, smtpf_str text, char *room,
+                                      size_t cap);
+
+/* ---- the MTA's side ------------------------------------------------------------------------------------ */
+
+/**
+ * Writes a command as smtpf_milter_read() reads it: an MTA that asks a filter, or a test.
+ * @param packet         its command and what that holds
+ * @param[out] room,cap  the lengths of all its strings and 32 bytes are enough
+ * @return its length, SMTPF_EINVAL (no such command, or a NUL in a string) or SMTPF_ELIMIT. Since 0.1.
+ */
+SMTPF_API int smtpf_milter_write(const smtpf_milter_packet *packet, char *room, size_t cap);
+
+/** One packet of the filter's. Strings point into the bytes that were read; members that it does not have are empty. */
+typedef struct smtpf_milter_response {
+  size_t size;              /**< sizeof(smtpf_milter_response) */
+  int reply;                /**< smtpf_milter_reply, or SMTPF_MILTER_OPTNEG; a letter that is neither is not refused */
+  smtpf_milter_terms terms; /**< OPTNEG: what is agreed */
+  uint32_t index;           /**< INSHEADER, CHGHEADER */
+  smtpf_str name;           /**< header fields: the name; the envelope, RCPTREPLY: the path; QUARANTINE: the reason */
+  smtpf_str value;          /**< header fields: the value; the envelope: parameters; REPLYCODE, RCPTREPLY: the reply, for
+                                 smtpf_milter_reply_parts(); REPLBODY: bytes */
+} smtpf_milter_response;
+
+/** Reads one packet of the filter's off the front, as smtpf_milter_read(). Since 0.1. */
+SMTPF_API SMTPF_USE_RESULT int smtpf_milter_read_reply(smtpf_str bytes, uint32_t max, smtpf_milter_response *out);
+
+/**
+ * Takes a reply apart: what smtpf_milter_answer() was given.
+ * @param reply          `value` of a REPLYCODE or RCPTREPLY
+ * @param[out] enhanced  in `reply`; empty when there is none
+ * @param[out] text      in `room`, lines separated by LF; what does not fit is left out
+ * @param[out] room,cap  its place
+ * @return the code, 400-599, or SMTPF_EPARSE. Since 0.1.
+ */
+SMTPF_API int smtpf_milter_reply_parts(smtpf_str reply, smtpf_str *enhanced, smtpf_str *text, char *room, size_t cap);
 
 #ifdef __cplusplus
 }

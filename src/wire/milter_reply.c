@@ -115,22 +115,38 @@ static void add_line(smtpf_out *o, smtpf_str line)
   }
 }
 
+static void add_reply(smtpf_out *o, int code, smtpf_str enhanced, smtpf_str text)
+{
+  for (int i = 1; i <= LINES_MAX; i++) {
+    const smtpf_str line = smtpf_str_cut(&text, '\n');
+    const int last = !text.n || i == LINES_MAX;
+    add_code(o, code, last ? ' ' : '-', enhanced);
+    add_line(o, line);
+    if (last)
+      break;
+    smtpf_out_cstr(o, "\r\n");
+  }
+  smtpf_out_char(o, '\0');
+}
+
 int smtpf_milter_answer(int code, smtpf_str enhanced, smtpf_str text, char *room, size_t cap)
 {
   if (code < 400)
     return smtpf_milter_letter(SMTPF_MILTER_CONTINUE, room, cap);
   smtpf_out o;
   begin(&o, SMTPF_MILTER_REPLYCODE, room, cap);
-  for (int i = 1; i <= LINES_MAX; i++) {
-    const smtpf_str line = smtpf_str_cut(&text, '\n');
-    const int last = !text.n || i == LINES_MAX;
-    add_code(&o, code, last ? ' ' : '-', enhanced);
-    add_line(&o, line);
-    if (last)
-      break;
-    smtpf_out_cstr(&o, "\r\n");
-  }
-  smtpf_out_char(&o, '\0');
+  add_reply(&o, code, enhanced, text);
+  return end(&o);
+}
+
+int smtpf_milter_rcpt_reply(smtpf_str path, int code, smtpf_str enhanced, smtpf_str text, char *room, size_t cap)
+{
+  smtpf_out o;
+  if (!path.n || !is_one_line(path))
+    return SMTPF_EINVAL;
+  begin(&o, SMTPF_MILTER_RCPTREPLY, room, cap);
+  add_string(&o, path);
+  add_reply(&o, code, enhanced, text);
   return end(&o);
 }
 

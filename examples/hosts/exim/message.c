@@ -6,39 +6,7 @@
 
 #include "exim.h"
 
-/* ---- to the session ----------------------------------------------------------------------------------- */
-
-/* All of it, waiting where the session is behind. */
-static int give(smtpf_session *s, const char *p, size_t n)
-{
-  while (n) {
-    size_t taken = 0;
-    int r = smtpf_session_body(s, p, n, &taken);
-    p += taken;
-    n -= taken;
-    if (r == SMTPF_PENDING)
-      r = smtpf_session_wait(s, -1);
-    if (r != SMTPF_OK)
-      return r;
-  }
-  return SMTPF_OK;
-}
-
-/* Exim keeps lines with LF alone. */
-static int give_lines(smtpf_session *s, const char *p, size_t n)
-{
-  int r = SMTPF_OK;
-  while (r == SMTPF_OK && n) {
-    const char *lf = memchr(p, '\n', n);
-    const size_t line = lf ? (size_t)(lf - p) : n;
-    r = give(s, p, line);
-    if (r == SMTPF_OK && lf)
-      r = give(s, "\r\n", 2);
-    p += line + (lf != NULL);
-    n -= line + (lf != NULL);
-  }
-  return r;
-}
+/* ---- to the asker --------------------------------------------------------------------------------------- */
 
 /* The field that Exim itself has put before the client's: it bears the message's id. */
 static int is_own(const header_line *h)
@@ -48,23 +16,36 @@ static int is_own(const header_line *h)
          strstr((const char *)h->text, (const char *)message_id);
 }
 
-static int give_header(smtpf_session *s)
+static int give_fields(const exim_asker *to)
 {
-  int r = SMTPF_OK;
-  for (const header_line *h = header_list; h && r == SMTPF_OK; h = h->next)
+  int good = 1;
+  for (const header_line *h = header_list; h && good; h = h->next)
     if (h->type != '*' && h->text && !is_own(h)) /* `*`: taken away */
-      r = give_lines(s, (const char *)h->text, strlen((const char *)h->text));
-  return r == SMTPF_OK ? give(s, "\r\n", 2) : r;
+      good = to->field((smtpf_str){(const char *)h->text, strlen((const char *)h->text)});
+  return good;
 }
 
-static int give_body(smtpf_session *s, int fd)
+/* Exim keeps lines with LF alone. */
+static size_t with_crlf(const char *from, size_t n, char *into)
 {
-  char room[65536];
-  ssize_t n;
-  int r = SMTPF_OK;
-  while (r == SMTPF_OK && (n = read(fd, room, sizeof room)) > 0)
-    r = give_lines(s, room, (size_t)n);
-  return r == SMTPF_OK && n < 0 ? SMTPF_EIO : r;
+  size_t at = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (from[i] == '\n')
+      into[at++] = '\r';
+    into[at++] = from[i];
+  }
+  return at;
+}
+
+static int give_body(const exim_asker *to, int fd)
+{
+  enum { PIECE = 32768 };
+  static char room[PIECE], lines[2 * PIECE];
+  ssize_t n = 0;
+  int good = 1;
+  while (good && (n = read(fd, room, sizeof room)) > 0)
+    good = to->body((smtpf_str){lines, with_crlf(room, (size_t)n, lines)});
+  return good && n == 0;
 }
 
 /* The data file, where the ACLs run; with split spools a folder is named by a character of the id. */
@@ -90,68 +71,46 @@ static int open_spool(void)
   return fd;
 }
 
-int message_feed(exim_state *x, int fd)
+int message_feed(const exim_asker *to, int fd)
 {
   const int own = fd < 0 ? open_spool() : -1;
   const int from = fd < 0 ? own : fd;
   if (from < 0)
-    return SMTPF_EIO;
-  int r = give_header(x->session);
-  if (r == SMTPF_OK)
-    r = give_body(x->session, from);
+    return 0;
+  const int good = give_fields(to) && give_body(to, from);
   if (own >= 0)
     close(own);
-  return r;
+  return good;
 }
 
 /* ---- to Exim ------------------------------------------------------------------------------------------ */
 
-static void apply_edit(const smtpf_edit_info *e)
+static void edit(int op, smtpf_str field, smtpf_str value, int occurrence)
 {
   char name[256];
-  const int n = snprintf(name, sizeof name, "%.*s", (int)e->name.n, e->name.p);
+  const int n = snprintf(name, sizeof name, "%.*s", (int)field.n, field.p);
   if (n <= 0 || n >= (int)sizeof name)
     return;
-  if (e->op == SMTPF_EDIT_DELETE)
-    header_remove(e->occurrence, (const uschar *)name);
+  if (op == SMTPF_EDIT_DELETE)
+    header_remove(occurrence, (const uschar *)name);
   else
-    header_add_at_position(e->op == SMTPF_EDIT_APPEND, NULL, FALSE, ' ', "%s: %.*s\n", name, (int)e->value.n,
-                           e->value.p);
-}
-
-/* `DELETE` counts fields as they came: from the last, so that the numbers stay true. */
-static void apply_edits(const smtpf_verdict *v)
-{
-  const size_t n = smtpf_verdict_edit_count(v);
-  for (int deletes = 1; deletes >= 0; deletes--)
-    for (size_t i = n; i-- > 0;) {
-      smtpf_edit_info e = {.size = sizeof e};
-      if (smtpf_verdict_edit(v, deletes ? i : n - 1 - i, &e) == SMTPF_OK && (e.op == SMTPF_EDIT_DELETE) == deletes &&
-          e.recipient == SMTPF_ALL)
-        apply_edit(&e);
-    }
+    header_add_at_position(op == SMTPF_EDIT_APPEND, NULL, FALSE, ' ', "%s: %.*s\n", name, (int)value.n, value.p);
 }
 
 /* Exim keeps recipients as the client wrote them; its ACLs, and so the session, see the domain and by default the local
  * part in lower case. */
-static void remove_recipient(smtpf_str path)
+static void drop(smtpf_str path)
 {
-  const smtpf_str address = {path.p + 1, path.n - 2};
+  const smtpf_str address = path.n > 2 ? (smtpf_str){path.p + 1, path.n - 2} : path;
   for (int i = 0; i < recipients_count; i++) {
     uschar *listed = recipients_list[i].address;
-    if (strlen((const char *)listed) != address.n || strncasecmp((const char *)listed, address.p, address.n) != 0)
+    if (path.n &&
+        (strlen((const char *)listed) != address.n || strncasecmp((const char *)listed, address.p, address.n) != 0))
       continue;
-    receive_remove_recipient(listed);
-    return;
+    if (!receive_remove_recipient(listed) || path.n)
+      return;
+    i = -1; /* the list has moved up */
   }
 }
 
-void message_apply(const smtpf_verdict *v)
-{
-  apply_edits(v);
-  for (size_t i = 0, n = smtpf_verdict_recipient_count(v); i < n; i++) {
-    smtpf_recipient_info r = {.size = sizeof r};
-    if (smtpf_verdict_recipient(v, i, &r) == SMTPF_OK && (r.disposition == SMTPF_DISCARDED || r.known) && r.path.n > 2)
-      remove_recipient(r.path);
-  }
-}
+const exim_changes message_changes = {edit, drop};

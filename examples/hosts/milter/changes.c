@@ -185,6 +185,21 @@ static void additions(connection *c, const smtpf_verdict *v)
       header(c, &e);
 }
 
+void changes_replies(connection *c, const smtpf_verdict *v)
+{
+  smtpf_recipient_info r;
+  if (!allows(c, SMTPF_MILTER_CAN_RCPTREPLY))
+    return;
+  for (size_t i = 0; get(v, i, &r) && !c->dead; i++) {
+    if (r.reply_code < 400)
+      continue;
+    const size_t cap = SMTPF_MILTER_ANSWER_MAX + r.path.n;
+    char *room = connection_room(c, cap);
+    if (room)
+      connection_wrote(c, smtpf_milter_rcpt_reply(r.path, r.reply_code, r.enhanced, r.text, room, cap));
+  }
+}
+
 void changes_write(connection *c, const smtpf_verdict *v)
 {
   const size_t discarded = count(v, SMTPF_DISCARDED);

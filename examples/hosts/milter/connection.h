@@ -98,6 +98,8 @@ int dialog_refused_by_mta(const connection *c);
 int message_feed(connection *c, const smtpf_milter_packet *p);
 
 /* ---- changes.c ---- */
+/* Writes the replies of those who are refused, where each recipient has one. */
+void changes_replies(connection *c, const smtpf_verdict *v);
 /* Writes what an accepting verdict at end of message asks for, and the answer. */
 void changes_write(connection *c, const smtpf_verdict *v);
 

@@ -26,7 +26,8 @@ enum { MACROS_MAX = 16 * 1024, LETTER = 16 };
 static const smtpf_milter_terms wanted = {
     SMTPF_MILTER_VERSION,
     SMTPF_MILTER_CAN_ADDHDRS | SMTPF_MILTER_CAN_CHGHDRS | SMTPF_MILTER_CAN_ADDRCPT | SMTPF_MILTER_CAN_DELRCPT |
-        SMTPF_MILTER_CAN_QUARANTINE | SMTPF_MILTER_CAN_CHGFROM | SMTPF_MILTER_CAN_SETSYMLIST,
+        SMTPF_MILTER_CAN_QUARANTINE | SMTPF_MILTER_CAN_CHGFROM | SMTPF_MILTER_CAN_SETSYMLIST |
+        SMTPF_MILTER_CAN_RCPTREPLY,
     SMTPF_MILTER_NR_HDR | SMTPF_MILTER_NR_EOH | SMTPF_MILTER_NR_BODY | SMTPF_MILTER_KNOWS_SKIP | SMTPF_MILTER_RCPT_REJ |
         SMTPF_MILTER_HDR_LEADSPC};
 
@@ -149,6 +150,8 @@ static unsigned capabilities(const smtpf_milter_terms *t)
     can |= SMTPF_CAN_QUARANTINE;
   if ((t->actions & header) == header)
     can |= SMTPF_CAN_EDIT;
+  if (t->actions & SMTPF_MILTER_CAN_RCPTREPLY)
+    can |= SMTPF_CAN_REPLY_PER_RCPT;
   return can;
 }
 
@@ -341,6 +344,8 @@ static void answer_verdict(connection *c, const smtpf_milter_packet *p)
   const int ends = p->command == SMTPF_MILTER_BODYEOB, refused = dialog_refused_by_mta(c);
   if (v && !(ends && c->late.code))
     report_verdict(c, p, v);
+  if (v && ends && !c->late.code)
+    changes_replies(c, v);
   if (p->command == SMTPF_MILTER_ABORT || refused)
     answer_nobody(c, v, refused);
   else if (ends && c->late.code)
