@@ -55,7 +55,7 @@ class Record:
         """Reply, delay and rule of a verdict."""
         self.verdict = v
         self.code, self.enhanced, self.text = v.code, v.enhanced, v.text
-        self.delay_ms, self.closes, self.stage, self.rule = v.delay_ms, bool(v.closes), int(v.stage), v.rule
+        self.delay_ms, self.closes, self.stage, self.rule = v.delay_ms, bool(v.closes), int(v.stage or 0), v.rule
 
     def take_recipients(self, v: Verdict) -> None:
         """Recipients and header edits of a verdict."""
