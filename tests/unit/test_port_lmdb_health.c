@@ -159,6 +159,23 @@ START_TEST(it_counts)
 }
 END_TEST
 
+START_TEST(what_is_not_there_is_deleted_without_a_write)
+{
+  const smtpf_change two[] = {contract_change(SMTPF_CHANGE_DELETE, "x", ""),
+                              contract_change(SMTPF_CHANGE_DELETE, "a", "")};
+  contract_open(&disk);
+  ck_assert_int_eq(contract_set("a", "one"), SMTPF_STORE_DONE);
+  ck_assert_int_eq(contract_one(two[0]), SMTPF_STORE_DONE);
+  ck_assert_uint_eq(count_of("store.commits"), 1);
+  ck_assert_int_eq(contract_commit(two, 2), SMTPF_STORE_DONE); /* one of them is there */
+  ck_assert_uint_eq(count_of("store.commits"), 2);
+  ck_assert_str_eq(contract_get("a"), "-");
+  ck_assert_int_eq(contract_commit(two, 2), SMTPF_STORE_DONE);
+  ck_assert_uint_eq(count_of("store.commits"), 2);
+  contract_close();
+}
+END_TEST
+
 static void add(Suite *s, const char *name, void (*begin)(void))
 {
   const TTest *const tests[] = {
@@ -167,6 +184,7 @@ static void add(Suite *s, const char *name, void (*begin)(void))
       what_is_broken_is_opened_anew,
       what_cannot_be_opened_anew_is_tried_less_and_less_often,
       it_counts,
+      what_is_not_there_is_deleted_without_a_write,
   };
   TCase *t = tcase_create(name);
   tcase_set_timeout(t, 180);

@@ -171,6 +171,8 @@ int smtpf_lmdb_writer_start(smtpf_lmdb *env);
 void smtpf_lmdb_writer_stop(smtpf_lmdb *env);
 /* Hands a job over; it is complete when this returns where there is no thread. */
 void smtpf_lmdb_hand_over(smtpf_lmdb_job *job);
+/* Whether some job of the driver is not done yet. */
+int smtpf_lmdb_is_busy(smtpf_lmdb_driver *d);
 void smtpf_lmdb_queue_init(smtpf_lmdb_queue *q);
 void smtpf_lmdb_queue_add(smtpf_lmdb_queue *q, smtpf_lmdb_job *job);
 /* Something to be logged by a driver, on its thread. Dropped when too many wait. */

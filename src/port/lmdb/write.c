@@ -187,6 +187,14 @@ void smtpf_lmdb_writer_stop(smtpf_lmdb *env)
   pthread_join(env->thread, NULL);
 }
 
+int smtpf_lmdb_is_busy(smtpf_lmdb_driver *d)
+{
+  pthread_mutex_lock(&d->env->lock);
+  const int busy = d->under_way != 0;
+  pthread_mutex_unlock(&d->env->lock);
+  return busy;
+}
+
 /* ---- a job ---------------------------------------------------------------------------------------- */
 
 void smtpf_lmdb_hand_over(smtpf_lmdb_job *job)
