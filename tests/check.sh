@@ -51,8 +51,8 @@ suite_unit() { # the ordinary build: units, transcripts, lint, examples, corpora
   harness unit build
 }
 
-suite_sanitize() { # the same with gcc's ASan and UBSan
-  built sanitize build-san --enable-sanitizers=address,undefined --disable-shared CFLAGS="-O1 -g" || return 0
+suite_sanitize() { # the same with gcc's ASan and UBSan; shared, since Exim loads a module
+  built sanitize build-san --enable-sanitizers=address,undefined --disable-static CFLAGS="-O1 -g" || return 0
   harness sanitize build-san
 }
 
@@ -61,11 +61,15 @@ suite_threads() { # the threaded programs under TSan
   harness threads build-tsan TESTS="$(make -s -C build-tsan print-threaded-tests)"
 }
 
-suite_valgrind() { # the unit programs under valgrind
+valgrind="valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible --error-exitcode=9"
+
+suite_valgrind() { # the unit programs under valgrind, and the quick scenarios of host programs
   built unit build CFLAGS="${CFLAGS:--O2 -g}" || return 0
   find build -name '*.trs' -delete # what the suite `unit` left is counted
   CK_FORK=no SMTPF_VALGRIND=1 harness valgrind build TESTS="$(make -s -C build print-unit-tests)" \
-    LOG_COMPILER="$top/build/libtool --mode=execute valgrind -q --leak-check=full --errors-for-leak-kinds=definite,possible --error-exitcode=9"
+    LOG_COMPILER="$top/build/libtool --mode=execute $valgrind"
+  find build -name '*.trs' -delete
+  SMTPF_WRAPPER=$valgrind harness valgrind-hosts build TESTS="$(make -s -C build print-watched-tests)"
 }
 
 suite_install() { # clang's build, installed; the checks compiled against what was installed

@@ -51,7 +51,7 @@ tests_unit_test_port_journal_sync_SOURCES = tests/unit/test_port_journal_sync.c 
 endif
 
 TESTS += tests/interop/spamd_icap.py
-EXTRA_DIST += tests/interop/harness.py tests/interop/spamd_icap.py
+EXTRA_DIST += tests/interop/harness.py tests/interop/spamd_icap.py tests/interop/watched.py tests/interop/hosts_watched.py
 TESTS += tests/interop/rspamd.py
 EXTRA_DIST += tests/interop/rspamd.py
 if HAVE_CHECK
@@ -393,4 +393,9 @@ THREADED_TESTS = tests/interop/milter_client.py tests/interop/proxy_threads.py
 if HAVE_CHECK
 THREADED_TESTS += tests/unit/test_port_poll tests/unit/test_port_zone tests/unit/test_core_threads tests/unit/test_port_lmdb_threads
 endif
-.PHONY: print-unit-tests print-plain-tests print-fuzz-targets print-threaded-tests
+# Short scenarios of host programs that are run under valgrind; all of them: ./bootstrap show hosts-valgrind.
+print-watched-tests:
+	@echo $(WATCHED_TESTS)
+WATCHED_TESTS = tests/interop/exim_module.py tests/interop/milter_client.py tests/interop/milter_peer.py \
+	tests/interop/opensmtpd.py tests/interop/policyd.py tests/interop/policyd_postfix.py
+.PHONY: print-watched-tests print-unit-tests print-plain-tests print-fuzz-targets print-threaded-tests

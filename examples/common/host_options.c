@@ -129,6 +129,9 @@ const smtpf_option host_options[] = {
     TIME("milter.drain", "30s", 0, HOUR, "How long open connections may take to finish after SIGTERM."),
     CHOICE("milter.log", "text", "text|json", "Form of the log lines on standard error."),
     CHOICE("milter.log_verdicts", "all", "all|refused|none", "Which verdicts get a log line."),
+    FLAG("opensmtpd.junk", "false",
+         "Whether smtpd.conf delivers with `maildir ... junk`: quarantined mail then bears `X-Spam: Yes`, and is put "
+         "into its recipient's junk folder. Without it smtpf-opensmtpd has no quarantine, and such mail is tagged."),
     TEXT("quarantine.directory", NULL,
          "Where quarantined messages are kept, durable before the client is answered: a directory with `tmp`, `new` "
          "and `cur` "

@@ -63,6 +63,17 @@ SMTPF_API void smtpf_opensmtpd_address(smtpf_str text, smtpf_str *address, unsig
 SMTPF_API int smtpf_opensmtpd_answer(const smtpf_opensmtpd_line *line, int code, smtpf_str enhanced, smtpf_str text,
                                      int closes, char *room, size_t cap);
 
+/**
+ * Writes the answer `rewrite` to a filter request, with its LF: smtpd goes on with another parameter in the place of
+ * the client's: the argument of HELO and EHLO, the path of `mail-from` and `rcpt-to`.
+ * @param line           the request
+ * @param value          the parameter; paths with their brackets
+ * @param[out] room,cap  its place
+ * @return its length; SMTPF_ELIMIT (it does not fit: nothing is cut), SMTPF_EINVAL (not a filter request; an empty
+ *         value, or one with what no line may hold). Since 0.1.
+ */
+SMTPF_API int smtpf_opensmtpd_rewrite(const smtpf_opensmtpd_line *line, smtpf_str value, char *room, size_t cap);
+
 #ifdef __cplusplus
 }
 #endif

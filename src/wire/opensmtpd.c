@@ -83,6 +83,39 @@ void smtpf_opensmtpd_address(smtpf_str text, smtpf_str *address, unsigned *port)
     *address = (smtpf_str){address->p + 1, address->n - 2};
 }
 
+/* The end is never cut off. */
+static void begin(smtpf_out *o, const smtpf_opensmtpd_line *line, char *room, size_t cap)
+{
+  smtpf_out_init(o, room, cap - 1);
+  smtpf_out_cstr(o, "filter-result|");
+  smtpf_out_str(o, line->session);
+  smtpf_out_char(o, '|');
+  smtpf_out_str(o, line->token);
+}
+
+static int end(const smtpf_out *o, char *room)
+{
+  const smtpf_str done = smtpf_out_done(o);
+  room[done.n] = '\n';
+  return (int)done.n + 1;
+}
+
+int smtpf_opensmtpd_rewrite(const smtpf_opensmtpd_line *line, smtpf_str value, char *room, size_t cap)
+{
+  smtpf_out o;
+  if (line->kind != SMTPF_OPENSMTPD_FILTER || !value.n)
+    return SMTPF_EINVAL;
+  for (size_t i = 0; i < value.n; i++)
+    if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7f)
+      return SMTPF_EINVAL;
+  if (!cap)
+    return SMTPF_ELIMIT;
+  begin(&o, line, room, cap);
+  smtpf_out_cstr(&o, "|rewrite|");
+  smtpf_out_str(&o, value);
+  return o.full ? SMTPF_ELIMIT : end(&o, room);
+}
+
 int smtpf_opensmtpd_answer(const smtpf_opensmtpd_line *line, int code, smtpf_str enhanced, smtpf_str text, int closes,
                            char *room, size_t cap)
 {
@@ -92,11 +125,7 @@ int smtpf_opensmtpd_answer(const smtpf_opensmtpd_line *line, int code, smtpf_str
     return SMTPF_EINVAL;
   if (cap < LEAST)
     return SMTPF_ELIMIT;
-  smtpf_out_init(&o, room, cap - 1); /* the end is never cut off */
-  smtpf_out_cstr(&o, "filter-result|");
-  smtpf_out_str(&o, line->session);
-  smtpf_out_char(&o, '|');
-  smtpf_out_str(&o, line->token);
+  begin(&o, line, room, cap);
   if (code < 400) {
     smtpf_out_cstr(&o, "|proceed");
   } else {
@@ -109,7 +138,5 @@ int smtpf_opensmtpd_answer(const smtpf_opensmtpd_line *line, int code, smtpf_str
     for (size_t i = 0; i < text.n; i++)
       smtpf_out_char(&o, text.p[i] == '\n' ? ' ' : text.p[i] < 0x20 || text.p[i] > 0x7e ? '?' : text.p[i]);
   }
-  const smtpf_str done = smtpf_out_done(&o);
-  room[done.n] = '\n';
-  return (int)done.n + 1;
+  return end(&o, room);
 }

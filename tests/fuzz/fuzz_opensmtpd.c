@@ -25,6 +25,8 @@ static void one_answer(const smtpf_opensmtpd_line *l)
   const int n = smtpf_opensmtpd_answer(l, l->rest.n & 1 ? 550 : 250, SMTPF_LIT("5.7.1"), l->rest, 0, room, sizeof room);
   MUST(l->kind == SMTPF_OPENSMTPD_FILTER ? n > 0 && n <= (int)sizeof room && room[n - 1] == '\n' : n < 0);
   MUST(n < 0 || !memchr(room, '\n', (size_t)n - 1));
+  const int m = smtpf_opensmtpd_rewrite(l, l->rest, room, sizeof room);
+  MUST(m < 0 || (m <= (int)sizeof room && room[m - 1] == '\n' && !memchr(room, '\n', (size_t)m - 1)));
 }
 
 static void one_line(smtpf_str line)

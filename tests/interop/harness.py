@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What every test with real programs stands on: cases that are counted, ports that the system chose, waits that end."""
+import os
+import re
 import socket
 import sys
+import textwrap
 import threading
 import time
 
+import watched
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PASSED, FAILED, SKIPPED = [], [], []
 LOCK = threading.Lock()
 
@@ -31,10 +37,31 @@ def skip(why):
     sys.exit(77)
 
 
-def conclude():
-    """The last line, and the end."""
+def conclude(stranger=""):
+    """The last line, and the end. What sanitizers or valgrind found fails a case of its own; `stranger`: see
+    watched.report()."""
+    if watched.FOLDER:
+        found = watched.report(stranger)
+        check("nothing found by who watched", not found, found)
     print("%d passed, %d failed, %d skipped" % (len(PASSED), len(FAILED), len(SKIPPED)))
     sys.exit(1 if FAILED else 0)
+
+
+def guide(page, word):
+    """The block of a page of docs/guide that holds a word, as it is to be pasted."""
+    with open(os.path.join(TOP, "docs", "guide", page), encoding="utf-8") as f:
+        blocks = re.findall(r"(?:^    +\S.*\n)+", f.read(), re.M)
+    found = [textwrap.dedent(b) for b in blocks if word in b]
+    assert len(found) == 1, (page, word, found)
+    return found[0]
+
+
+def fitted(text, *places):
+    """Pasted text with other names and ports: pairs of what stands there, once, and what is to."""
+    for old, new in places:
+        assert text.count(old) == 1, (old, text)
+        text = text.replace(old, new)
+    return text
 
 
 def free_port():

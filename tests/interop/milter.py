@@ -9,6 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import watched  # noqa: E402
 from harness import FAILED, check, conclude, free_port  # noqa: E402,F401
 
 BINARY = os.path.abspath("smtpf-milter")
@@ -19,7 +20,7 @@ NR_HDR, NR_EOH, NR_BODY, LEADSPC, SKIP, RCPT_REJ = 0x80, 0x40000, 0x80000, 0x100
 
 
 class Server:
-    """smtpf-milter on a port; `wrapper` is what runs it (valgrind); `unix` a socket beside the port."""
+    """smtpf-milter on a port; `unix`: a socket beside the port."""
 
     def __init__(self, tmp, policy, *argv, port=None, unix=None, environment=None):
         self.tmp, self.port, self.log_path = tmp, port or free_port(), os.path.join(tmp, "milter.log")
@@ -29,7 +30,7 @@ class Server:
         ready, told = os.pipe()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*os.environ.get("SMTPF_WRAPPER", "").split(), BINARY, "-c", self.policy, *listen, "--ready-fd", str(told), *argv],
+                watched.wrapped([BINARY, "-c", self.policy, *listen, "--ready-fd", str(told), *argv]),
                 stdin=subprocess.DEVNULL, stderr=log, pass_fds=(told,), env=dict(os.environ, **(environment or {})))
         os.close(told)
         with os.fdopen(ready, "rb") as f:
@@ -88,7 +89,7 @@ class Mta:
         self.s = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
         self.s.settimeout(15)
         self.s.connect(where if isinstance(where, str) else ("127.0.0.1", where))
-        self.symbols, self.terms = {}, (version, 0, 0)
+        self.symbols, self.terms, self.progress = {}, (version, 0, 0), 0
         if negotiate:
             self.send("O", struct.pack(">III", version, actions, protocol))
             letter, data = self.read()
@@ -187,14 +188,17 @@ class Mta:
         return "continue" if self.terms[2] & NR_BODY else self.answer()
 
     def end(self, data=b""):
-        """The changes, and the answer behind them."""
+        """The changes, and the answer behind them; `self.progress` counts how often it was said that they are to come."""
         self.send("E", data)
-        changes = []
+        changes, self.progress = [], 0
         while True:
             got = self.answer()
             if isinstance(got, str):
                 return changes, got
-            changes.append((got[0], got[1]))
+            if got == ("p", b""):
+                self.progress += 1
+            else:
+                changes.append((got[0], got[1]))
 
     def open(self, *recipients, sender="<a@example.org>", **peer):
         """Up to the accepted recipients; asserts that each step went."""

@@ -19,9 +19,7 @@ from milter_world import BOXES, FEW_ERRORS, LISTED, SPLIT, STRANGER, TOGETHER, W
 from mta import Missing, Postfix  # noqa: E402
 
 MAIN = """
-smtpd_milters = {milter}
-milter_default_action = tempfail
-milter_connect_timeout = 2s
+{guide}milter_connect_timeout = 2s
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 """
@@ -189,7 +187,7 @@ def main():
         os.mkdir(root)
         text = policy(tmp, 'milter = { socket_mode = "0666"; };')
         try:
-            mta = Postfix(root, BOXES, MAIN.format(milter="inet:127.0.0.1:%d" % port),
+            mta = Postfix(root, BOXES, MAIN.format(guide=harness.fitted(harness.guide("milter.md", "smtpd_milters = "), ("unix:smtpf-milter/socket", "inet:127.0.0.1:%d" % port))),
                           ["smtpd_milters=unix:%s" % os.path.join(tmp, "m.sock")])
         except Missing as why:
             harness.skip(why)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """smtpf-opensmtpd: alone, spoken to as smtpd does, in pieces and out of order; then behind a real OpenSMTPD."""
+import hmac
 import os
 import select
 import signal
@@ -11,7 +12,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import arrived, check, conclude, skipped  # noqa: E402
+import watched  # noqa: E402
+from harness import arrived, check, conclude, eventually, skipped  # noqa: E402
 from mta import Missing  # noqa: E402
 from opensmtpd_server import OpenSMTPD  # noqa: E402
 
@@ -21,12 +23,18 @@ local_domains = [ "example.net" ];
 check = { disable = [ "iprev", "helo" ]; };
 rules = { files = [ "%(rules)s" ]; };
 delay = { max = "1s"; };
+opensmtpd = { junk = true; };
+batv = { keys = [ "of tests, no secret" ]; };
 limits = { message = "3m"; };
 profiles = ( { name = "default"; reject = 10.0; tag = 5.0; greylist = false; },
+             { name = "held"; inherit = "default"; quarantine = 5.0; tag = "off"; },
+             { name = "drops"; inherit = "default"; reject = "off"; discard = 5.0; tag = "off"; },
              { name = "waits"; inherit = "default"; greylist = true; } );
 greylist = { wait = "1s"; };
 budget = { wait = "1s"; };
-recipients = ( { address = "no@example.net"; deny = [ "@bad.example" ]; }, { address = "waits@example.net"; profile = "waits"; } );
+recipients = ( { address = "no@example.net"; deny = [ "@bad.example" ]; }, { address = "waits@example.net"; profile = "waits"; },
+               { address = "held@example.net"; profile = "held"; }, { address = "drops@example.net"; profile = "drops"; },
+               { address = "bob@example.net"; batv = true; bounces = "signed"; } );
 """
 RULES = """rule SPAMMY
   match header Subject /spammy/
@@ -38,13 +46,18 @@ rule DOUBT
   text looks doubtful
 """
 
+def prvs(address):
+    """As bob's own mail is signed today."""
+    tag = "0%03d" % (time.time() // 86400 % 1000)
+    return "prvs=%s%s=%s" % (tag, hmac.new(b"of tests, no secret", (tag + address).encode(), "sha1").hexdigest()[:6], address)
+
+
 class Filter:
     """smtpd's side of the protocol."""
 
     def __init__(self, policy, version="0.6"):
         self.version, self.buffer = version, b""
-        wrapper = os.environ.get("SMTPF_WRAPPER", "").split()
-        self.process = subprocess.Popen(wrapper + [PROGRAM, "-c", policy], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(watched.wrapped([PROGRAM, "-c", policy]), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.write(b"config|smtpd-version|6.8.0\nconfig|smtp-session-timeout|300\nconfig|ready\n")
         self.registered = []
         while not self.registered or self.registered[-1] != "register|ready":
@@ -124,6 +137,22 @@ def alone(policy):
     marks = [line for line in back if line.startswith("X-Smtpfilter")]
     check("a tagged one has our mark, and not a forged one", answer == "proceed" and len(marks) == 1 and "forged" not in marks[0], back)
     check("smtpd's own field stays first", back[:2] == own, back)
+    for who, fields in (("held", ["X-Spam: Yes"]), ("drops", ["X-Spam: Yes", "X-Smtpfilter: discarded; smtpd cannot drop a message"])):
+        f.envelope("s1", "x@example.org", who + "@example.net")
+        back, answer = f.message("s1", own + ["Subject: doubtful", "", "x"])
+        check("junk: %s" % who, answer == "proceed" and back == own + fields + ["Subject: doubtful", "", "x", "."], (back, answer))
+    f.envelope("s1", "x@example.org", "held@example.net")
+    check("not junk", f.message("s1", own + ["Subject: fine", "", "x"])[0] == own + ["Subject: fine", "", "x", "."])
+    signed = prvs("bob@example.net")
+    got = f.envelope("s1", "", "bob@example.net")
+    check("a bounce to what bob never wrote", got[2].startswith("reject|550"), got)
+    f.report("s1", "tx-reset", "m1")
+    got = f.envelope("s1", "", signed)
+    check("one to what he wrote goes to his mailbox", got == ["proceed", "rewrite|<bob@example.net>", "proceed"], got)
+    f.report("s1", "tx-reset", "m1")
+    got = f.envelope("s1", "x@example.org", "YES@Example.NET")
+    check("nothing else is rewritten", got == ["proceed"] * 3, got)
+    f.report("s1", "tx-reset", "m1")
     f.envelope("s1", "x@example.org", "yes@example.net")
     back, answer = f.message("s1", own + ["Subject: spammy", "", "x"])
     check("a refused one gives nothing back but its end", back == ["."] and answer.startswith("reject|550 5.7.1"), (back, answer))
@@ -226,8 +255,7 @@ def real(tmp, policy):
     os.mkdir(root)
     os.chmod(tmp, 0o755)
     # smtpd starts it in a shell of its own, as another user: what it needs comes by its path
-    libraries = os.path.join(os.path.dirname(PROGRAM), ".libs")
-    server = OpenSMTPD(root, ["yes", "no", "waits"], "/usr/bin/env LD_LIBRARY_PATH=%s %s -c %s" % (libraries, real_program(), policy))
+    server = OpenSMTPD(root, ["yes", "no", "waits", "held", "drops", "bob"], watched.shell([PROGRAM, "-c", policy], ["VALGRIND_LIB=%s/cores" % root]))
     try:
         got = send(server.port, "x@bad.example", ["no@example.net", "yes@example.net", "nobody@example.net"], "one")
         check("real: refused by wish, taken, unknown to smtpd", [c // 100 for c in got[0]] == [2, 5, 2, 5, 2], got)
@@ -235,6 +263,13 @@ def real(tmp, policy):
         check("real: it arrives, its dot too", b"\n.dot\n" in one, one)
         got = send(server.port, "x@example.org", ["yes@example.net"], "doubtful")
         check("real: tagged", got[0][-1] == 250 and b"\nX-Smtpfilter: tagged" in arrived(server, "yes", "doubtful"), got)
+        for who, words in (("held", b"\nX-Spam: Yes"), ("drops", b"\nX-Smtpfilter: discarded")):
+            got = send(server.port, "x@example.org", [who + "@example.net"], "doubtful")
+            check("real: %s: taken" % who, got[0][-1] == 250, got)
+            junk = eventually(lambda: server.messages(who, ".Junk"))
+            check("real: %s: in the junk folder, and there alone" % who, junk and words in junk[0] and not server.messages(who), junk)
+        got = send(server.port, "", [prvs("bob@example.net")], "a bounce")
+        check("real: rewritten to the mailbox", got[0][-1] == 250 and arrived(server, "bob", "a bounce"), got)
         got = send(server.port, "x@example.org", ["yes@example.net"], "spammy")
         check("real: refused at the end of the message", got[0][-1] == 550 and "SPAMMY" not in got[1], got)
         got = send(server.port, "x@example.org", ["waits@example.net"], "patience")
@@ -256,11 +291,6 @@ def real(tmp, policy):
         check("real: smtpd lives", server.is_running(), server.log()[-500:])
     finally:
         server.stop()
-
-
-def real_program():
-    built = os.path.join(os.path.dirname(PROGRAM), ".libs", os.path.basename(PROGRAM))
-    return built if os.path.exists(built) else PROGRAM
 
 
 def main():

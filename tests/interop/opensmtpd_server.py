@@ -9,17 +9,14 @@ import socket
 import subprocess
 import time
 
+import watched
+from harness import fitted, guide
 from mta import Missing, free_port
 
-CONFIG = """table boxes {{ {boxes} }}
-filter policy proc-exec "{command}"
-listen on 127.0.0.1 port {port} hostname mx.example.net filter policy
-action "deliver" maildir "{root}/mail/%{{dest.user}}" virtual <boxes>
-match from any for domain example.net action "deliver"
-"""
 USERS = ("opensmtpd", "opensmtpq", "box")
 # What lies over what; then smtpd, in the foreground.
 START = """set -e
+if [ -d "$2" ]; then mkdir "$0/cores"; mount --bind "$2" "$0/cores"; fi # it lies where something else will
 for place in usr/libexec var/spool run var/lib; do mount --bind "$0/over/$place" "/$place"; done
 for file in passwd group resolv.conf; do mount --bind "$0/over/$file" "/etc/$file"; done
 exec "$1" -d -f "$0/smtpd.conf"
@@ -40,7 +37,10 @@ class OpenSMTPD:
         self.root, self.port, self.process = root, free_port(), None
         self.folders(boxes)
         with open(os.path.join(root, "smtpd.conf"), "w", encoding="ascii") as f:
-            f.write(CONFIG.format(root=root, port=self.port, command=command, boxes=", ".join('"%s" = box' % b for b in boxes)))
+            f.write("table boxes { %s }\n" % ", ".join('"%s" = box' % b for b in boxes))
+            f.write(fitted(guide("opensmtpd.md", "proc-exec"), ("/usr/local/bin/smtpf-opensmtpd -c /etc/smtpfilter.conf", command),
+                           ("listen on all", "listen on 127.0.0.1 port %d hostname mx.example.net" % self.port),
+                           ("~/Maildir", root + "/mail/%{dest.user}"), ("alias <aliases>", "virtual <boxes>")))
         self.start()
 
     def folders(self, boxes):
@@ -69,7 +69,8 @@ class OpenSMTPD:
 
     def start(self):
         with open(os.path.join(self.root, "log"), "wb") as out:
-            self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", START, self.root, self.program],
+            self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", START, self.root, self.program,
+                                             watched.CORES],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
         for _ in range(200):
             try:
@@ -101,8 +102,9 @@ class OpenSMTPD:
                 continue
         return None
 
-    def messages(self, box):
-        folder = os.path.join(self.root, "mail", box, "new")
+    def messages(self, box, folder="."):
+        """`folder`: `.Junk` is where smtpd puts what bears `X-Spam: Yes`."""
+        folder = os.path.join(self.root, "mail", box, folder, "new")
         found = []
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             with open(os.path.join(folder, name), "rb") as f:

@@ -10,6 +10,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import watched  # noqa: E402
 from harness import check, conclude, free_port  # noqa: E402
 
 BINARY = os.path.abspath("smtpf-policyd")
@@ -23,7 +24,7 @@ class Server:
             with open(self.policy, "w", encoding="ascii") as f:
                 f.write(policy)
             argv = ("-c", self.policy) + argv
-        self.process = subprocess.Popen([BINARY, "--inet", "127.0.0.1:%d" % self.port, "--unix", self.path, *argv],
+        self.process = subprocess.Popen(watched.wrapped([BINARY, "--inet", "127.0.0.1:%d" % self.port, "--unix", self.path, *argv]),
                                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         for _ in range(100):
             try:

@@ -16,6 +16,8 @@ import threading
 import time
 import traceback
 
+import watched
+
 PATIENCE = 20.0  # for anything that ought to happen at once
 
 
@@ -229,7 +231,7 @@ class Proxy:
             command += ["-c", policy]
         ours, theirs = os.pipe()
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(command + ["--ready-fd", str(theirs), *arguments], stderr=log,
+            self.process = subprocess.Popen(watched.wrapped(command + ["--ready-fd", str(theirs), *arguments]), stderr=log,
                                             stdout=subprocess.DEVNULL, pass_fds=(theirs,))
         os.close(theirs)
         ready, _, _ = select.select([ours], [], [], 60)
@@ -382,5 +384,6 @@ def run(cases, argv):
             failed += 1
             print("FAIL %s" % case.__name__, flush=True)
             traceback.print_exc(file=sys.stdout)
+    failed += bool(watched.report())
     print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
     return 1 if failed else 0

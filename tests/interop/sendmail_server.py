@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 
+from harness import fitted, guide
 from mta import Missing, free_port
 
 MC = """divert(0)dnl
@@ -41,8 +42,7 @@ FEATURE(`nocanonify')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`accept_unqualified_senders')dnl
 DAEMON_OPTIONS(`Family=inet, Addr=127.0.0.1, Port={port}, Name=MTA')dnl
-INPUT_MAIL_FILTER(`smtpf', `S={milter}, F=T, T=C:5s;S:10s;R:30s;E:60s')dnl
-MAILER(`local')dnl
+{filter}MAILER(`local')dnl
 MAILER(`smtp')dnl
 """
 DELIVER = """#!/bin/sh
@@ -97,7 +97,8 @@ class Sendmail:
                 f.write(text)
         os.chmod(os.path.join(self.root, "deliver"), 0o755)
         made = subprocess.run([m4, "-D_CF_DIR_=%s/" % cf, "%s/m4/cf.m4" % cf, "-"], cwd=os.path.join(cf, "cf"), check=False, text=True,
-                              input=MC.format(root=self.root, port=self.port, milter=milter), capture_output=True)
+                              input=MC.format(root=self.root, port=self.port, filter=fitted(
+                                  guide("milter.md", "INPUT_MAIL_FILTER"), ("unix:/run/smtpf-milter/socket", milter))), capture_output=True)
         if made.returncode:
             raise Missing("sendmail.cf could not be made: " + made.stderr[-500:])
         with open(os.path.join(self.root, "sendmail.cf"), "w", encoding="ascii") as f:

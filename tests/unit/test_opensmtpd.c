@@ -130,6 +130,27 @@ START_TEST(written)
 }
 END_TEST
 
+START_TEST(rewritten)
+{
+  static const char expected[] = "filter-result|s1|t1|rewrite|<a|b@c.example>\n";
+  char room[64];
+  smtpf_opensmtpd_line l;
+  ck_assert_int_eq(read_line("filter|0.6|1|smtp-in|rcpt-to|s1|t1|x", &l), SMTPF_OK);
+  const smtpf_str path = SMTPF_LIT("<a|b@c.example>");
+  const int n = (int)sizeof expected - 1;
+  ck_assert_int_eq(smtpf_opensmtpd_rewrite(&l, path, room, sizeof room), n);
+  ck_assert_mem_eq(room, expected, (size_t)n);
+  for (size_t cap = 0; cap < (size_t)n; cap++)
+    ck_assert_int_eq(smtpf_opensmtpd_rewrite(&l, path, room, cap), SMTPF_ELIMIT);
+  ck_assert_int_eq(smtpf_opensmtpd_rewrite(&l, path, room, (size_t)n), n);
+  ck_assert_int_eq(smtpf_opensmtpd_rewrite(&l, SMTPF_LIT(""), room, sizeof room), SMTPF_EINVAL);
+  ck_assert_int_eq(smtpf_opensmtpd_rewrite(&l, SMTPF_LIT("a\nb"), room, sizeof room), SMTPF_EINVAL);
+  ck_assert_int_eq(smtpf_opensmtpd_rewrite(&l, SMTPF_LIT("a\x7f"), room, sizeof room), SMTPF_EINVAL);
+  ck_assert_int_eq(read_line("report|0.6|1|smtp-in|x|s", &l), SMTPF_OK);
+  ck_assert_int_eq(smtpf_opensmtpd_rewrite(&l, path, room, sizeof room), SMTPF_EINVAL);
+}
+END_TEST
+
 int main(void)
 {
   Suite *s = suite_create("opensmtpd");
@@ -138,6 +159,7 @@ int main(void)
   tcase_add_test(t, what_is_none);
   tcase_add_test(t, addresses);
   tcase_add_test(t, written);
+  tcase_add_test(t, rewritten);
   suite_add_tcase(s, t);
   return port_run(s);
 }

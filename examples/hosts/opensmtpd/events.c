@@ -55,15 +55,18 @@ static void drop(client *c)
 static client *make(filter *f, smtpf_str id)
 {
   client *c = id.n <= ID_MAX ? calloc(1, sizeof *c) : NULL;
+  const int junk = host_number(f->engine, "opensmtpd.junk", 0) != 0;
   const smtpf_session_options o = {.size = sizeof o,
                                    .user = c,
                                    .protocol = SMTPF_SMTP,
-                                   .capabilities = SMTPF_CAN_DELAY | SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT};
+                                   .capabilities = SMTPF_CAN_DELAY | SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT |
+                                                   (junk ? (unsigned)SMTPF_CAN_QUARANTINE : 0U)};
   if (!c || smtpf_session_new(&c->session, f->driver, &o) != SMTPF_OK) {
     free(c);
     return NULL;
   }
   c->filter = f;
+  c->junk = junk;
   memcpy(c->id, id.p, id.n);
   spool_init(&c->message.spool, &f->cache);
   client **at = bucket(f, id);
@@ -77,6 +80,17 @@ void event_forget_all(filter *f)
   for (size_t i = 0; i < HASH; i++)
     while (f->clients[i])
       drop(f->clients[i]);
+}
+
+/* A path for a bare address. */
+static smtpf_str path(smtpf_str address, char room[PATH_ROOM])
+{
+  const size_t n = address.n <= PATH_ROOM - 2 ? address.n : PATH_ROOM - 2; /* cut, it is refused for its length */
+  room[0] = '<';
+  if (n)
+    memcpy(room + 1, address.p, n);
+  room[n + 1] = '>';
+  return (smtpf_str){room, n + 2};
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------- */
@@ -104,9 +118,31 @@ void event_answer_failure(client *c)
   answer(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("cannot be decided now, try again later"), 0);
 }
 
+/* What smtpd calls this recipient where the client wrote another name: a mailbox behind a signature (BATV). */
+static int rewrite(client *c, const smtpf_verdict *v)
+{
+  char room[ANSWER_ROOM], path_room[PATH_ROOM];
+  smtpf_recipient_info r = {.size = sizeof r};
+  smtpf_opensmtpd_line line = {.size = sizeof line};
+  const size_t n = smtpf_verdict_recipient_count(v);
+  if (c->asked != RCPT || smtpf_verdict_code(v) >= 400 || !n || smtpf_verdict_recipient(v, n - 1, &r) != SMTPF_OK ||
+      !r.address.n || smtpf_opensmtpd_read(text_str(&c->request), &line) != SMTPF_OK ||
+      smtpf_str_equal_nocase(r.address, line.rest))
+    return 0;
+  const int length = smtpf_opensmtpd_rewrite(&line, path(r.address, path_room), room, sizeof room);
+  if (length < 0 || !text_room(&c->filter->out, (size_t)length))
+    return 0;
+  text_add(&c->filter->out, (smtpf_str){room, (size_t)length});
+  text_clear(&c->request);
+  c->asked = NOTHING;
+  return 1;
+}
+
 static void answer_verdict(client *c)
 {
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
+  if (rewrite(c, v))
+    return;
   answer(c, smtpf_verdict_code(v), smtpf_verdict_enhanced(v), smtpf_verdict_text(v), smtpf_verdict_closes(v));
 }
 
@@ -144,16 +180,6 @@ static void answer_commit(client *c)
 }
 
 /* ---- what the session is told ------------------------------------------------------------------------- */
-
-static smtpf_str path(smtpf_str address, char room[PATH_ROOM])
-{
-  const size_t n = address.n <= PATH_ROOM - 2 ? address.n : PATH_ROOM - 2; /* cut, it is refused for its length */
-  room[0] = '<';
-  if (n)
-    memcpy(room + 1, address.p, n);
-  room[n + 1] = '>';
-  return (smtpf_str){room, n + 2};
-}
 
 static int tell_connect(client *c)
 {

@@ -38,9 +38,11 @@ static void reload(filter *f)
 {
   smtpf_engine *engine = host_policy_engine(&f->policy);
   fprintf(stderr, "smtpf-opensmtpd: %s\n", engine ? "new policy" : "the old policy serves on");
-  if (engine)
-    smtpf_driver_set_engine(f->driver, engine);
-  smtpf_engine_unref(engine);
+  if (!engine)
+    return;
+  smtpf_driver_set_engine(f->driver, engine);
+  smtpf_engine_unref(f->engine);
+  f->engine = engine;
 }
 
 static void take_signal(filter *f, int fd)
@@ -92,6 +94,7 @@ static void free_filter(filter *f)
 {
   event_forget_all(f);
   smtpf_driver_free(f->driver);
+  smtpf_engine_unref(f->engine);
   spool_cache_free(&f->cache);
   text_free(&f->in);
   text_free(&f->out);
@@ -106,13 +109,12 @@ int main(int argc, char **argv)
     return EXIT_FAILURE;
   }
   const int signals = block_signals();
-  smtpf_engine *engine = host_policy_engine(&f.policy);
-  if (!engine)
+  f.engine = host_policy_engine(&f.policy);
+  if (!f.engine)
     return EXIT_FAILURE;
-  int r = check ? SMTPF_OK : smtpf_driver_new(&f.driver, engine, NULL);
+  const int r = check ? SMTPF_OK : smtpf_driver_new(&f.driver, f.engine, NULL);
   if (r != SMTPF_OK)
     fprintf(stderr, "smtpf-opensmtpd: %s\n", smtpf_strerror(r));
-  smtpf_engine_unref(engine);
   if (r == SMTPF_OK && !check) {
     fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);

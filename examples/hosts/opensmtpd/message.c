@@ -5,6 +5,8 @@
  */
 #include <string.h>
 
+#include <smtpfilter/ext/mail.h>
+
 #include "../../common/edits.h"
 #include "filter.h"
 
@@ -198,11 +200,29 @@ static int read_header(const client *c, text *out)
   return !out->failed && (end || out->n == s->size);
 }
 
+/* smtpd has nowhere to drop a message, and one place that is no inbox: where `maildir junk` puts what bears this field.
+ * What a recipient wants dropped goes there too, and says so. */
+static void junk(const client *c, text *fields, const smtpf_verdict *v)
+{
+  smtpf_recipient_info r = {.size = sizeof r};
+  int held = 0, dropped = 0;
+  for (size_t i = 0; smtpf_verdict_recipient(v, i, &r) == SMTPF_OK; i++) {
+    held |= r.disposition == SMTPF_QUARANTINED;
+    dropped |= r.disposition == SMTPF_DISCARDED;
+  }
+  if (held || dropped)
+    edits_field(fields, SMTPF_LIT("X-Spam"), SMTPF_LIT("Yes"));
+  const char *name = dropped ? host_string(c->filter->engine, "tag.header", 0) : NULL;
+  if (name)
+    edits_field(fields, smtpf_str_of(name), SMTPF_LIT("discarded; smtpd cannot drop a message"));
+}
+
 static int put_edited(client *c)
 {
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   text fields = {0}, header = {0};
   uint64_t from = 0;
+  junk(c, &fields, v);
   if (edits_prepend(&fields, v, SMTPF_ALL, (smtpf_str){0}) && read_header(c, &header)) {
     edits_section(&fields, v, SMTPF_ALL, text_str(&header));
     from = header.n;

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Our programs run watched: by what the environment's SMTPF_WRAPPER names (`valgrind -q ...`), or by the sanitizers they were
+built with (SMTPF_SANITIZED). What those find goes to files of their own, whoever started the program and whatever became of
+it: harness.conclude() fails a test that has any."""
+import atexit
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+
+WRAPPER = shlex.split(os.environ.get("SMTPF_WRAPPER", ""))
+SANITIZED = bool(os.environ.get("SMTPF_SANITIZED"))
+SANITIZERS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
+FOLDER = tempfile.mkdtemp(prefix="smtpf-watched-") if WRAPPER or SANITIZED else None
+CORES = "/usr/libexec/valgrind"
+
+if FOLDER:
+    os.chmod(FOLDER, 0o1777)  # a mail server runs its filters as somebody else
+    atexit.register(lambda: farewell())  # it comes below
+if SANITIZED:
+    for _name in SANITIZERS:
+        os.environ[_name] = ":".join(filter(None, [os.environ.get(_name), "log_path=%s/%s" % (FOLDER, _name[:4].lower())]))
+
+
+def real(program):
+    """The program itself where libtool has put a script in its place."""
+    built = os.path.join(os.path.dirname(os.path.abspath(program)), ".libs", os.path.basename(program))
+    return built if os.path.exists(built) else os.path.abspath(program)
+
+
+def settings(program):
+    """What it must find in its environment, wherever it is started from."""
+    found = ["LD_LIBRARY_PATH=" + ":".join(filter(None, [os.path.join(os.path.dirname(os.path.abspath(program)), ".libs"),
+                                                         os.environ.get("LD_LIBRARY_PATH")]))]
+    return found + ["%s=%s" % (name, os.environ[name]) for name in SANITIZERS if SANITIZED]
+
+
+def wrapper():
+    return WRAPPER[:1] + ["--log-file=%s/valgrind.%%p" % FOLDER] + WRAPPER[1:] if WRAPPER else []
+
+
+def wrapped(argv):
+    """The command line that runs one of our programs watched; as it is where nobody watches."""
+    return ["env", *settings(argv[0]), *wrapper(), real(argv[0]), *argv[1:]] if WRAPPER else list(argv)
+
+
+def shell(argv, more=()):
+    """The same for a mail server that starts it with an environment and as a user of its own; `more`: settings besides."""
+    return shlex.join(["/usr/bin/env", *settings(argv[0]), *more, *wrapper(), real(argv[0]), *argv[1:]])
+
+
+def stranger(argv):
+    """Somebody else's program that loads our library: a sanitizer must be there before it, and since it ends without telling
+    the library, only what nobody points to is a leak (a sanitizer cannot tell whose)."""
+    if WRAPPER:
+        return [w for w in wrapper() if not w.startswith("--error-exitcode")] + ["--show-leak-kinds=definite"] + argv
+    if not SANITIZED:
+        return argv
+    runtime = subprocess.run([*shlex.split(os.environ.get("CC", "cc")), "-print-file-name=libasan.so"], capture_output=True, text=True,
+                             check=False).stdout.strip()
+    return ["env", "LD_PRELOAD=" + os.path.realpath(runtime), "ASAN_OPTIONS=detect_leaks=0:" + os.environ["ASAN_OPTIONS"], *argv]
+
+
+def farewell():
+    """A test that broke off says what was found, too."""
+    print("\n".join(findings())[:6000])
+    shutil.rmtree(FOLDER, True)
+
+
+def report(stranger=""):
+    """Prints what was found, once; how much that is. `stranger`: a program that loads our library, and whose own doings
+    are not ours."""
+    found = [p for p in findings() if not stranger or is_ours(p, stranger)]
+    print("\n".join(found)[:6000])
+    for name in os.listdir(FOLDER) if FOLDER else []:
+        os.truncate(os.path.join(FOLDER, name), 0)
+    return len(found)
+
+
+def is_ours(paragraph, stranger):
+    """What comes first in the stack, behind the allocator, is not the stranger, and we are in it."""
+    frames = [line for line in paragraph.splitlines() if re.search(r" (at|by) 0x|^ +#\d", line)]
+    frames = [line for line in frames if not re.search(r"vgpreload|/libc|libasan", line)]
+    return "smtpf" in paragraph and not (frames and stranger + ")" in frames[0])
+
+
+def findings():
+    """A paragraph each."""
+    found = []
+    for name in sorted(os.listdir(FOLDER)) if FOLDER else []:
+        with open(os.path.join(FOLDER, name), encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        paragraphs = [""]
+        for line in text.splitlines():
+            if line.startswith("--"):  # a system call that valgrind does not know
+                continue
+            if line.startswith("==") and not line.rsplit("==", 1)[-1].strip():
+                paragraphs.append("")
+            else:
+                paragraphs[-1] += line + "\n"
+        if not name.startswith("valgrind"):
+            paragraphs = [text]
+        found += [p for p in paragraphs if p.strip()]
+    return found
