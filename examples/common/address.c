@@ -69,6 +69,25 @@ int address_parse(const char *name, address *out)
   return 1;
 }
 
+/* 1, and past it, when `name` begins with `word`. */
+static int skip(const char **name, const char *word)
+{
+  const size_t n = strlen(word);
+  const int has = !strncmp(*name, word, n);
+  *name += has ? n : 0;
+  return has;
+}
+
+int address_parse_listener(const char *name, address *out)
+{
+  const int proxied = skip(&name, "proxy:"), tls = skip(&name, "tls:");
+  if (!address_parse(name, out))
+    return 0;
+  out->proxied = proxied;
+  out->tls = tls;
+  return 1;
+}
+
 unsigned address_host(const struct sockaddr *sa, char *out, size_t cap)
 {
   const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;

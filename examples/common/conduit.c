@@ -44,7 +44,7 @@ ssize_t conduit_read(conduit *c, char *room, size_t cap)
   const size_t most = cap - RECORD < sizeof wire ? cap - RECORD : sizeof wire;
   if (!c->tls)
     return receive(c->fd, room, cap);
-  for (ssize_t r = unwrap(c, wire, 0, room, cap);;) {
+  for (ssize_t r = unwrap(c, "", 0, room, cap);;) {
     if (r > 0)
       return r;
     if (r == TLS_CLOSED)

@@ -17,6 +17,10 @@
   {                                                                                                                    \
     path, SMTPF_OPTION_STRINGS, NULL, 0, 16, NULL, doc                                                                 \
   }
+#define NETWORKS(path, doc)                                                                                            \
+  {                                                                                                                    \
+    path, SMTPF_OPTION_STRINGS, NULL, 0, 256, NULL, doc                                                                \
+  }
 #define CHOICE(path, deflt, words, doc)                                                                                \
   {                                                                                                                    \
     path, SMTPF_OPTION_CHOICE, deflt, 0, 0, words, doc                                                                 \
@@ -26,9 +30,12 @@
 #define COUNT(path, deflt, min, max, doc) NUMBER(path, SMTPF_OPTION_INT, deflt, min, max, doc)
 
 const smtpf_option host_options[] = {
-    TEXTS("proxy.listen", "Where smtpf-proxy listens. " ADDRESS LMTP
-                          "Without any: `127.0.0.1:2525`. Sockets that systemd hands over (LISTEN_FDS) take the place "
-                          "of all; one whose name is `lmtp` speaks LMTP."),
+    TEXTS("proxy.listen",
+          "Where smtpf-proxy listens. " ADDRESS LMTP
+          "With `tls:` in front TLS is spoken from the first byte on (RFC 8314 3), with `proxy:` in front of all a load "
+          "balancer says first who the client is (`proxy.proxy_protocol_from`). Without any: `127.0.0.1:2525`. Sockets "
+          "that systemd hands over (LISTEN_FDS) take the place of all; their names say the same: words of `proxy`, "
+          "`tls`, `lmtp` with a dash between."),
     TEXT("proxy.socket_mode", "0660", "The mode of its Unix sockets, octal: who may write may connect."),
     TEXT("proxy.socket_group", NULL, "The group of its Unix sockets, by name."),
     {"proxy.next_hop", SMTPF_OPTION_STRINGS, "127.0.0.1:10025", 0, 16, NULL,
@@ -51,6 +58,26 @@ const smtpf_option host_options[] = {
         "proxy.identity", "auto", "auto|xclient|xforward|none",
         "How the client's identity is told to the next hop. `auto` takes XCLIENT or else XFORWARD when the next hop "
         "offers it; `xclient` and `xforward` insist: a next hop that does not offer it fails; `none` tells nothing."),
+    TEXTS("proxy.tls_certificate",
+          "PEM files with the server's certificates, each with its chain; two or more must be of different kinds, as "
+          "ECDSA and RSA. With any, clients are offered STARTTLS. Read again at each reload."),
+    TEXTS("proxy.tls_key", "PEM files with their keys, in the same order; without any, the keys stand with the "
+                           "certificates. The user that the proxy runs as must be able to read them at a reload."),
+    CHOICE("proxy.tls_minimum", "1.2", "1.2|1.3", "The oldest TLS that clients may speak."),
+    TEXT("proxy.tls_ciphers", NULL, "Ciphers of TLS 1.2, in OpenSSL's words; empty for OpenSSL's own choice."),
+    FLAG("proxy.tls_required", "false",
+         "Whether clients must have TLS before MAIL, else 530 5.7.0. A server that takes mail for its domain from "
+         "everybody must not ask for it (RFC 3207 4)."),
+    NETWORKS("proxy.proxy_protocol_from",
+             "Networks whose word is taken for who the client is, on listeners with `proxy:`. A connection from "
+             "elsewhere, or without a whole header of the PROXY protocol (version 1 or 2) within 5 seconds, is closed, "
+             "and so is one whose client it cannot name. Unix sockets need none."),
+    NETWORKS("proxy.xclient_from",
+             "Networks whose clients are offered XCLIENT, by which they say who the client is. Whoever can connect "
+             "from there can be anybody."),
+    TEXT("proxy.user", NULL,
+         "The user that it goes on as, by name, once its sockets are open; with its groups. Empty: as it was started."),
+    TEXT("proxy.group", NULL, "The group that it goes on with instead of the user's own."),
     COUNT("proxy.threads", "1", 1, 256, "Event loops, one a thread."),
     COUNT("proxy.connections", "10000", 1, 1000000, "Client connections at a time; more are answered 421 4.7.0."),
     COUNT("proxy.connections_per_client", "100", 0, 1000000,

@@ -195,6 +195,10 @@ SMTPF_API int smtpf_smtpd_reply(smtpf_smtpd *c, int code, smtpf_str enhanced, sm
  * Since 0.1. */
 SMTPF_API void smtpf_smtpd_tls(smtpf_smtpd *c);
 
+/** What is taken from now on, and announced to the next EHLO (smtpf_extension bits): where that depends on what the
+ *  client did, e.g. AUTH only under TLS. STARTTLS is left out once TLS is up. Since 0.1. */
+SMTPF_API void smtpf_smtpd_announce(smtpf_smtpd *c, unsigned extensions);
+
 /** Bytes of memory the codec holds now. Since 0.1. */
 SMTPF_API size_t smtpf_smtpd_memory(const smtpf_smtpd *c);
 

@@ -43,10 +43,8 @@ int smtpf_smtpd_new(smtpf_smtpd **out, const smtpf_smtpd_options *options, const
   c->line_max = o.line_max ? o.line_max : LINE_MAX_DEFAULT;
   c->scan.line_max = o.text_line_max ? o.text_line_max : TEXT_LINE_DEFAULT;
   c->scan.normalise = o.line_ends == SMTPF_LINE_ENDS_NORMALISE;
-  c->extensions = (uint16_t)o.extensions;
   c->lmtp = o.protocol == SMTPF_LMTP;
-  if (c->lmtp) /* replies for each recipient by itself */
-    c->extensions &= (uint16_t)~SMTPF_EXT_PRDR;
+  smtpf_smtpd_announce(c, o.extensions);
   c->due = SMTPF_DUE_BANNER;
   c->alone = 1;
   *out = c;
@@ -74,10 +72,19 @@ void smtpf_smtpd_forget(smtpf_smtpd *c)
   c->prdr = 0;
 }
 
+void smtpf_smtpd_announce(smtpf_smtpd *c, unsigned extensions)
+{
+  const unsigned known = (SMTPF_EXT_PRDR << 1) - 1;
+  const unsigned never = (c->lmtp ? (unsigned)SMTPF_EXT_PRDR : 0U) /* LMTP has replies for each recipient by itself */
+                         | (c->secured ? (unsigned)SMTPF_EXT_STARTTLS : 0U);
+  c->extensions = (uint16_t)(extensions & known & ~never);
+}
+
 void smtpf_smtpd_tls(smtpf_smtpd *c)
 {
   smtpf_line_drop(&c->line, &c->mem);
   smtpf_smtpd_forget(c);
+  c->secured = 1;
   c->extensions &= (uint16_t)~SMTPF_EXT_STARTTLS;
   c->extended = 0;
   c->state = SMTPF_READ_COMMAND;

@@ -87,6 +87,7 @@ struct smtpf_smtpd {
   uint8_t bdat;
   unsigned lmtp : 1;
   unsigned extended : 1; /* greeted by EHLO or LHLO */
+  unsigned secured : 1;  /* under TLS */
   unsigned alone : 1;    /* nothing may come before the due answer is given */
   unsigned early : 1;    /* but something did */
   unsigned fatal : 1;    /* close after the due answer */

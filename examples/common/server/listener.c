@@ -97,14 +97,21 @@ static long environment(const char *name)
   return v && *v && !*end ? n : 0;
 }
 
-/* The name of the `i`th (FileDescriptorName=) says what is spoken there: `lmtp`, or SMTP. */
-static int is_named(const char *names, long i, const char *name)
+/* The name of the `i`th (FileDescriptorName=) says what is spoken there: words with a dash between, of `proxy`, `tls`
+ * and `lmtp`; SMTP, where it says nothing of these. */
+static int is_named(const char *names, long i, const char *word)
 {
   for (; names && i > 0; i--) {
     names = strchr(names, ':');
     names = names ? names + 1 : NULL;
   }
-  return names && strcspn(names, ":") == strlen(name) && !strncmp(names, name, strlen(name));
+  while (names && *names && *names != ':') {
+    const size_t n = strcspn(names, ":-");
+    if (n == strlen(word) && !strncmp(names, word, n))
+      return 1;
+    names += n + (names[n] == '-');
+  }
+  return 0;
 }
 
 /* How many there are; they are closed to programs we might start. */
@@ -124,6 +131,8 @@ static int inherit(server_process *p)
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     p->listener[p->listeners++] = (listening){.item = {ITEM_LISTENER, fd}, .inherited = 1};
     p->listener[p->listeners - 1].at.lmtp = is_named(names, i, "lmtp");
+    p->listener[p->listeners - 1].at.tls = is_named(names, i, "tls");
+    p->listener[p->listeners - 1].at.proxied = is_named(names, i, "proxy");
   }
   unsetenv("LISTEN_PID");
   unsetenv("LISTEN_FDS");

@@ -47,7 +47,7 @@ static int read_addresses(server_settings *s, const host_policy *p, smtpf_error 
       v = s->program->listen;
     if (!v)
       break;
-    if (!address_parse(v, &s->listen[s->listens++]))
+    if (!address_parse_listener(v, &s->listen[s->listens++]))
       return wrong(s, p, err, SMTPF_EPARSE, "listen", v, s->program->listen_expected);
   }
   return SMTPF_OK;

@@ -14,7 +14,7 @@ static int read_settings(server_settings *base, const host_policy *policy, smtpf
 {
   settings *s = (settings *)(void *)base;
   for (size_t i = 0; i < base->listens; i++)
-    if (base->listen[i].lmtp)
+    if (base->listen[i].lmtp || base->listen[i].tls || base->listen[i].proxied)
       return host_policy_fail(err, SMTPF_EPARSE, policy, "milter.listen", "lmtp:", addresses);
   s->idle_ms = host_number(base->engine, "milter.idle_timeout", 7200000);
   s->progress_ms = host_number(base->engine, "milter.progress", 10000);
