@@ -3,6 +3,7 @@
 
 #define ADDRESS "An address with its port, `127.0.0.1:10025` or `[::1]:10025`; names are not resolved. "
 #define LMTP "With `lmtp:` before it, LMTP is spoken there; a Unix socket is `unix:/path`. "
+#define HOP_TLS "none|may|encrypt|verify"
 #define SECOND 1000
 #define HOUR (3600 * (int64_t)SECOND)
 #define NUMBER(path, type, deflt, min, max, doc)                                                                       \
@@ -30,12 +31,13 @@
 #define COUNT(path, deflt, min, max, doc) NUMBER(path, SMTPF_OPTION_INT, deflt, min, max, doc)
 
 const smtpf_option host_options[] = {
-    TEXTS("proxy.listen",
-          "Where smtpf-proxy listens. " ADDRESS LMTP
-          "With `tls:` in front TLS is spoken from the first byte on (RFC 8314 3), with `proxy:` in front of all a load "
-          "balancer says first who the client is (`proxy.proxy_protocol_from`). Without any: `127.0.0.1:2525`. Sockets "
-          "that systemd hands over (LISTEN_FDS) take the place of all; their names say the same: words of `proxy`, "
-          "`tls`, `lmtp` with a dash between."),
+    TEXTS(
+        "proxy.listen",
+        "Where smtpf-proxy listens. " ADDRESS LMTP
+        "With `tls:` in front TLS is spoken from the first byte on (RFC 8314 3), with `proxy:` in front of all a load "
+        "balancer says first who the client is (`proxy.proxy_protocol_from`). Without any: `127.0.0.1:2525`. Sockets "
+        "that systemd hands over (LISTEN_FDS) take the place of all; their names say the same: words of `proxy`, "
+        "`tls`, `lmtp` with a dash between."),
     TEXT("proxy.socket_mode", "0660", "The mode of its Unix sockets, octal: who may write may connect."),
     TEXT("proxy.socket_group", NULL, "The group of its Unix sockets, by name."),
     {"proxy.next_hop", SMTPF_OPTION_STRINGS, "127.0.0.1:10025", 0, 16, NULL,
@@ -45,6 +47,23 @@ const smtpf_option host_options[] = {
      "Next hops for recipients of one domain, `example.net`, or of all below one, `.example.net`, in place of "
      "`proxy.next_hop`. The own name of a domain goes before what it is below of, and of those the longest."},
     TEXTS("proxy.routes[domain].servers", "The servers of that domain, as in `proxy.next_hop`."),
+    CHOICE("proxy.hop_tls", "none", HOP_TLS,
+           "TLS to next hops (STARTTLS). `may`: where a server offers it, and without it where it fails; `encrypt`: "
+           "always, or the server is as good as down; `verify`: always, and its certificate must be believed and be of "
+           "`proxy.hop_tls_name`."),
+    TEXT("proxy.hop_tls_name", NULL,
+         "The name in the certificates of the servers of `proxy.next_hop`; their addresses without it."),
+    TEXT("proxy.hop_tls_authorities", NULL,
+         "PEM file of the certificates that are believed where servers' are verified; the system's without it."),
+    TEXT("proxy.hop_tls_certificate", NULL, "PEM file of our own certificate, shown to servers that ask for one."),
+    TEXT("proxy.hop_tls_key", NULL, "PEM file of its key; without it the key stands with the certificate."),
+    CHOICE("proxy.routes[domain].tls", NULL, HOP_TLS, "TLS to these servers, in place of `proxy.hop_tls`."),
+    TEXT("proxy.routes[domain].tls_name", NULL,
+         "The name in the certificates of these servers; their addresses without it."),
+    CHOICE("proxy.forward_tls", "may", HOP_TLS,
+           "With `inline`: TLS to targets, as `proxy.hop_tls`. Verified is the name of the host that the DNS gives, or "
+           "the "
+           "address of one in `proxy.forward_servers`."),
     TIME("proxy.hop_retry", "30s", 100, HOUR,
          "How long a server of a next hop that cannot be spoken with is tried after the others; then one connection "
          "finds out whether it is back."),

@@ -53,6 +53,8 @@ class Sink:
         self.extensions, self.rules, self.messages, self.connections = list(extensions), dict(rules or {}), [], 0
         self.lines, self.lock, self.live, self.broken = [], threading.Lock(), set(), 0
         self.slow = 0.0  # seconds between reads inside a message
+        self.tls = None  # an ssl.SSLContext: STARTTLS is done with it where it is offered
+        self.secured = []  # protocol and name asked for (SNI) of each connection that has TLS
         self.lmtp = lmtp
         self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -141,14 +143,28 @@ class Sink:
             connection.sendall(r)
         return b"250 2.0.0 done\r\n" if final == b"" else final
 
-    def converse(self, connection, reader):
+    def converse_securely(self, connection):
+        names = []
+        self.tls.sni_callback = lambda _, name, __: names.append(name)
+        with self.tls.wrap_socket(connection, server_side=True) as secure:
+            with self.lock:
+                self.secured.append((secure.version(), names[-1] if names else None))
+                self.live.add(secure)
+            try:
+                self.converse(secure, secure.makefile("rb"), greet=False)
+            finally:
+                with self.lock:
+                    self.live.discard(secure)
+
+    def converse(self, connection, reader, greet=True):
         helo = sender = None
         recipients, identity = [], []
         say = connection.sendall
-        banner = self.rule("BANNER", connection, b"")
+        banner = self.rule("BANNER", connection, b"") if greet else b""
         if banner is None:
             return
-        say(banner or b"220 sink.example ESMTP\r\n")
+        if greet:
+            say(banner or b"220 sink.example ESMTP\r\n")
         while True:
             line = reader.readline()
             if not line:
@@ -165,6 +181,7 @@ class Sink:
             elif verb in ("EHLO", "HELO", "LHLO"):
                 helo = line
                 words = ["sink.example"] + (self.extensions if verb != "HELO" else [])
+                words = [w for w in words if w != "STARTTLS" or greet]
                 reply = reply or b"".join(
                     b"250%s%s\r\n" % (b" " if i == len(words) - 1 else b"-", w.encode()) for i, w in enumerate(words))
             elif verb == "MAIL":
@@ -183,6 +200,10 @@ class Sink:
                 if reply is None:
                     return
                 sender, recipients = None, []
+            elif verb == "STARTTLS" and good and self.tls:
+                say(b"220 2.0.0 go ahead\r\n")
+                self.converse_securely(connection)
+                return
             elif verb == "QUIT":
                 say(reply or b"221 2.0.0 bye\r\n")
                 return

@@ -229,7 +229,19 @@ START_TEST(identity_tells_what_is_asked_for)
   identity_command(&t, "XCLIENT", identity_attributes(ehlo, "XCLIENT"), &who);
   is(&t, "XCLIENT ADDR=IPV6:2001:db8::1 PROTO=ESMTP\r\n");
   ck_assert_uint_eq(identity_attributes(SMTPF_LIT("sink\nSIZE 10"), "XCLIENT"), 0);
+  who.login = SMTPF_LIT("user@example.net");
+  who.destination = SMTPF_LIT("192.0.2.1");
+  who.destination_port = 587;
+  text_clear(&t);
+  identity_command(&t, "XCLIENT",
+                   identity_attributes(SMTPF_LIT("sink\nXCLIENT DESTPORT LOGIN TTL DESTADDR"), "XCLIENT"), &who);
+  is(&t, "XCLIENT LOGIN=user@example.net DESTADDR=192.0.2.1 DESTPORT=587\r\n");
   char longest[255];
+  memset(longest, 'x', 170);
+  who.helo = who.name = who.login = (smtpf_str){longest, 170};
+  text_clear(&t);
+  identity_command(&t, "XCLIENT", ~0U, &who);
+  ck_assert_uint_le(t.n, 512);
   memset(longest, ' ', sizeof longest);
   who.helo = who.name = (smtpf_str){longest, sizeof longest};
   text_clear(&t);

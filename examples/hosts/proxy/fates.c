@@ -181,7 +181,7 @@ static void settle_place(transaction *t, uint32_t place, const saying *s)
 static int is_sent(const transaction *t)
 {
   const hop *h = transaction_leg(t)->hop;
-  return t->out.ended && h->out_at == h->out.n;
+  return t->out.ended && !hop_waits(h);
 }
 
 static void message_over(transaction *t, int out_of_turn)

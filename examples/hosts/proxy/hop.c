@@ -12,6 +12,7 @@
 
 #include "../../common/log.h"
 #include "client.h"
+#include "hop_tls.h"
 #include "transaction.h"
 
 /* ---- closing ----------------------------------------------------------------------------------- */
@@ -27,6 +28,7 @@ void hop_close(hop *h)
   h->probing = 0;
   h->state = HOP_DEAD;
   h->owner = NULL;
+  conduit_free(&h->wire);
   close(h->item.fd);
   ring_remove(&h->link);
   ring_append(&h->loop->dead_hops, &h->link);
@@ -53,7 +55,9 @@ static void mark_down(const settings *s, server *at, int64_t now, const char *wh
 static void lost(hop *h, const char *why)
 {
   transaction *owner = h->owner;
-  const int how = h->reused || h->messages ? LOST_REUSED : h->state == HOP_READY ? LOST_READY : LOST_NEW;
+  int how = h->reused || h->messages ? LOST_REUSED : h->state == HOP_READY ? LOST_READY : LOST_NEW;
+  if (h->state == HOP_TLS && hop_tls_failed(h, why))
+    how = LOST_TLS;
   if (h->server && how == LOST_NEW) {
     mark_down(h->settings, h->server, h->loop->base.now_ms, why);
     h->probing = 0;
@@ -86,9 +90,7 @@ static int64_t final_ms(const hop *h)
 static int flush(hop *h)
 {
   while (h->out_at < h->out.n) {
-    ssize_t w = send(h->item.fd, h->out.p + h->out_at, h->out.n - h->out_at, MSG_NOSIGNAL);
-    if (w < 0 && errno == EINTR)
-      continue;
+    ssize_t w = conduit_write(&h->wire, h->out.p + h->out_at, h->out.n - h->out_at);
     if (w < 0)
       return errno == EAGAIN ? 0 : -1;
     h->out_at += (size_t)w;
@@ -97,16 +99,14 @@ static int flush(hop *h)
   if (h->out.cap > 4096)
     text_free(&h->out);
   text_clear(&h->out);
-  return 1;
+  return conduit_flush(&h->wire);
 }
 
 /* Sends at once what it can and keeps the rest. A broken connection shows itself at the next event. */
 static int send_or_keep(hop *h, const char *p, size_t n)
 {
   while (n && !h->corked && h->out_at == h->out.n) {
-    ssize_t w = send(h->item.fd, p, n, MSG_NOSIGNAL);
-    if (w < 0 && errno == EINTR)
-      continue;
+    ssize_t w = conduit_write(&h->wire, p, n);
     if (w < 0)
       break;
     p += w;
@@ -115,7 +115,7 @@ static int send_or_keep(hop *h, const char *p, size_t n)
   text_add(&h->out, (smtpf_str){p, n});
   if (h->out.failed) /* a gap must not be sent: the connection ends here, and its owner hears of it */
     shutdown(h->item.fd, SHUT_RDWR);
-  return !n;
+  return !hop_waits(h);
 }
 
 void hop_send(hop *h, smtpf_str bytes, const char *expects)
@@ -225,6 +225,33 @@ static smtpf_str greeting_name(const hop *h)
   return who.helo.n && who.helo.n < 256 ? who.helo : h->settings->smtpd.hostname;
 }
 
+/* EHLO is answered. */
+static void introduced(hop *h)
+{
+  const int due = hop_tls_due(h);
+  if (due > 0)
+    say(h, HOP_STARTTLS, "STARTTLS", (smtpf_str){0});
+  else if (due < 0)
+    lost(h, h->plain ? "refused STARTTLS" : "does not offer STARTTLS");
+  else if (!h->identified && wants(h) & ~h->extensions)
+    lost(h, "does not offer the XCLIENT or XFORWARD that proxy.identity insists on");
+  else
+    identify(h);
+}
+
+static void starttls_answered(hop *h, const smtpf_smtpc_reply *r)
+{
+  if (r->code / 100 != 2) {
+    h->plain = 1;
+    introduced(h);
+    return;
+  }
+  h->state = HOP_TLS;
+  set_deadline(h, reply_ms(h));
+  if (hop_tls_start(h))
+    lost(h, "TLS cannot be begun");
+}
+
 /* A reply before the connection is ready. */
 static void greeted(hop *h, const smtpf_smtpc_reply *r)
 {
@@ -248,7 +275,10 @@ static void greeted(hop *h, const smtpf_smtpc_reply *r)
       return;
     }
     learn(h, r->text);
-    break;
+    introduced(h);
+    return;
+  case HOP_STARTTLS: starttls_answered(h, r); return;
+  case HOP_TLS: lost(h, "spoke out of turn"); return;
   default:
     if (!good) {
       lost(h, "refused HELO");
@@ -256,11 +286,9 @@ static void greeted(hop *h, const smtpf_smtpc_reply *r)
     }
     if (h->route)
       route_learn(h->route, 0, 0);
+    h->extensions = 0;
+    introduced(h);
   }
-  if (!h->identified && wants(h) & ~h->extensions)
-    lost(h, "does not offer the XCLIENT or XFORWARD that proxy.identity insists on");
-  else
-    identify(h);
 }
 
 /* ---- receiving ---------------------------------------------------------------------------------- */
@@ -287,27 +315,34 @@ static void reply(hop *h, const smtpf_smtpc_reply *r)
     settle(h);
 }
 
+/* What came, in plain. What a server says before TLS is up, on its way to be, anybody may have put there. */
+static void hear(hop *h, const char *p, size_t left)
+{
+  smtpf_smtpc_reply r;
+  int got = SMTPF_PENDING;
+  while (h->state != HOP_DEAD && h->state != HOP_TLS && (got = smtpf_smtpc_next(h->codec, &p, &left, &r)) == SMTPF_OK)
+    reply(h, &r);
+  if (h->state == HOP_TLS && left)
+    lost(h, "spoke before TLS was up");
+  else if (h->state != HOP_DEAD && got < 0)
+    lost(h, "does not speak SMTP");
+}
+
 static void receive(hop *h)
 {
   while (h->state != HOP_DEAD) {
-    ssize_t n = recv(h->item.fd, h->loop->hop_in, sizeof h->loop->hop_in, 0);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && errno == EAGAIN)
+    ssize_t n = conduit_read(&h->wire, h->loop->hop_in, sizeof h->loop->hop_in);
+    const int e = n < 0 ? errno : 0;
+    if (h->state == HOP_TLS && e == EAGAIN && conduit_up(&h->wire)) /* what was said before is forgotten */
+      say(h, HOP_EHLO, h->lmtp ? "LHLO" : "EHLO", greeting_name(h));
+    if (e == EAGAIN)
       return;
     if (n <= 0) {
-      lost(h, n ? strerror(errno) : "closed the connection");
+      lost(h, e == EPROTO ? conduit_why(&h->wire) : e ? strerror(e) : "closed the connection");
       return;
     }
-    const char *p = h->loop->hop_in;
-    size_t left = (size_t)n;
-    smtpf_smtpc_reply r;
-    int got = SMTPF_PENDING;
-    while (h->state != HOP_DEAD && (got = smtpf_smtpc_next(h->codec, &p, &left, &r)) == SMTPF_OK)
-      reply(h, &r);
-    if (h->state != HOP_DEAD && got < 0)
-      lost(h, "does not speak SMTP");
-    if ((size_t)n < sizeof h->loop->hop_in)
+    hear(h, h->loop->hop_in, (size_t)n);
+    if (!h->wire.tls && (size_t)n < sizeof h->loop->hop_in)
       return; /* drained: the next arrival is a new event */
   }
 }
@@ -325,7 +360,7 @@ void hop_event(hop *h, uint32_t events)
       return;
     h->state = HOP_GREETING;
   }
-  if (events & EPOLLOUT && h->out_at < h->out.n) {
+  if (events & EPOLLOUT && hop_waits(h)) {
     int r = flush(h);
     if (r < 0) {
       lost(h, strerror(errno));
@@ -336,7 +371,7 @@ void hop_event(hop *h, uint32_t events)
     receive(h);
   if (events & EPOLLRDHUP && h->state != HOP_DEAD)
     receive(h);
-  if (events & EPOLLOUT && h->state == HOP_READY && h->out_at == h->out.n && h->owner)
+  if (events & EPOLLOUT && h->state == HOP_READY && !hop_waits(h) && h->owner)
     transaction_hop_writable(h->owner, h->leg);
 }
 
@@ -354,6 +389,7 @@ static hop *connect_new(loop *l, settings *s, const address *to, int64_t within_
   h->loop = l;
   h->settings = settings_ref(s);
   h->item = (item){ITEM_HOP, socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  h->wire.fd = h->item.fd;
   if (h->item.fd >= 0)
     setsockopt(h->item.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (h->item.fd < 0 || (connect(h->item.fd, (const struct sockaddr *)&to->sa, to->len) && errno != EINPROGRESS) ||
@@ -450,8 +486,10 @@ hop *hop_connect(loop *l, struct transaction *owner, size_t on, const address *t
 
 static void leave(hop *h)
 {
-  if (!h->data_open && h->out_at == h->out.n && h->state == HOP_READY)
+  if (!h->data_open && !hop_waits(h) && h->state == HOP_READY) {
     send_or_keep(h, "QUIT\r\n", 6);
+    conduit_finish(&h->wire);
+  }
   hop_close(h);
 }
 
@@ -473,7 +511,7 @@ static void settle(hop *h)
 void hop_release(hop *h)
 {
   h->owner = NULL;
-  if (h->state != HOP_READY || h->data_open || h->out_at < h->out.n || h->soiled || h->target) {
+  if (h->state != HOP_READY || h->data_open || hop_waits(h) || h->soiled || h->target) {
     leave(h); /* an open transaction ends with QUIT (RFC 5321 4.1.1.10) */
     return;
   }

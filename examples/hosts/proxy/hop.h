@@ -15,6 +15,8 @@ enum hop_state {
   HOP_GREETING,
   HOP_EHLO,
   HOP_HELO,
+  HOP_STARTTLS,
+  HOP_TLS, /* the handshake */
   HOP_XCLIENT,
   HOP_READY,
   HOP_DEAD
@@ -24,7 +26,7 @@ enum hop_state {
 enum hop_expect { EXPECT_XFORWARD = 1, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EXPECT_FINAL, EXPECT_RSET };
 
 /* How far a connection was when it was lost. */
-enum hop_lost { LOST_NEW, LOST_READY, LOST_REUSED }; /* REUSED: it had served before */
+enum hop_lost { LOST_NEW, LOST_READY, LOST_REUSED, LOST_TLS }; /* REUSED: it had served before; TLS: next without */
 
 struct transaction;
 
@@ -35,6 +37,7 @@ typedef struct hop {
   settings *settings;
   route *route;              /* NULL: to a target */
   server *server;            /* one of its */
+  const char *name;          /* of a target, in its certificate; NULL: its address */
   struct transaction *owner; /* NULL: idle, or on its way there */
   size_t leg;                /* which of the owner's */
   smtpf_smtpc *codec;
@@ -42,7 +45,8 @@ typedef struct hop {
   unsigned extensions, attributes; /* smtpf_extension bits; identity_attribute bits */
   unsigned char expect[16];
   unsigned expects;
-  text out; /* what could not be sent yet */
+  conduit wire;
+  text out; /* what could not be given to it yet */
   size_t out_at;
   int64_t deadline, idle_since; /* loop.now_ms */
   int64_t until;                /* no deadline is later; 0 for none */
@@ -55,6 +59,7 @@ typedef struct hop {
   unsigned corked : 1;     /* commands are gathered */
   unsigned lmtp : 1;       /* what it speaks */
   unsigned target : 1;     /* of a forward: a stranger */
+  unsigned plain : 1;      /* no TLS, whatever is offered */
   unsigned probing : 1;    /* its server was down; whether it still is, is not known yet */
 } hop;
 
@@ -74,6 +79,11 @@ void hop_cork(hop *h);
 void hop_uncork(hop *h);
 /* Sends as much of a message as goes, from loop.out; what does not go is kept. 1 when all went. */
 int hop_send_message(hop *h, size_t n);
+/* Whether something waits to be sent. */
+static inline int hop_waits(const hop *h)
+{
+  return h->out_at < h->out.n || conduit_waits(&h->wire);
+}
 /* Closes at once, without telling the owner. */
 void hop_close(hop *h);
 

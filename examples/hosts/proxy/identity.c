@@ -4,15 +4,26 @@
 #include <smtpfilter/ext/mail.h>
 #include <string.h>
 
-#define VALUE_MAX 180 /* of an encoded value, so that no line passes 512 bytes; longer ones are told as unknown */
+enum { COMMAND_MAX = 512 }; /* RFC 5321 4.5.3.1.4 */
 
-enum { NAME = 1 << 0, ADDR = 1 << 1, PORT = 1 << 2, HELO = 1 << 3, PROTO = 1 << 4, SOURCE = 1 << 5, IDENT = 1 << 6 };
+enum {
+  NAME = 1 << 0,
+  ADDR = 1 << 1,
+  PORT = 1 << 2,
+  HELO = 1 << 3,
+  PROTO = 1 << 4,
+  SOURCE = 1 << 5,
+  IDENT = 1 << 6,
+  LOGIN = 1 << 7,
+  DESTADDR = 1 << 8,
+  DESTPORT = 1 << 9
+};
 
 static const struct {
   const char *word;
   unsigned bit;
-} words[] = {{"NAME", NAME},   {"ADDR", ADDR},     {"PORT", PORT},  {"HELO", HELO},
-             {"PROTO", PROTO}, {"SOURCE", SOURCE}, {"IDENT", IDENT}};
+} words[] = {{"NAME", NAME},     {"ADDR", ADDR},   {"PORT", PORT},   {"HELO", HELO},         {"PROTO", PROTO},
+             {"SOURCE", SOURCE}, {"IDENT", IDENT}, {"LOGIN", LOGIN}, {"DESTADDR", DESTADDR}, {"DESTPORT", DESTPORT}};
 
 /* The front of *rest up to `sep`. */
 static smtpf_str cut(smtpf_str *rest, char sep)
@@ -57,7 +68,7 @@ static void xtext(text *t, smtpf_str s)
   }
 }
 
-static void attribute(text *t, const char *word, const char *prefix, smtpf_str value)
+static void attribute(text *t, const char *word, const char *prefix, smtpf_str value, size_t most)
 {
   text_char(t, ' ');
   text_cstr(t, word);
@@ -65,33 +76,60 @@ static void attribute(text *t, const char *word, const char *prefix, smtpf_str v
   size_t from = t->n;
   text_cstr(t, prefix);
   xtext(t, value);
-  if (!value.n || t->n - from > VALUE_MAX) {
+  if (!value.n || t->n - from > most) {
     t->n = from;
     text_cstr(t, "[UNAVAILABLE]");
   }
 }
 
-void identity_command(text *t, const char *keyword, unsigned attributes, const identity_of *who)
+static void attribute_ip(text *t, const char *word, smtpf_str ip, size_t most)
 {
-  text port = {0};
-  if (who->port)
-    text_int(&port, who->port);
-  const int six = who->address.n && memchr(who->address.p, ':', who->address.n) != NULL;
+  const int six = ip.n && memchr(ip.p, ':', ip.n) != NULL;
+  attribute(t, word, six ? "IPV6:" : "", ip, most);
+}
+
+static void attribute_number(text *t, const char *word, unsigned n, size_t most)
+{
+  text digits = {0};
+  if (n)
+    text_int(&digits, n);
+  attribute(t, word, "", text_str(&digits), most);
+  text_free(&digits);
+}
+
+/* Values that are longer than `most` are told as unknown. */
+static void command(text *t, const char *keyword, unsigned attributes, const identity_of *who, size_t most)
+{
   text_cstr(t, keyword);
   if (attributes & NAME)
-    attribute(t, "NAME", "", who->name);
+    attribute(t, "NAME", "", who->name, most);
   if (attributes & ADDR)
-    attribute(t, "ADDR", six ? "IPV6:" : "", who->address);
+    attribute_ip(t, "ADDR", who->address, most);
   if (attributes & PORT)
-    attribute(t, "PORT", "", text_str(&port));
+    attribute_number(t, "PORT", who->port, most);
   if (attributes & PROTO)
-    attribute(t, "PROTO", "", who->esmtp ? SMTPF_LIT("ESMTP") : SMTPF_LIT("SMTP"));
+    attribute(t, "PROTO", "", who->esmtp ? SMTPF_LIT("ESMTP") : SMTPF_LIT("SMTP"), most);
   if (attributes & HELO)
-    attribute(t, "HELO", "", who->helo);
+    attribute(t, "HELO", "", who->helo, most);
+  if (attributes & LOGIN)
+    attribute(t, "LOGIN", "", who->login, most);
+  if (attributes & DESTADDR)
+    attribute_ip(t, "DESTADDR", who->destination, most);
+  if (attributes & DESTPORT)
+    attribute_number(t, "DESTPORT", who->destination_port, most);
   if (attributes & IDENT)
-    attribute(t, "IDENT", "", who->id);
+    attribute(t, "IDENT", "", who->id, most);
   if (attributes & SOURCE)
     text_cstr(t, " SOURCE=REMOTE");
   text_cstr(t, "\r\n");
-  text_free(&port);
+}
+
+void identity_command(text *t, const char *keyword, unsigned attributes, const identity_of *who)
+{
+  const size_t from = t->n;
+  command(t, keyword, attributes, who, 180);
+  if (t->n - from <= COMMAND_MAX)
+    return;
+  t->n = from;
+  command(t, keyword, attributes, who, 60);
 }

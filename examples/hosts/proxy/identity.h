@@ -12,7 +12,9 @@
 /* What a client is called. Empty strings are unknown. */
 typedef struct identity_of {
   smtpf_str name, address, helo, id;
-  unsigned port;
+  smtpf_str login;       /* who it has proved to be (AUTH) */
+  smtpf_str destination; /* our address, as it sees us */
+  unsigned port, destination_port;
   int esmtp;
 } identity_of;
 

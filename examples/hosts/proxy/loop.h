@@ -5,6 +5,7 @@
 #ifndef PROXY_LOOP_H
 #define PROXY_LOOP_H
 
+#include "../../common/conduit.h"
 #include "../../common/spool.h"
 #include "peers.h"
 #include "settings.h"
@@ -28,9 +29,9 @@ typedef struct loop {
   ring lookups; /* of targets' servers, that the driver has not answered */
   size_t pool_count;
   spool_cache chunks;
-  char in[LOOP_BUFFER];  /* what a client just sent */
-  char out[LOOP_BUFFER]; /* what a hop is about to be sent */
-  char hop_in[16384];    /* what a hop just sent */
+  char in[LOOP_BUFFER];      /* what a client just sent */
+  char out[LOOP_BUFFER];     /* what a hop is about to be sent */
+  char hop_in[CONDUIT_ROOM]; /* what a hop just sent */
   size_t replies_n;
   char replies[LOOP_REPLIES]; /* what a client is about to be sent */
 } loop;

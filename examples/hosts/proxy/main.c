@@ -8,6 +8,7 @@
 #include "../../common/log.h"
 #include "client.h"
 #include "hop.h"
+#include "hop_tls.h"
 #include "quarantine.h"
 #include "target.h"
 
@@ -35,7 +36,9 @@ static int prepare(server_settings *base)
 
 static void forget(server_settings *base)
 {
-  routes_free(&((settings *)(void *)base)->routes);
+  settings *s = (settings *)(void *)base;
+  hop_tls_free(s);
+  routes_free(&s->routes);
 }
 
 /* ---- a loop -------------------------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hop_tls.h"
+
 /* ---- reading the policy ------------------------------------------------------------------------ */
 
 typedef struct reading {
@@ -40,12 +42,22 @@ static int read_servers(route *r, const reading *in, const char *path)
   return result || r->n ? result : fail(in, SMTPF_EINVAL, path, "", "at least one server");
 }
 
+/* What it says of TLS, else what `proxy.hop_tls` says. */
+static void read_tls(route *r, const reading *in, const char *path)
+{
+  r->tls = host_choice(in->engine, host_string(in->engine, path, 0) ? path : "proxy.hop_tls", hop_tls_words);
+}
+
 static int read_route(route *r, const reading *in, const char *domain)
 {
   char path[300];
   r->domain = domain;
   if (smtpf_domain_form(smtpf_str_of(domain + (domain[0] == '.'))) == SMTPF_DOMAIN_BAD || strpbrk(domain, "\"\\"))
     return fail(in, SMTPF_EINVAL, "proxy.routes", domain, "a domain, or with a dot before it all that is below it");
+  snprintf(path, sizeof path, "proxy.routes[\"%s\"].tls", domain);
+  read_tls(r, in, path);
+  snprintf(path, sizeof path, "proxy.routes[\"%s\"].tls_name", domain);
+  r->tls_name = host_string(in->engine, path, 0);
   snprintf(path, sizeof path, "proxy.routes[\"%s\"].servers", domain);
   return read_servers(r, in, path);
 }
@@ -60,6 +72,8 @@ int routes_load(routes *r, const smtpf_engine *e, const host_policy *p, smtpf_er
   r->route = calloc(n + 1, sizeof *r->route);
   if (!r->route)
     return fail(&in, SMTPF_ENOMEM, "proxy.routes", "", "memory");
+  read_tls(&r->route[0], &in, "proxy.hop_tls");
+  r->route[0].tls_name = host_string(e, "proxy.hop_tls_name", 0);
   int result = read_servers(&r->route[r->n++], &in, "proxy.next_hop");
   while (!result && (domain = host_string(e, "proxy.routes", r->n - 1)))
     result = read_route(&r->route[r->n++], &in, domain);

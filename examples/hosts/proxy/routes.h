@@ -19,14 +19,17 @@
 typedef struct server {
   address at;
   char name[ADDRESS_TEXT];
-  atomic_int_fast64_t down_until; /* loop.now_ms; 0: there is nothing against it */
-  atomic_int trying;              /* somebody finds out whether it is back */
+  atomic_int_fast64_t down_until;  /* loop.now_ms; 0: there is nothing against it */
+  atomic_int trying;               /* somebody finds out whether it is back */
+  atomic_int_fast64_t plain_until; /* its TLS is broken */
 } server;
 
 typedef struct route {
   const char *domain; /* the engine's: `example.net`, or `.example.net` for what is below it; NULL: all others */
   server *server;
   size_t n;
+  int tls;                /* hop_tls_level */
+  const char *tls_name;   /* in its certificates; NULL: their addresses */
   atomic_uint extensions; /* smtpf_extension bits that one of its servers offered last, and ROUTE_KNOWN */
   atomic_uint_fast64_t size;
 } route;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hop_tls.h"
+
 const char settings_addresses[] = "an address such as 127.0.0.1:25, [::1]:25, lmtp:127.0.0.1:24 or lmtp:unix:/run/lmtp";
 
 static int read_addresses(settings *s, const host_policy *p, smtpf_error *err)
@@ -16,7 +18,8 @@ static int read_addresses(settings *s, const host_policy *p, smtpf_error *err)
     if (!address_parse(v, &s->forward_servers[s->n_forward_servers++]))
       return host_policy_fail(err, SMTPF_EPARSE, p, "proxy.forward_servers", v, settings_addresses);
   }
-  return routes_load(&s->routes, s->base.engine, p, err);
+  const int r = routes_load(&s->routes, s->base.engine, p, err);
+  return r ? r : hop_tls_load(s, p, err);
 }
 
 static void read_numbers(settings *s)

@@ -13,6 +13,7 @@
 #define PROXY_SETTINGS_H
 
 #include "../../common/server/server.h"
+#include "../../common/tls.h"
 #include "routes.h"
 
 #define PROXY_SERVERS_MAX 16
@@ -27,6 +28,8 @@ typedef struct settings {
   address forward_servers[PROXY_SERVERS_MAX]; /* instead of what the DNS says */
   size_t n_forward_servers;
   int identity, split, prdr;
+  int forward_tls;       /* hop_tls_level */
+  tls_context *hop_tls;  /* NULL: none is needed, or can be had */
   int forward_inline;    /* forwards go to the target's server while the client waits */
   int forward_to_hop;    /* to the next hop when that cannot be reached */
   unsigned forward_port; /* of servers that the DNS names */

@@ -19,6 +19,8 @@ struct target {
   uint32_t on;    /* its leg */
   address at[16]; /* servers, the best first */
   size_t n, tried;
+  unsigned plain; /* bits of those whose TLS does not work */
+  char *host[16]; /* their names; NULL where they are addresses */
   int servers;
   int64_t until; /* loop.now_ms: to be spoken with */
   struct lookup *lookup;
@@ -80,6 +82,8 @@ void target_free(target *g)
 {
   if (g && g->lookup)
     g->lookup->target = NULL;
+  for (size_t i = 0; g && i < g->n; i++)
+    free(g->host[i]);
   free(g);
 }
 
@@ -120,8 +124,10 @@ static void looked_up(void *user, int status, const smtpf_mail_host *hosts, size
   case SMTPF_MAIL_HOSTS_ABSENT: g->servers = SERVERS_NEVER; break;
   default: g->servers = SERVERS_UNKNOWN;
   }
-  for (size_t i = 0; i < n && g->n < sizeof g->at / sizeof g->at[0]; i++)
+  for (size_t i = 0; i < n && g->n < sizeof g->at / sizeof g->at[0]; i++) {
+    g->host[g->n] = hosts[i].name.n ? strndup(hosts[i].name.p, hosts[i].name.n) : NULL;
     g->at[g->n++] = address_of(&hosts[i].ip, g->t->settings->forward_port);
+  }
   if (later && g->t->at == g->on)
     transaction_step(g->t);
 }
@@ -182,8 +188,11 @@ static hop *connect_next(target *g)
     g->tried++;
     address_format((const struct sockaddr *)&a->sa, g->name, sizeof g->name);
     hop *h = hop_connect(t->loop, t, g->on, a, share ? share : 1);
-    if (h)
+    if (h) {
+      h->name = g->host[g->tried - 1];
+      h->plain = g->plain >> (g->tried - 1) & 1;
       return h;
+    }
     client_target_failed(t->client, g->name, "cannot be connected to");
   }
   return NULL;
@@ -213,9 +222,12 @@ void target_ready(transaction *t, size_t on)
   t->legs[on].hop->until = t->legs[on].target->until;
 }
 
-void target_failed(transaction *t, size_t on, const char *why)
+void target_failed(transaction *t, size_t on, const char *why, int how)
 {
-  client_target_failed(t->client, t->legs[on].target->name, why);
+  target *g = t->legs[on].target;
+  client_target_failed(t->client, g->name, why);
+  if (how == LOST_TLS)
+    g->plain |= 1U << --g->tried;
 }
 
 void target_streams(transaction *t)

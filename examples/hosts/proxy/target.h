@@ -26,7 +26,7 @@ int target_connect(transaction *t);
 int target_has_more(const target *g);
 /* A connection is ready, or has failed. */
 void target_ready(transaction *t, size_t on);
-void target_failed(transaction *t, size_t on, const char *why);
+void target_failed(transaction *t, size_t on, const char *why, int how);
 /* The message may take so long; the time before it does not count. */
 void target_streams(transaction *t);
 

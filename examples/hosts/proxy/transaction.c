@@ -523,17 +523,18 @@ void transaction_hop_lost(transaction *t, size_t on, const char *why, int how)
   const server *at = l->hop->server;
   const int streaming = l->streaming;
   /* With its dot on its way, nobody knows whether it was taken: to send it again might double it. */
-  const int began = streaming && t->out.ended && l->hop->out_at == l->hop->out.n;
+  const int began = streaming && t->out.ended && !hop_waits(l->hop);
   transaction_unhop(t, on);
   if (l->target)
-    target_failed(t, on, why);
+    target_failed(t, on, why, how);
   if (!t->goal || on != t->at)
     return;
   if (l->target && !streaming) { /* perhaps the next server */
     transaction_step(t);
     return;
   }
-  if (how == LOST_REUSED && !l->fresh && !streaming) { /* it may have been closed while it was idle */
+  if (how == LOST_TLS ||
+      (how == LOST_REUSED && !l->fresh && !streaming)) { /* perhaps it was closed while it was idle */
     l->fresh = 1;
     l->tried &= ~(1U << (at - l->route->server));
     transaction_step(t);
