@@ -78,3 +78,51 @@ def test_reader(world: World) -> None:
             return Reader()
 
     assert run(world, Streaming()).code == 550
+
+
+def test_later_and_back_pressure(world: World) -> None:
+    class Slow(Words):
+        def begin(self, message: Message) -> Any:
+            class Reader:
+                def __init__(self) -> None:
+                    self.data, self.closed = b"", False
+
+                def feed(self, piece: bytes) -> int:
+                    message.driver.timer(0.001, message.room)
+                    self.data += piece[:5]
+                    return min(5, len(piece))
+
+                def finish(self) -> Any:
+                    hit = b"buy" in self.data
+                    message.driver.timer(0.01, lambda: message.answer(ScanResult.hit("Buy") if hit else ScanResult.clean()))
+                    return smtpfilter.LATER
+
+                def close(self) -> None:
+                    readers.append(self)
+
+            return Reader()
+
+    readers: list[Any] = []
+    assert run(world, Slow()).code == 550
+    assert readers[0].data == b"Subject: a\r\n\r\nbuy now\r\n"
+
+
+def test_again(world: World) -> None:
+    class Twice(Words):
+        def begin(self, message: Message) -> Any:
+            class Reader:
+                data: list[bytes] = [b""]
+
+                def feed(self, piece: bytes) -> None:
+                    self.data[-1] += piece
+
+                def finish(self) -> Any:
+                    if len(self.data) == 1:
+                        self.data.append(b"")
+                        message.again()
+                        return smtpfilter.LATER
+                    return ScanResult.hit("same") if self.data[0] == self.data[1] else ScanResult.clean()
+
+            return Reader()
+
+    assert run(world, Twice()).code == 550

@@ -32,6 +32,7 @@ from .driver import driver_at
 from .event import Event, event_of
 from .finding import word
 from .log import brief
+from .ports import Later
 from .section import Life, OptionRow, Section, option_rows
 
 if TYPE_CHECKING:
@@ -81,13 +82,13 @@ class ScanResult:
         return cls(ScanStatus.UNKNOWN, cause=cause, detail=detail, seen=0)
 
 
-Scanned: TypeAlias = "ScanResult | Awaitable[ScanResult]"
+Scanned: TypeAlias = "ScanResult | Later | Awaitable[ScanResult]"
 
 
 class Message:
     """One message that is scanned: who sent it to whom, and, once it is complete, its bytes."""
 
-    def __init__(self, request: Any, driver: Any, op: int) -> None:
+    def __init__(self, request: Any, driver: Driver, ptr: Any, op: int) -> None:
         self.event: Event = event_of(request.event)
         self.recipients = tuple(text_of(request.recipients[i]) for i in range(request.n_recipients))
         """Addresses this scan is for."""
@@ -96,7 +97,22 @@ class Message:
         self.user = text_of(request.user)
         """Whose settings the scanner is to use; empty for the site's."""
         self.session = text_of(request.session)
-        self._driver, self._op = driver, op
+        self.driver = driver
+        self._driver, self._op = ptr, op
+        self._scan: Scan | None = None
+
+    def answer(self, result: ScanResult) -> None:
+        """Completes the scan, at any time after it began; for a `scan` or `finish` that returned LATER."""
+        if self._scan is not None:
+            self._scan.done(result)
+
+    def room(self) -> None:
+        """A reader that took less can take more: `feed` gets the rest."""
+        lib.smtpf_op_scan_room(self._driver, self._op)
+
+    def again(self) -> None:
+        """The reader wants the message from its first byte on, `finish` too."""
+        check(lib.smtpf_op_scan_again(self._driver, self._op), "again")
 
     @property
     def size(self) -> int:
@@ -134,7 +150,11 @@ class Scanner:
         raise NotImplementedError
 
     def begin(self, message: Message) -> Any:
-        """The message begins. An object with `feed(data)` and `finish() -> ScanResult`; None: `scan` gets all of it."""
+        """The message begins. An object with `feed(data)` and `finish() -> ScanResult`; None: `scan` gets all of it.
+
+        `feed` may return how many bytes it took, `message.room()` then says when to go on; `close()` is called at the
+        end, where there is one.
+        """
         return None
 
     def stop(self) -> None:
@@ -153,7 +173,8 @@ class Scan:
 
     def __init__(self, instance: Instance, op: int, request: Any) -> None:
         self.instance, self.op = instance, op
-        self.message = Message(request, instance.ptr, op)
+        self.message = Message(request, instance.driver, instance.ptr, op)
+        self.message._scan = self
         self.reader: Any = None
         self.fed = 0
         self.task: asyncio.Task[Any] | None = None
@@ -170,8 +191,8 @@ class Scan:
         call = self.reader.finish if self.reader is not None else lambda: self.instance.scanner.scan(self.message)
         self.task = run(self.instance.driver, self.where, call, self.done, self.failed)
 
-    def done(self, result: ScanResult) -> None:
-        if self.over:
+    def done(self, result: ScanResult | Later) -> None:
+        if self.over or isinstance(result, Later):
             return
         keep = Keep()
         c = keep.sized("smtpf_scan_result")
@@ -195,8 +216,11 @@ class Scan:
 
     def close(self) -> None:
         self.over = True
+        self.message._scan = None
         if self.task is not None and not self.task.done():
             self.task.cancel()
+        if hasattr(self.reader, "close"):
+            self.reader.close()
 
 
 def register(config: Config, scanner: Scanner) -> None:
@@ -258,11 +282,12 @@ def py_scanner_feed(handle: Any, data: Any, n: int) -> int:
     scan: Scan = ffi.from_handle(handle)
     if scan.reader is not None and not scan.over:
         try:
-            scan.reader.feed(ffi.buffer(data, n)[:])
+            taken = scan.reader.feed(ffi.buffer(data, n)[:])
+            return n if taken is None else max(0, min(n, taken))
         except BaseException as error:
             scan.instance.driver._caught(scan.where, error)
             scan.failed(error)
-            scan.over = True
+            scan.over = True  # the rest is taken, and dropped
     return n
 
 
@@ -277,4 +302,7 @@ def py_scanner_finish(handle: Any) -> int:
 @from_c
 def py_scanner_close(handle: Any) -> None:
     scan: Scan = handles.give(handle)
-    scan.close()
+    try:
+        scan.close()
+    except BaseException as error:
+        scan.instance.driver._caught(scan.where, error)
