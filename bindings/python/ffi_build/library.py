@@ -5,7 +5,7 @@
     2. the sources beside this package (a checkout), or inside it (an sdist): compiled into the extension
     3. pkg-config libsmtpfilter: an installed library is linked
 
-SMTPFILTER_LIBRARY=system skips 2, =bundled refuses the others.
+SMTPFILTER_LIBRARY=system skips 2, =bundled refuses the others; SMTPFILTER_SOURCE is one more place to look for 2.
 """
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def installed() -> Library | None:
 
 def tree() -> Path | None:
     """The C library's sources: a checkout's, or those an sdist carries."""
-    for top in (HERE / "csrc", HERE.parent.parent):
+    elsewhere = os.environ.get("SMTPFILTER_SOURCE")
+    for top in (HERE / "csrc", HERE.parent.parent, *([Path(elsewhere)] if elsewhere else [])):
         if (top / "src" / "local.mk").is_file() and (top / "include" / "smtpfilter").is_dir():
             return top
     return None

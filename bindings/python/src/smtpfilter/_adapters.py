@@ -247,7 +247,10 @@ def scan(adapter: Adapter, op: int) -> Callable[[Any], None]:
 
 
 def journal(adapter: Adapter, op: int) -> Callable[[Any], None]:
-    return lambda value: lib.smtpf_op_journal(adapter.ptr, op, lib.SMTPF_EIO if value is FAILED else lib.SMTPF_OK)
+    def finish(value: Any) -> None:
+        lib.smtpf_op_journal(adapter.ptr, op, lib.SMTPF_EIO if value is FAILED else lib.SMTPF_OK)
+
+    return finish
 
 
 class Failed:

@@ -5,9 +5,11 @@ Nothing else in the package knows how a string or a pointer is handed over.
 """
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 from ._error import Error
 from ._ffi import ffi, lib
@@ -22,18 +24,28 @@ NULL = ffi.NULL
 
 def _refuse_subinterpreter() -> None:
     """Callbacks from C run in the main interpreter; another one would get them there, with other objects."""
-    try:
-        import _interpreters as interpreters  # type: ignore[import-not-found]
-    except ImportError:
+    for name in ("_interpreters", "_xxsubinterpreters"):
         try:
-            import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]
+            interpreters = importlib.import_module(name)
+            break
         except ImportError:
-            return
+            continue
+    else:
+        return
     if interpreters.get_current() != interpreters.get_main():
         raise ImportError("smtpfilter works in the main interpreter only, not in a subinterpreter")
 
 
 _refuse_subinterpreter()
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def from_c(function: F) -> F:
+    """Registers what C calls, under its own name: `py_TABLE_MEMBER`, `py_TYPE_fn`."""
+    ffi.def_extern(name=function.__name__)(function)
+    return function
 
 
 def encode(text: Text) -> bytes:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from . import _adapters as adapters
 from . import _convert as convert
 from ._adapters import Adapter
 from ._enums import DnsType, Hmac, StoreStatus
 from ._ffi import ffi, lib
-from ._glue import bytes_of, c_text, text_of
+from ._glue import bytes_of, c_text, from_c, text_of
 
-F = TypeVar("F", bound=Callable[..., Any])
 OK: int = lib.SMTPF_OK
 EIO: int = lib.SMTPF_EIO
-
-
-def from_c(function: F) -> F:
-    """Registers a function under its own name, `py_TABLE_MEMBER`."""
-    ffi.def_extern()(function)
-    return function
 
 
 def adapter_of(handle: Any) -> Adapter:

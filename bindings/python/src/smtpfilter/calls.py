@@ -16,7 +16,7 @@ from . import _convert as convert
 from ._enums import DnsType, ForwardClass, Signature, StoreStatus
 from ._error import Error
 from ._ffi import ffi, lib
-from ._glue import NULL, Keep, Text, bytes_of, check, decode, encode, handles
+from ._glue import NULL, Keep, Text, bytes_of, check, decode, encode, from_c, handles
 from .errors import DeadlineError
 from .ports import Change, DnsAnswer, Stored
 
@@ -201,17 +201,17 @@ def ask_of(handle: Any) -> Ask:
     return ask
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_timer_fn(user: Any) -> None:
     ask_of(user).answered()
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_dns_fn(user: Any, answer: Any) -> None:
     ask_of(user).answered(convert.dns_answer_of(answer))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_store_fn(user: Any, status: int, value: Any) -> None:
     if status == StoreStatus.FAILED:
         ask_of(user).answered(StoreError("the store failed"))
@@ -219,7 +219,7 @@ def py_store_fn(user: Any, status: int, value: Any) -> None:
         ask_of(user).answered(bytes_of(value) if status == StoreStatus.FOUND else None)
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_scan_fn(user: Any, status: int, records: Any, n: int, cursor: Any) -> None:
     if status == StoreStatus.FAILED:
         ask_of(user).answered(StoreError("the store failed"))
@@ -228,6 +228,6 @@ def py_scan_fn(user: Any, status: int, records: Any, n: int, cursor: Any) -> Non
     ask_of(user).answered(Scan(convert.stored_of(records, n), bytes_of(cursor) if more else b""))
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_forward_fn(user: Any, result: int) -> None:
     ask_of(user).answered(result == lib.SMTPF_OK)

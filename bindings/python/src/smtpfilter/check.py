@@ -17,13 +17,13 @@ anything. What it raises is *unknown* evidence; the traceback goes to the log.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._enums import Apart, Family, FindingFlag, PieceKind, Stage
 from ._ffi import ffi, lib
-from ._glue import Keep, bytes_of, check, handles, put_error, text_of
+from ._glue import Keep, bytes_of, check, from_c, handles, put_error, text_of
 from .driver import driver_at
 from .engine import raised
 from .finding import Finding
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 Found: TypeAlias = "Finding | Iterable[Finding] | None"
 Result: TypeAlias = "Found | Coroutine[Any, Any, Found]"
-F = TypeVar("F", bound=Callable[..., Any])
 PENDING, OK = int(lib.SMTPF_PENDING), int(lib.SMTPF_OK)
 EINVAL = int(lib.SMTPF_EINVAL)
 ALL = (1 << 64) - 1
@@ -148,11 +147,6 @@ def register(config: Config, c: Check) -> None:
 
 
 # ---- what the library calls -----------------------------------------------------------------------------------------
-
-
-def from_c(function: F) -> F:
-    ffi.def_extern(name=function.__name__)(function)
-    return function
 
 
 @from_c

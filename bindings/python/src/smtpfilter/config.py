@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ._enums import LogLevel
 from ._error import ClosedError
 from ._ffi import ffi, lib
-from ._glue import NULL, Keep, c_text, check, check_error, encode, finalizing, new_error
+from ._glue import NULL, Keep, c_text, check, check_error, encode, finalizing, from_c, new_error
 from .log import LogSink, LogTarget, default_logger
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def list_names(path: str) -> list[str]:
     return [plain(path[:i]) for i, c in enumerate(path) if c == "["]
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_option_fn(user: Any, row: Any) -> None:
     rows: list[Option] = ffi.from_handle(user)
     default = c_text(row.deflt) if row.deflt else None

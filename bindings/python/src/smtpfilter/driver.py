@@ -15,7 +15,7 @@ from . import _trampolines as _trampolines
 from ._adapters import Ports
 from ._error import ClosedError, ThreadError
 from ._ffi import ffi, lib
-from ._glue import c_text, check, finalizing
+from ._glue import c_text, check, finalizing, from_c
 from .calls import Calls
 from .engine import Engine
 from .errors import ForkError
@@ -57,7 +57,7 @@ class Driver(Calls):
         self._orphans: deque[Any] = deque()
         self._interrupt: BaseException | None = None
         self._room = new_room()
-        self._ports = Ports(self, ports)
+        self._ports: Ports = Ports(self, ports)
         out = ffi.new("smtpf_driver **")
         engine_ptr = engine._live()
         result = lib.smtpf_driver_new(out, engine_ptr, self._ports.table)
@@ -189,7 +189,7 @@ os.register_at_fork(after_in_child=_forked)
 atexit.register(_exiting)
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_stat_fn(user: Any, name: Any, value: int) -> None:
     found: dict[str, int] = ffi.from_handle(user)
     found[c_text(name)] = value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._enums import Capability
 from ._error import ClosedError
 from ._ffi import ffi, lib
-from ._glue import NULL, c_text, check, check_error, encode, finalizing, new_error, text_of
+from ._glue import NULL, c_text, check, check_error, encode, finalizing, from_c, new_error, text_of
 
 if TYPE_CHECKING:
     from .config import Config
@@ -103,7 +103,7 @@ class Engine:
         return f"<Engine{'' if self._ptr else ' closed'}>"
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_lint_fn(user: Any, file: Any, line: int, text: Any) -> None:
     found: list[PolicyWarning] = ffi.from_handle(user)
     found.append(PolicyWarning(text_of(text), c_text(file), line))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ._enums import LogLevel
 from ._ffi import ffi
-from ._glue import c_text, text_of
+from ._glue import c_text, from_c, text_of
 
 LEVELS = {
     LogLevel.ERROR: logging.ERROR,
@@ -68,7 +68,7 @@ def brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-@ffi.def_extern()  # type: ignore[untyped-decorator]
+@from_c
 def py_log_fn(user: Any, level: int, event: Any, fields: Any, n: int) -> None:
     sink: LogSink = ffi.from_handle(user)
     values = {c_text(fields[i].name): text_of(fields[i].value) for i in range(n)}

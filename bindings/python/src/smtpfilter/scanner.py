@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._enums import EditOp, ScanStatus
 from ._ffi import ffi, lib
-from ._glue import Keep, check, handles, text_of
+from ._glue import Keep, check, from_c, handles, text_of
 from ._running import run
-from .check import from_c
 from .driver import driver_at
 from .event import Event, event_of
 from .finding import word
@@ -283,7 +282,7 @@ def py_scanner_feed(handle: Any, data: Any, n: int) -> int:
     if scan.reader is not None and not scan.over:
         try:
             taken = scan.reader.feed(ffi.buffer(data, n)[:])
-            return n if taken is None else max(0, min(n, taken))
+            return n if taken is None else max(0, min(n, int(taken)))
         except BaseException as error:
             scan.instance.driver._caught(scan.where, error)
             scan.failed(error)

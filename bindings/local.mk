@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# bindings/python: the package as this build makes it, in bindings/python/lib of the build folder. What people install is
+# made by pip (bindings/python/README.md). Included by the Makefile.am of the whole house.
+
+PYTHON_TESTS = bindings/python/tests/run.py bindings/python/tests/run_mypy.py bindings/python/tests/run_wheel.py
+TESTS += $(PYTHON_TESTS)
+EXTRA_DIST += bindings/python
+AM_TESTS_ENVIRONMENT += export PYTHON='$(PYTHON)' python_why='$(python_why)' PYTHONDONTWRITEBYTECODE=1;
+
+PYTHON_BUILT = bindings/python/lib/built
+python: $(PYTHON_BUILT)
+.PHONY: python
+if HAVE_PYTHON
+check_DATA = $(PYTHON_BUILT)
+endif
+$(PYTHON_BUILT): libsmtpfilter.la $(smtpfinclude_HEADERS) $(smtpfextinclude_HEADERS) $(srcdir)/bindings/python/glue.c \
+		$(srcdir)/bindings/python/glue.h $(srcdir)/bindings/python/setup.py $(srcdir)/bindings/python/ffi_build/*.py \
+		$(srcdir)/bindings/python/src/smtpfilter/*.py $(srcdir)/bindings/python/src/smtpfilter/*/*.py
+	$(AM_V_GEN)rm -rf bindings/python/lib && mkdir -p bindings/python && top=`pwd` && cd $(srcdir)/bindings/python && PYTHONDONTWRITEBYTECODE=1 \
+		CC='$(CC)' CFLAGS='$(CFLAGS)' SMTPFILTER_CFLAGS='-I$(abs_top_srcdir)/include' \
+		SMTPFILTER_LIBS="$(LDFLAGS) -L$$top/.libs -lsmtpfilter -Wl,-rpath,$$top/.libs" \
+		$(PYTHON) setup.py -q build -b "$$top/bindings/python/build" --build-lib "$$top/bindings/python/lib" \
+		>"$$top/bindings/python/build.log" 2>&1 || { cat "$$top/bindings/python/build.log"; exit 1; }
+	$(AM_V_at)touch $@
+clean-python:
+	rm -rf bindings/python/lib bindings/python/build bindings/python/build.log bindings/python/wheel
+clean-local: clean-python
+.PHONY: clean-python
