@@ -33,8 +33,9 @@ class BuildExt(build_ext):
     def build_extension(self, ext):
         found = library.find()
         generated = make.c_file(found, Path(self.build_temp, "_ffi.c"))
-        ext.sources = [str(generated), os.path.relpath(HERE / "glue.c")]
-        ext.extra_compile_args = [*found.cflags, f"-I{HERE}"]
+        hosts = library.host_options()
+        ext.sources = [str(generated), os.path.relpath(HERE / "glue.c"), os.path.relpath(hosts)]
+        ext.extra_compile_args = [*found.cflags, f"-I{HERE}", f"-I{hosts.parent}"]
         ext.extra_link_args = list(found.libs)
         if found.sources:
             ext.extra_objects = self.objects(found)
@@ -60,6 +61,10 @@ class Sdist(sdist):
             for part in ("include", "src"):
                 shutil.copytree(top / part, Path(base_dir, "csrc", part), dirs_exist_ok=True)
             shutil.copyfile(top / "LICENSE", Path(base_dir, "csrc", "LICENSE"))
+            rows = library.host_options()
+            Path(base_dir, "csrc", "examples", "common").mkdir(parents=True, exist_ok=True)
+            for path in (rows, rows.with_suffix(".h")):
+                shutil.copyfile(path, Path(base_dir, "csrc", "examples", "common", path.name))
 
 
 setup(

@@ -58,4 +58,4 @@ def trampolines(tables: dict[str, list[Function]], callbacks: list[Function]) ->
 
 
 def preamble(definitions: str) -> str:
-    return f'{INCLUDES}\n#include "glue.h"\n\n{definitions}'
+    return f'{INCLUDES}\n#include "glue.h"\n#include "host_options.h"\n\n{definitions}'

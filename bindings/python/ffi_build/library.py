@@ -65,6 +65,14 @@ def tree() -> Path | None:
     return None
 
 
+def host_options() -> Path:
+    """The options of the programs that people install: one policy file serves them all."""
+    top = tree()
+    if top is None:
+        raise SystemExit("the sources of libsmtpfilter's hosts were not found: build from a checkout or an sdist")
+    return top / "examples" / "common" / "host_options.c"
+
+
 def make_variables(text: str) -> dict[str, list[str]]:
     """`NAME = words` and `NAME += words` of a makefile's part, conditions left out: what depends on one is chosen here."""
     found: dict[str, list[str]] = {}

@@ -10,6 +10,7 @@ from .library import Library
 OWN = """
 #define SMTPFPY_HEAD ...
 size_t smtpfpy_verdict_pack(const smtpf_verdict *v, char *out, size_t cap);
+int host_options_add(smtpf_config *cfg);
 """
 
 

@@ -42,7 +42,8 @@ class AsyncDriver(Driver):
 
     def _readable(self) -> None:
         for session in self.process():
-            session._wake()
+            if isinstance(session, AsyncSession):
+                session._wake()
 
     def close(self) -> None:
         """Ends the driver. Events that are pending raise :class:`asyncio.CancelledError`."""

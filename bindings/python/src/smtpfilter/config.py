@@ -73,6 +73,7 @@ class Config:
         out = ffi.new("smtpf_config **")
         check(lib.smtpf_config_new(out, NULL), "config")
         self._ptr = out[0]
+        check(lib.host_options_add(self._ptr), "options of hosts")  # one file serves all programs
         self._keep = Keep()
         self._log = LogSink(log, level)
         user = ffi.new_handle(self._log)

@@ -36,7 +36,8 @@ _FIELD = re.compile(rb"([^\x00-\x20:\x7f]+)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*")
 
 def _fields(content: bytes) -> Tuple[List[Tuple[bytes, int, int]], int]:
     """Name, start and end of each header field, and where the header section ends."""
-    found, at = [], 0
+    found: List[Tuple[bytes, int, int]] = []
+    at = 0
     while True:
         m = _FIELD.match(content, at)
         if not m:

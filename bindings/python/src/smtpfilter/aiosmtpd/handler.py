@@ -9,7 +9,7 @@ import os
 import re
 import time
 from email.utils import formatdate
-from typing import Any, Awaitable, Callable, List, Optional, Sequence, Union
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Sequence, Union
 
 from aiosmtpd import lmtp as _lmtp
 from aiosmtpd import smtp as _smtp
@@ -364,10 +364,15 @@ def _date(second: int) -> str:
     return formatdate(second, localtime=True)
 
 
-@functools.lru_cache(maxsize=None)
+_NAMES: Dict[type, List[str]] = {}
+
+
 def names(cls: type) -> List[str]:
     """What aiosmtpd looks for when a connection comes: it goes through all names of both objects, each time."""
-    return [name for name in dir(cls) if name.startswith(("auth_", "handle_", "smtp_"))]
+    found = _NAMES.get(cls)
+    if found is None:
+        found = _NAMES[cls] = [name for name in dir(cls) if name.startswith(("auth_", "handle_", "smtp_"))]
+    return found
 
 
 def _close(server: _smtp.SMTP) -> None:

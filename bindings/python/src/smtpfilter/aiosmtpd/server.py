@@ -179,7 +179,7 @@ class _OurServer:
     protocol: "type[SMTP]" = SMTP
 
     def factory(self) -> SMTP:
-        kwargs = {"ident": "ESMTP smtpfilter", **self.SMTP_kwargs}  # type: ignore[attr-defined]
+        kwargs: "dict[str, Any]" = {"ident": "ESMTP smtpfilter", **self.SMTP_kwargs}  # type: ignore[attr-defined]
         kwargs.setdefault("data_size_limit", self.handler._message)
         return self.protocol(self.handler, loop=self.loop, **kwargs)  # type: ignore[attr-defined]
 

@@ -28,7 +28,8 @@ HOSTS: Dict[str, Capability] = {
     "prdr": _PROXY | Capability.REPLY_PER_RCPT,
     "proxy-whole": _WHOLE,
     "milter": Capability.SEE_BODY | Capability.EDIT | Capability.QUARANTINE | Capability.DELAY | Capability.DROP_RCPT,
-    "policyd": Capability.DELAY,
+    "policyd": Capability.DELAY | Capability.EDIT | Capability.QUARANTINE,
+    "policyd-rcpt": Capability.DELAY,
     "exim": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY | Capability.DROP_RCPT,
     "opensmtpd": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY,
     "lmtp": _PROXY | Capability.REPLY_PER_RCPT,
@@ -38,7 +39,7 @@ HOSTS: Dict[str, Capability] = {
 def host(names: str) -> Tuple[Capability, Protocol]:
     """Names of capabilities and presets, comma separated.
 
-    >>> host("policyd")[0] == Capability.DELAY
+    >>> host("policyd-rcpt")[0] == Capability.DELAY
     True
     """
     found, protocol = Capability(0), Protocol.SMTP

@@ -164,7 +164,7 @@ class _Run:
     # ---- verdicts and replies ----
 
     async def _settled(self, answer: Any) -> Verdict:
-        verdict = await answer if inspect.isawaitable(answer) else answer
+        verdict: Verdict = await answer if inspect.isawaitable(answer) else answer
         kind = Action.REJECT if verdict.code >= 500 else Action.DEFER if verdict.code >= 400 else Action.ACCEPT
         assert 200 <= verdict.code <= 599 and verdict.action == kind, "reply code and action do not agree"
         return verdict

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
-from .. import Disposition, Dsn, Edit, EditOp, Evidence, EvidenceKind as Kind, Fallback, Origin, Recipient, Route, Stage, Verdict
+from .. import Dsn, Edit, EditOp, Evidence, EvidenceKind as Kind, Fallback, Origin, Recipient, Stage, Verdict
 from .script import escaped
 
 STAGE_NAMES = {Stage.CONNECT: "connect", Stage.HELO: "helo", Stage.MAIL: "mail", Stage.RCPT: "rcpt",
@@ -16,7 +16,7 @@ _SILENT_RULES = ("", "accept", "command", "committed", "violation")
 
 def word(value: Any) -> str:
     """The word of an enumeration's member: ``headers-only`` for ``Dsn.HEADERS_ONLY``; ``none`` for 0."""
-    name = getattr(value, "name", None)
+    name: str = getattr(value, "name", None) or ""
     return name.lower().replace("_", "-") if value and name else "none"
 
 
@@ -164,21 +164,21 @@ class Record:
         return out
 
     def _copy_dict(self, to: Recipient) -> Dict[str, Any]:
-        out: Dict[str, Any] = {"address": to.address, "disposition": word(Disposition(to.disposition)),
-                               "dsn": word(Dsn(to.dsn))}
+        out: Dict[str, Any] = {"address": to.address, "disposition": word(to.disposition),
+                               "dsn": word(to.dsn)}
         if to.dsn_to:
             out["dsn_to"] = to.dsn_to
         out["reason"] = to.reason
-        out["origin"] = word(Origin(to.origin))
+        out["origin"] = word(to.origin)
         if to.wish:
             out["wish"] = word(to.wish)
         if to.overridden:
             out["overridden"] = True
-        out["route"] = word(Route(to.route))
+        out["route"] = word(to.route)
         if to.forward:
             out["forward"] = to.forward
         out["sender"] = to.sender
-        out["fallback"] = word(Fallback(to.fallback))
+        out["fallback"] = word(to.fallback)
         if to.known:
             out["known"] = True
         if self.each:

@@ -134,7 +134,8 @@ class ScriptDirectory(Directory):
     """What ``@directory`` and ``@member`` say, then the policy's own."""
 
     def __init__(self, ways: Ways) -> None:
-        self.ways, self.inner = ways, policy_directory()
+        self.ways = ways
+        self.inner = self._policy = policy_directory()
         self.facts: Dict[str, DirectoryAnswer] = {}
 
     def say(self, item: Item) -> None:
@@ -153,14 +154,15 @@ class ScriptDirectory(Directory):
 
     def lookup(self, address: str) -> Any:
         token = self.token
-        return self.ways.put_off(lambda: self.facts.get(address.lower()) or self.inner.pass_on(token, address))
+        return self.ways.put_off(lambda: self.facts.get(address.lower()) or self._policy.pass_on(token, address))
 
 
 class ScriptStore(Store):
     """The store in memory, which ``@store fail`` breaks."""
 
     def __init__(self, ways: Ways) -> None:
-        self.ways, self.inner, self.fails = ways, memory_store(), False
+        self.ways, self.fails = ways, False
+        self.inner = self._memory = memory_store()
 
     def _ask(self, *question: Any) -> Any:
         token = self.token
@@ -168,7 +170,7 @@ class ScriptStore(Store):
         def answer() -> Any:
             if self.fails:
                 raise OSError("the script says so")
-            return self.inner.pass_on(token, *question)
+            return self._memory.pass_on(token, *question)
         return self.ways.put_off(answer)
 
     def get(self, key: bytes) -> Any:
@@ -230,7 +232,7 @@ class ScriptCheck(Check):
         for s in self._mine(task):
             recipient = None
             if s.recipient and s.stage > Stage.RCPT:
-                addresses = [address.lower() for address in task.recipients]
+                addresses = [task.recipient(i)[0].lower() for i in range(task.event.recipients)]
                 if s.recipient.lower() not in addresses:
                     continue
                 recipient = addresses.index(s.recipient.lower())
@@ -279,7 +281,8 @@ class _Scan:
     def result(self) -> ScanResult:
         s = self.said
         status = {"clean": ScanStatus.CLEAN, "hit": ScanStatus.HIT}.get(s.answer, ScanStatus.UNKNOWN)
-        edits = [ScanEdit(op, *words.split(":", 1)) for op, words in ((EditOp.DELETE, s.remove), (EditOp.PREPEND, s.add)) if words]
+        wished = ((EditOp.DELETE, s.remove.partition(":")), (EditOp.PREPEND, s.add.partition(":")))
+        edits = [ScanEdit(op, words[0], words[2]) for op, words in wished if words[0]]
         seen = s.seen if s.seen >= 0 else s.early if s.early >= 0 else self.fed
         return ScanResult(status, s.what, s.what if status == ScanStatus.UNKNOWN else "", None if s.score is None else s.score / 1000,
                           s.detail, seen, tuple(edits))
@@ -366,17 +369,23 @@ class World:
         return True
 
     def _say(self, item: Item) -> None:
-        said: List[Any] = self.findings if item.kind == "finding" else self.scanned  # type: ignore[assignment]
-        if item.words[0] == "none":
-            said.clear()
+        if item.kind == "finding":
+            _add(self.findings, item, read_finding)
         else:
-            said.append((read_finding if item.kind == "finding" else read_scanner)(item.words, item.pairs))
+            _add(self.scanned, item, read_scanner)
 
     def forget(self) -> None:
         """A script is over: what it said of checks, scanners and callouts was its own."""
         self.findings.clear()
         self.scanned.clear()
         self.callout.said.clear()
+
+
+def _add(said: List[Any], item: Item, read: Function[[List[str], Dict[str, str]], Any]) -> None:
+    if item.words[0] == "none":
+        said.clear()
+    else:
+        said.append(read(item.words, item.pairs))
 
 
 _ROW_TYPES = {"bool": OptionType.BOOL, "int": OptionType.INT, "time": OptionType.TIME, "size": OptionType.SIZE,
