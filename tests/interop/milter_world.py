@@ -25,7 +25,7 @@ recipients = ( { address = "discards@example.net"; profile = "discards"; },
                { address = "strict@example.net"; profile = "strict"; },
                { address = "grey@example.net"; greylist = true; },
                { address = "only@example.net"; only_from = [ "office" ]; },
-               { address = "goes@example.net"; route = "forward"; forward = "elsewhere@example.net"; },
+               { address = "goes@example.net"; route = "forward"; forward = "elsewhere@example.net"; forward_sender = "out@example.net"; },
                { address = "b@example.net"; }, { address = "plain@example.net"; profile = "lenient"; }, { address = "elsewhere@example.net"; } );
 greylist = { wait = "2s"; };
 budget = { wait = "2s"; };
@@ -147,7 +147,9 @@ class World:
 
     def forwards(self):
         rcpts, end = self.send("a@example.org", ["goes@example.net"], "nine", STRANGER)
-        self.check("forward", end and end[0] == 250 and self.arrived("elsewhere@example.net", "nine"), (rcpts, end))
+        got = self.arrived("elsewhere@example.net", "nine")
+        self.check("forward", end and end[0] == 250 and got, (rcpts, end))
+        self.check("forward: with another sender", b"\nReturn-Path: <out@example.net>" in b"\n" + got, got)
         self.check("forward: not here", self.nowhere("goes@example.net", "nine"))
 
     def shown_out(self, connect, mta_tells=True):
