@@ -102,12 +102,13 @@ tests_unit_test_tls_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFL
 tests_unit_test_tls_LDADD = $(CHECK_LIBS) $(LIBSSL_LIBS)
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
-smtpf_proxy_SOURCES = $(TLS) $(PROXY)/answer.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
-	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/hop_tls.c $(PROXY)/hop_tls.h $(PROXY)/identity.c $(PROXY)/identity.h $(PROXY)/legs.c \
+smtpf_proxy_SOURCES = $(TLS) $(PROXY)/answer.c $(PROXY)/arrive.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
+	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/extend.c $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/hop_tls.c $(PROXY)/hop_tls.h $(PROXY)/identity.c $(PROXY)/identity.h \
+	$(PROXY)/incoming.c $(PROXY)/incoming.h $(PROXY)/legs.c \
 	$(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
 	$(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
 	$(PROXY)/quarantine.h $(PROXY)/report.c $(PROXY)/routes.c $(PROXY)/routes.h $(PROXY)/settings.c $(PROXY)/settings.h \
-	$(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h
+	$(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h $(PROXY)/xclient.c $(PROXY)/xclient.h
 smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(LIBSSL_CFLAGS)
 smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
 smtpf_proxy_LDADD = libhost.la libsmtpfilter.la $(LIBSSL_LIBS)
@@ -121,7 +122,9 @@ tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h ex
 	$(PROXY)/peers.c examples/common/spool.c
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
 tests_unit_test_proxy_CFLAGS = $(AM_CFLAGS) -pthread
-PROXY_TESTS = tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_routes.py tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \
+PROXY_TESTS = tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py \
+	tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_incoming.py tests/interop/proxy_routes.py \
+	tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \
 	tests/interop/corpus_identity.py tests/interop/forward_live.py tests/interop/many_wills.py tests/interop/scanner_faults.py
 man8_MANS += docs/man/smtpf-proxy.8
 EXTRA_DIST += docs/man/smtpf-proxy.8

@@ -123,7 +123,8 @@ typedef struct smtpf_smtpd_event {
   smtpf_str text;     /**< VIOLATION */
   int fatal;          /**< VIOLATION: 1 when the connection must be closed after the reply */
   int pipelined;      /**< 1 when it was sent before the previous reply although it may not be (early talk); tell
-                           smtpf_session_early_talk(), as smtpf_smtpd_apply() does */
+                           smtpf_session_early_talk(), as smtpf_smtpd_apply() does. STARTTLS: also when anything came
+                           behind it, which is dropped: then better refuse it, and close */
 } smtpf_smtpd_event;
 
 /**

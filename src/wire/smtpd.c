@@ -215,6 +215,8 @@ static int take_command(smtpf_smtpd *c, smtpf_str whole, const char **in, size_t
   c->prdr_asked = ev->verb == SMTPF_VERB_MAIL && smtpf_params_prdr(ev->params);
   leave(c, ev, SMTPF_DUE_COMMAND, smtpf_verb_is_last(ev->verb) || !smtpf_smtpd_pipelining(c), *n);
   if (ev->verb == SMTPF_VERB_STARTTLS) { /* what follows was sent by who knows whom */
+    ev->pipelined |= *n > 0;
+    c->early = 0;
     *in += *n;
     *n = 0;
   }

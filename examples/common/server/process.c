@@ -95,9 +95,9 @@ static int same_listen(const server_settings *a, const server_settings *b)
 {
   int same = a->listens == b->listens;
   for (size_t i = 0; same && i < a->listens; i++)
-    same =
-        !memcmp(&a->listen[i].sa, &b->listen[i].sa, sizeof a->listen[i].sa) && a->listen[i].lmtp == b->listen[i].lmtp &&
-        a->listen[i].tls == b->listen[i].tls && a->listen[i].proxied == b->listen[i].proxied;
+    same = !memcmp(&a->listen[i].sa, &b->listen[i].sa, sizeof a->listen[i].sa) &&
+           a->listen[i].lmtp == b->listen[i].lmtp && a->listen[i].tls == b->listen[i].tls &&
+           a->listen[i].proxied == b->listen[i].proxied;
   return same;
 }
 

@@ -48,7 +48,7 @@ static void give(client *c, const words *w)
   free(room);
 }
 
-static void answer(client *c)
+void client_answer(client *c)
 {
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   give(c, &(words){.v = v});
@@ -56,7 +56,7 @@ static void answer(client *c)
     c->closing = 1;
 }
 
-static void answer_own(client *c, int code, smtpf_str enhanced, smtpf_str line)
+void client_answer_own(client *c, int code, smtpf_str enhanced, smtpf_str line)
 {
   give(c, &(words){.code = code, .enhanced = enhanced, .text = line});
 }
@@ -64,7 +64,17 @@ static void answer_own(client *c, int code, smtpf_str enhanced, smtpf_str line)
 /* The transaction's answer, which is the next hop's or says why there is none. */
 static void answer_transaction(client *c)
 {
-  answer_own(c, c->tx->code, smtpf_str_of(c->tx->enhanced), text_str(&c->tx->answer));
+  client_answer_own(c, c->tx->code, smtpf_str_of(c->tx->enhanced), text_str(&c->tx->answer));
+}
+
+void client_forget(client *c)
+{
+  transaction_free(c->tx);
+  transaction_free(c->offered);
+  c->tx = c->offered = NULL;
+  c->in_message = 0;
+  free(c->helo);
+  c->helo = NULL;
 }
 
 static void drop_transaction(client *c)
@@ -87,13 +97,13 @@ static void accepted_mail(client *c)
 {
   if (!c->offered) {
     smtpf_session_overrule(c->session, SMTPF_MAIL, 451);
-    answer_own(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("out of memory"));
+    client_answer_own(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("out of memory"));
     return;
   }
   transaction_free(c->tx);
   c->tx = c->offered;
   c->offered = NULL;
-  answer(c);
+  client_answer(c);
 }
 
 /* The recipient has been accepted; its mail may go elsewhere instead of the mailbox. */
@@ -119,7 +129,7 @@ static void accepted_command(client *c)
                   : c->verb == SMTPF_VERB_EHLO ? SMTPF_GREET_EHLO
                                                : SMTPF_GREET_HELO;
     drop_transaction(c);
-    answer(c);
+    client_answer(c);
     return;
   case SMTPF_VERB_MAIL: accepted_mail(c); return;
   case SMTPF_VERB_RCPT: accepted_rcpt(c); return;
@@ -127,12 +137,12 @@ static void accepted_command(client *c)
   case SMTPF_VERB_BDAT:
     c->in_message = 1;
     c->message_until = c->loop->base.now_ms + c->settings->message_ms;
-    answer(c);
+    client_answer(c);
     return;
   case SMTPF_VERB_RSET: drop_transaction(c); break;
   default: break;
   }
-  answer(c);
+  client_answer(c);
 }
 
 static char *copy(smtpf_str s)
@@ -146,8 +156,9 @@ static char *copy(smtpf_str s)
 }
 
 /* The client's verified name, as the reverse lookup's check found it (RFC 8601 2.7.3). */
-static void take_rdns(client *c, const smtpf_verdict *v)
+void client_take_rdns(client *c)
 {
+  const smtpf_verdict *v = smtpf_session_verdict(c->session);
   for (size_t i = 0, n = smtpf_verdict_evidence_count(v); i < n && !c->rdns; i++) {
     smtpf_evidence_info e = {.size = sizeof e};
     if (smtpf_verdict_evidence(v, i, &e) == SMTPF_OK && !strcmp(e.check, "iprev") &&
@@ -157,13 +168,21 @@ static void take_rdns(client *c, const smtpf_verdict *v)
 }
 
 /* The client may have spoken before the banner without our having waited for it. */
-static void banner(client *c)
+static void note_early_talk(client *c)
 {
   char byte;
-  if (c->readable || recv(c->item.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+  if (c->held_n || (!c->conduit.tls && (c->readable || recv(c->item.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)))
     smtpf_session_early_talk(c->session);
-  take_rdns(c, smtpf_session_verdict(c->session));
-  answer(c);
+}
+
+static void banner(client *c)
+{
+  note_early_talk(c);
+  client_take_rdns(c);
+  if (c->tls_facts && smtpf_verdict_action(smtpf_session_verdict(c->session)) == SMTPF_ACCEPT)
+    client_tell_tls(c);
+  else
+    client_answer(c);
 }
 
 static void deliver(client *c)
@@ -199,7 +218,7 @@ static void committed(client *c, const smtpf_verdict *v)
   if (code / 100 == t->code / 100 && !smtpf_verdict_closes(v) && !t->each)
     answer_transaction(c);
   else
-    answer(c);
+    client_answer(c);
   drop_transaction(c);
 }
 
@@ -272,6 +291,8 @@ void client_verdict(client *c)
     client_log(c, v, 0);
   if (!c->kind) {
     banner(c);
+  } else if (c->kind >= KIND_TLS_FIRST) {
+    client_changed(c);
   } else if (good && c->kind == SMTPF_SMTPD_COMMAND) {
     accepted_command(c);
   } else if (asks_hop) {
@@ -283,7 +304,7 @@ void client_verdict(client *c)
       transaction_unask(c->tx);
     transaction_free(c->offered);
     c->offered = NULL;
-    answer(c);
+    client_answer(c);
   }
 }
 
@@ -296,7 +317,7 @@ static void rcpt_answered(client *c)
     t->code = 451;
   client_log(c, smtpf_session_verdict(c->session), t->code);
   if (t->code / 100 == 2) {
-    answer(c);
+    client_answer(c);
     return;
   }
   smtpf_session_overrule(c->session, SMTPF_RCPT, t->code);
@@ -317,7 +338,7 @@ void client_hop_answered(client *c)
 /* ---- what the codec found ------------------------------------------------------------------------- */
 
 /* Keeps of an event what will be needed once its verdict is there; the event's own strings will be gone. */
-static int remember(client *c, const smtpf_smtpd_event *ev)
+static int remember(client *c, smtpf_smtpd_event *ev)
 {
   c->kind = (unsigned char)ev->kind;
   c->verb = (unsigned char)ev->verb;
@@ -331,6 +352,8 @@ static int remember(client *c, const smtpf_smtpd_event *ev)
   if (ev->verb == SMTPF_VERB_RCPT && c->tx)
     transaction_ask(c->tx, ev->arg, ev->params);
   if (ev->verb == SMTPF_VERB_HELO || ev->verb == SMTPF_VERB_EHLO || ev->verb == SMTPF_VERB_LHLO) {
+    if (c->said_helo)
+      ev->arg = smtpf_str_of(c->said_helo);
     char *name = copy(ev->arg);
     if (!name)
       return 0;
@@ -340,14 +363,28 @@ static int remember(client *c, const smtpf_smtpd_event *ev)
   return 1;
 }
 
+void client_told(client *c, int r)
+{
+  if (r == SMTPF_PENDING) {
+    c->wait = WAIT_VERDICT;
+  } else if (r == SMTPF_OK) {
+    client_verdict(c);
+  } else {
+    client_failure(c, "session", smtpf_strerror(r));
+    client_answer_own(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("local failure, try again"));
+  }
+}
+
 void client_found(client *c, smtpf_smtpd_event *ev)
 {
+  if (client_extend(c, ev))
+    return;
   if (!remember(c, ev)) {
-    answer_own(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("out of memory"));
+    client_answer_own(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("out of memory"));
     return;
   }
   if (ev->kind == SMTPF_SMTPD_END && !ev->last) { /* a chunk's end is the codec's own affair */
-    answer(c);
+    client_answer(c);
     return;
   }
   int r = smtpf_smtpd_apply(c->codec, c->session, ev);
@@ -355,12 +392,5 @@ void client_found(client *c, smtpf_smtpd_event *ev)
     r = smtpf_session_command(c->session, ev->name);
   if (ev->kind == SMTPF_SMTPD_VIOLATION && ev->fatal)
     c->fatal = 1;
-  if (r == SMTPF_PENDING) {
-    c->wait = WAIT_VERDICT;
-  } else if (r == SMTPF_OK) {
-    client_verdict(c);
-  } else {
-    client_failure(c, "session", smtpf_strerror(r));
-    answer_own(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("local failure, try again"));
-  }
+  client_told(c, r);
 }

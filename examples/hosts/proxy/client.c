@@ -2,8 +2,6 @@
 #include "client.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../common/log.h"
 #include "transaction.h"
 
 #define LINGER_MS 2000
@@ -20,7 +17,7 @@
 
 /* ---- closing ------------------------------------------------------------------------------------ */
 
-static void client_close(client *c)
+void client_close(client *c)
 {
   if (c->dead)
     return;
@@ -45,9 +42,12 @@ void client_free(client *c)
   ring_remove(&c->link);
   smtpf_smtpd_free(c->codec);
   settings_unref(c->settings);
+  conduit_free(&c->conduit);
   free(c->helo);
   free(c->offered_helo);
   free(c->rdns);
+  free(c->said_helo);
+  free(c->login);
   free(c->held);
   text_free(&c->out);
   free(c);
@@ -55,14 +55,17 @@ void client_free(client *c)
 
 /* ---- replies ------------------------------------------------------------------------------------ */
 
-/* Sends what there is. 1 when all went, 0 when some must wait, -1 when the client is gone. */
+int client_unsent(const client *c)
+{
+  return c->out_at < c->out.n || conduit_waits(&c->conduit);
+}
+
+/* Sends what there is. 1 when all was taken, 0 when some must wait, -1 when the client is gone. */
 static int push(client *c, const char *p, size_t n, size_t *sent)
 {
   *sent = 0;
   while (*sent < n) {
-    ssize_t w = send(c->item.fd, p + *sent, n - *sent, MSG_NOSIGNAL);
-    if (w < 0 && errno == EINTR)
-      continue;
+    ssize_t w = conduit_write(&c->conduit, p + *sent, n - *sent);
     if (w < 0)
       return errno == EAGAIN ? 0 : -1;
     *sent += (size_t)w;
@@ -71,18 +74,18 @@ static int push(client *c, const char *p, size_t n, size_t *sent)
 }
 
 /* Sends this turn's replies; keeps what does not go. */
-static void flush(client *c)
+void client_flush(client *c)
 {
   loop *l = c->loop;
   size_t sent = 0, n = l->replies_n;
   l->replies_n = 0;
   if (!n || c->dead)
     return;
-  int r = c->out_at < c->out.n ? 0 : push(c, l->replies, n, &sent);
-  if (r == 0) {
+  int r = client_unsent(c) ? 0 : push(c, l->replies, n, &sent);
+  if (r == 0)
     text_add(&c->out, (smtpf_str){l->replies + sent, n - sent});
+  if (client_unsent(c))
     c->deadline = l->base.now_ms + c->settings->data_ms;
-  }
   if (r < 0 || c->out.failed)
     client_close(c);
 }
@@ -90,8 +93,10 @@ static void flush(client *c)
 /* Sends what was kept. */
 static void flush_kept(client *c)
 {
-  size_t sent;
-  int r = push(c, c->out.p + c->out_at, c->out.n - c->out_at, &sent);
+  size_t sent = 0;
+  int r = conduit_flush(&c->conduit);
+  if (r > 0 && c->out_at < c->out.n)
+    r = push(c, c->out.p + c->out_at, c->out.n - c->out_at, &sent);
   c->out_at += sent;
   if (r < 0) {
     client_close(c);
@@ -110,7 +115,7 @@ static void flush_kept(client *c)
 char *client_reply_room(client *c)
 {
   if (LOOP_REPLIES - c->loop->replies_n < SMTPF_REPLY_MAX)
-    flush(c);
+    client_flush(c);
   return c->dead ? NULL : c->loop->replies + c->loop->replies_n;
 }
 
@@ -155,6 +160,7 @@ static void finish(client *c)
     client_close(c);
     return;
   }
+  conduit_finish(&c->conduit);
   shutdown(c->item.fd, SHUT_WR);
   transaction_free(c->tx);
   transaction_free(c->offered);
@@ -178,7 +184,7 @@ static void linger(client *c)
 
 /* ---- input -------------------------------------------------------------------------------------- */
 
-static void hold(client *c, const char *p, size_t n)
+void client_hold(client *c, const char *p, size_t n)
 {
   if (c->held && p >= c->held && p < c->held + c->held_end) {
     c->held_at = (size_t)(p - c->held);
@@ -223,9 +229,7 @@ static int fill(client *c, const char **p, size_t *n)
   c->held = NULL;
   c->held_at = c->held_n = 0;
   while (c->readable) {
-    ssize_t r = recv(c->item.fd, l->in, sizeof l->in, 0);
-    if (r < 0 && errno == EINTR)
-      continue;
+    ssize_t r = conduit_read(&c->conduit, l->in, sizeof l->in);
     if (r < 0 && errno == EAGAIN) {
       c->readable = 0;
     } else if (r <= 0) {
@@ -233,7 +237,7 @@ static int fill(client *c, const char **p, size_t *n)
       c->closing = 1;
       c->readable = 0;
     } else {
-      if ((size_t)r < sizeof l->in && !c->hung_up)
+      if ((size_t)r < sizeof l->in && !c->hung_up && !c->conduit.tls)
         c->readable = 0; /* drained: the next arrival is a new event */
       *p = l->in;
       *n = (size_t)r;
@@ -258,7 +262,7 @@ static void take(client *c)
   size_t n = c->held_n;
   smtpf_smtpd_event ev;
   c->held_n = 0;
-  while (!c->dead && !c->closing && c->wait == WAIT_NONE && c->out_at == c->out.n) {
+  while (!c->dead && !c->closing && c->wait == WAIT_NONE && !client_unsent(c)) {
     if (!n && !c->unasked && !fill(c, &p, &n))
       break;
     const size_t before = n;
@@ -279,7 +283,7 @@ static void take(client *c)
     }
   }
   if (n && !c->dead && !c->closing)
-    hold(c, p, n);
+    client_hold(c, p, n);
 }
 
 /* ---- turns -------------------------------------------------------------------------------------- */
@@ -288,7 +292,7 @@ static void take(client *c)
 static void set_deadline(client *c, int was_partial)
 {
   const int64_t now = c->loop->base.now_ms;
-  if (c->wait != WAIT_NONE || c->out_at < c->out.n)
+  if (c->wait != WAIT_NONE || client_unsent(c))
     return;
   if (c->in_message) {
     c->deadline = now + c->settings->data_ms;
@@ -310,10 +314,10 @@ void client_turn(client *c)
     take(c);
   if (!c->dead && c->loop->base.drain_until)
     client_dismiss(c, 0);
-  flush(c);
+  client_flush(c);
   if (c->dead)
     return;
-  if (c->closing && c->wait != WAIT_LINGER && c->out_at == c->out.n)
+  if (c->closing && c->wait != WAIT_LINGER && !client_unsent(c))
     finish(c);
   else
     set_deadline(c, was_partial);
@@ -331,12 +335,14 @@ void client_event(client *c, uint32_t events)
     client_close(c);
     return;
   }
-  if (events & EPOLLOUT && c->out_at < c->out.n)
+  if (events & EPOLLOUT && client_unsent(c))
     flush_kept(c);
   if (c->dead)
     return;
   if (c->wait == WAIT_LINGER)
     linger(c);
+  else if (c->wait == WAIT_HEADER || c->wait == WAIT_TLS)
+    client_arrive(c);
   else if (c->wait == WAIT_NONE || c->closing)
     client_turn(c);
 }
@@ -413,13 +419,17 @@ void client_dismiss(client *c, int now)
 {
   if (c->dead || c->closing || c->wait == WAIT_LINGER)
     return;
+  if (c->wait == WAIT_HEADER || c->wait == WAIT_TLS) {
+    client_close(c);
+    return;
+  }
   if (!now && ((c->tx && c->tx->n) || c->offered || c->wait != WAIT_NONE || c->held_n || c->partial))
     return;
-  if (c->out_at == c->out.n)
+  if (!client_unsent(c))
     client_last_words(c, "421 4.3.2 is shutting down");
   c->closing = 1;
   if (now) {
-    flush(c);
+    client_flush(c);
     client_close(c);
   }
 }
@@ -431,7 +441,10 @@ void client_sweep(loop *l)
     next = r->next;
     if (c->dead || l->base.now_ms < c->deadline)
       continue;
-    if (c->wait == WAIT_LINGER || c->out_at < c->out.n) {
+    if (c->wait == WAIT_HEADER || c->wait == WAIT_TLS) {
+      client_failure(c, c->wait == WAIT_TLS ? "tls" : "proxy-protocol", "timed out");
+      client_close(c);
+    } else if (c->wait == WAIT_LINGER || client_unsent(c)) {
       client_close(c);
     } else if (c->wait == WAIT_NONE) {
       client_last_words(c, "421 4.4.2 timed out");
@@ -443,76 +456,4 @@ void client_sweep(loop *l)
 int client_answers_each(const client *c, smtpf_str params)
 {
   return c->lmtp || (c->settings->prdr && envelope_has(params, SMTPF_LIT("PRDR"), (smtpf_str){0}));
-}
-
-/* ---- a new one ---------------------------------------------------------------------------------- */
-
-static int make_codec(client *c)
-{
-  smtpf_smtpd_options o = c->settings->smtpd;
-  const unsigned ours = SMTPF_EXT_PIPELINING | SMTPF_EXT_SIZE | SMTPF_EXT_ENHANCEDSTATUSCODES | SMTPF_EXT_CHUNKING;
-  const unsigned if_hop = SMTPF_EXT_8BITMIME | SMTPF_EXT_SMTPUTF8 | SMTPF_EXT_DSN;
-  uint64_t hop_size;
-  const unsigned offered = routes_offer(&c->settings->routes, &hop_size);
-  o.protocol = c->lmtp ? SMTPF_LMTP : SMTPF_SMTP;
-  o.extensions = ours | (c->settings->prdr ? (unsigned)SMTPF_EXT_PRDR : 0U) | (offered & if_hop);
-  if (hop_size && (!o.message_max || hop_size < o.message_max))
-    o.message_max = hop_size;
-  return smtpf_smtpd_new(&c->codec, &o, NULL);
-}
-
-static int make_session(client *c, const struct sockaddr *sa)
-{
-  struct sockaddr_storage local = {0};
-  socklen_t len = sizeof local;
-  char host[46] = "";
-  c->port = address_host(sa, c->address, sizeof c->address);
-  smtpf_peer peer = {.size = sizeof peer, .port = (uint16_t)c->port};
-  peer.address = (smtpf_str){c->address, strlen(c->address)};
-  if (!getsockname(c->item.fd, (struct sockaddr *)&local, &len)) {
-    peer.local_port = (uint16_t)address_host((const struct sockaddr *)&local, host, sizeof host);
-    peer.local_address = (smtpf_str){host, strlen(host)};
-  }
-  smtpf_session_options o = {
-      .size = sizeof o, .capabilities = c->settings->base.capabilities, .protocol = SMTPF_SMTP, .user = c};
-  if (c->lmtp) {
-    o.protocol = SMTPF_LMTP;
-    o.capabilities |= SMTPF_CAN_REPLY_PER_RCPT;
-  }
-  int r = smtpf_session_new(&c->session, c->loop->base.driver, &o);
-  return r ? r : smtpf_session_connect(c->session, &peer);
-}
-
-void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer, int lmtp)
-{
-  int one = 1;
-  client *c = calloc(1, sizeof *c);
-  if (!c) {
-    close(fd);
-    peers_leave(&loop_shared(l)->peers, peer);
-    return;
-  }
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  c->item = (item){ITEM_CLIENT, fd};
-  c->loop = l;
-  c->peer = peer;
-  c->lmtp = lmtp != 0;
-  c->settings = settings_ref(loop_settings(l));
-  ring_init(&c->resume);
-  ring_append(&l->clients, &c->link);
-  l->base.count++;
-  c->wait = WAIT_VERDICT;
-  int r = make_codec(c);
-  if (!r)
-    r = make_session(c, sa);
-  if (r < 0 || server_watch(&l->base, &c->item)) {
-    client_failure(c, "connection", r < 0 ? smtpf_strerror(r) : strerror(errno));
-    client_close(c);
-    return;
-  }
-  if (r == SMTPF_OK) {
-    c->wait = WAIT_NONE;
-    client_verdict(c);
-    client_turn(c);
-  }
 }

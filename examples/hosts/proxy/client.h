@@ -6,6 +6,7 @@
 #ifndef PROXY_CLIENT_H
 #define PROXY_CLIENT_H
 
+#include "../../common/conduit.h"
 #include "loop.h"
 #include "peers.h"
 
@@ -18,10 +19,16 @@ enum client_wait {
   WAIT_DELAY,   /* that the verdict asked for */
   WAIT_HOP,     /* for the transaction's answer */
   WAIT_LINGER,  /* for the client to close, after our last word */
+  WAIT_HEADER,  /* for a load balancer to say who the client is */
+  WAIT_TLS,     /* for a handshake */
 };
+
+/* What a verdict is about, beyond smtpf_smtpd_kind: what changes the client. 0 is the connection itself. */
+enum { KIND_TLS_FIRST = 64 /* before the banner */, KIND_TLS, KIND_XCLIENT, KIND_LOGIN };
 
 typedef struct client {
   item item;
+  conduit conduit;
   ring link;   /* in loop.clients or loop.dead_clients */
   ring resume; /* in loop.resume */
   loop *loop;
@@ -32,6 +39,7 @@ typedef struct client {
   struct transaction *offered;      /* of a MAIL that is being judged */
   char *helo, *offered_helo;        /* of the last HELO, of the one that is being judged; or NULL */
   char *rdns;                       /* verified client name, or NULL */
+  char *said_helo, *login;          /* what XCLIENT said of them, or NULL */
   char *held;                       /* input that came while it waited, or the rest of a piece of the body */
   size_t held_at, held_n, held_end; /* where unused input begins, how much there is, size of `held` */
   size_t rest_n;                    /* of a piece of the body that the session has not taken yet; lies before held_n */
@@ -40,11 +48,13 @@ typedef struct client {
   int64_t deadline, message_until; /* loop.now_ms */
   smtpf_op delay;
   peer_key peer;
-  unsigned port, messages;
-  size_t commit_at; /* the recipient whose result is told to the session next */
-  char address[46];
+  unsigned port, local_port, messages;
+  unsigned extensions;                      /* smtpf_extension bits that are offered */
+  size_t commit_at;                         /* the recipient whose result is told to the session next */
+  char address[46], local[46];              /* of the client, and of us as it sees us */
+  char tls_protocol[16], tls_cipher[64];    /* of TLS that a load balancer has ended */
   char id[28];                              /* of the message at hand */
-  unsigned char kind, verb, wait, greeting; /* smtpf_smtpd_kind (0: the connection itself), smtpf_verb, client_wait */
+  unsigned char kind, verb, wait, greeting; /* smtpf_smtpd_kind or KIND, smtpf_verb, client_wait, smtpf_greeting */
   unsigned delayed : 1;                     /* the verdict's delay is over */
   unsigned committed : 1;                   /* waiting for the verdict after commit */
   unsigned readable : 1;                    /* there may be something to read */
@@ -55,11 +65,15 @@ typedef struct client {
   unsigned fatal : 1;                       /* a violation after which the connection must be closed */
   unsigned closing : 1;                     /* after what is to be sent */
   unsigned lmtp : 1;
+  unsigned implicit_tls : 1; /* TLS is spoken from the first byte on */
+  unsigned tls_facts : 1;    /* TLS is up, and the session does not know it yet */
+  unsigned secured : 1;      /* by TLS, as far as the session knows */
+  unsigned told_login : 1;
   unsigned dead : 1;
 } client;
 
 /* Takes an accepted socket. */
-void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer, int lmtp);
+void client_new(loop *l, int fd, const struct sockaddr *sa, peer_key peer, const address *at);
 void client_event(client *c, uint32_t events);
 /* Goes on at the end of the turn. */
 void client_resume(client *c);
@@ -81,7 +95,38 @@ void client_hop_failed(client *c, const char *server, const char *why);
 void client_target_failed(client *c, const char *server, const char *why);
 void client_failure(client *c, const char *what, const char *why);
 
-/* ---- between client.c and answer.c ---- */
+/* ---- arrive.c: before there is a session ---- */
+/* There may be something to read for what it waits for: a header, a handshake. */
+void client_arrive(client *c);
+/* The handshake begins; WAIT_TLS. 0 without memory. */
+int client_start_tls(client *c);
+/* Who the client is, for the session. */
+smtpf_peer client_peer(const client *c);
+
+/* ---- extend.c: what changes who the client is ---- */
+/* Takes a command that does, or that may not come yet. 0: it is none. */
+int client_extend(client *c, const smtpf_smtpd_event *ev);
+/* Tells the session that TLS is up. */
+void client_tell_tls(client *c);
+/* Acts on a verdict of these kinds. */
+void client_changed(client *c);
+
+/* ---- between client.c, arrive.c, extend.c and answer.c ---- */
+void client_close(client *c);
+/* Keeps input for later. */
+void client_hold(client *c, const char *p, size_t n);
+/* Sends the replies of this turn; 1 when some of what was sent has not gone. */
+void client_flush(client *c);
+int client_unsent(const client *c);
+/* An event has been told to the session, with this result. */
+void client_told(client *c, int result);
+/* A reply of ours; the session's verdict as the reply. */
+void client_answer_own(client *c, int code, smtpf_str enhanced, smtpf_str line);
+void client_answer(client *c);
+/* Nothing of transaction and greeting counts any more. */
+void client_forget(client *c);
+/* The verified name, from the verdict of a connection. */
+void client_take_rdns(client *c);
 /* Acts on what the codec found. */
 void client_found(client *c, smtpf_smtpd_event *ev);
 /* Acts on the session's verdict, which is there. */

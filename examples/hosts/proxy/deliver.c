@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <smtpfilter/ext/mail.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,24 +50,32 @@ static smtpf_str only_member(const transaction *t, uint32_t of)
   return only ? transaction_string(t, only->path) : (smtpf_str){0};
 }
 
+/* RFC 3848, RFC 6531 4.3: `S` under TLS, `A` authenticated. */
+static void name_protocol(char *out, size_t cap, const transaction *t)
+{
+  const struct client *c = t->client;
+  const int utf8 = envelope_has(transaction_string(t, t->params), SMTPF_LIT("SMTPUTF8"), (smtpf_str){0});
+  const int extended = c->greeting != SMTPF_GREET_HELO;
+  const char *name = c->lmtp ? (utf8 ? "UTF8LMTP" : "LMTP") : utf8 ? "UTF8SMTP" : extended ? "ESMTP" : "SMTP";
+  snprintf(out, cap, "%s%s%s", name, extended && c->secured ? "S" : "", extended && c->login ? "A" : "");
+}
+
 int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int quarantined)
 {
   const struct client *c = t->client;
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   text extra = {0};
+  char with[16];
   trace r = {.helo = smtpf_str_of(c->helo),
              .rdns = smtpf_str_of(c->rdns),
              .address = smtpf_str_of(c->address),
              .by = t->settings->smtpd.hostname,
-             .with = c->greeting == SMTPF_GREET_LHLO   ? "LMTP"
-                     : c->greeting == SMTPF_GREET_EHLO ? "ESMTP"
-                                                       : "SMTP",
+             .with = with,
              .id = t->id,
              .for_path = t->n == 1 ? transaction_string(t, t->rcpt[0].path) : only_member(t, of),
              .wall_s = t->loop->base.wall_s,
              .stays = t->rcpt[first].stays};
-  if (envelope_has(transaction_string(t, t->params), SMTPF_LIT("SMTPUTF8"), (smtpf_str){0}))
-    r.with = c->lmtp ? "UTF8LMTP" : "UTF8SMTP";
+  name_protocol(with, sizeof with, t);
   if (quarantined)
     quarantine_fields(t, v, &extra);
   int e = extra.failed ? ENOMEM : outgoing_begin(o, &r, v, first, text_str(&extra), &t->spool);

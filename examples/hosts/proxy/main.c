@@ -39,6 +39,7 @@ static void forget(server_settings *base)
   settings *s = (settings *)(void *)base;
   hop_tls_free(s);
   routes_free(&s->routes);
+  incoming_forget(&s->in);
 }
 
 /* ---- a loop -------------------------------------------------------------------------------------------- */
@@ -99,9 +100,9 @@ static void accepted(server_loop *base, const listening *from, int fd, const str
   loop *l = loop_of(base);
   const settings *s = loop_settings(l);
   const peer_key key = peers_key(peer);
-  const int64_t each = peer->sa_family == AF_UNIX ? 0 : s->connections_per_client;
+  const int64_t each = peer->sa_family == AF_UNIX || from->at.proxied ? 0 : s->connections_per_client;
   if (peers_enter(&loop_shared(l)->peers, key, base->settings->connections, each))
-    client_new(l, fd, peer, key, from->at.lmtp);
+    client_new(l, fd, peer, key, &from->at);
   else
     turn_away(s, fd);
 }

@@ -22,6 +22,11 @@ static print_event event_of(const client *c)
   const transaction *t = c->offered ? c->offered : c->tx;
   if (!c->kind)
     return (print_event){"connect", {c->address, strlen(c->address)}};
+  if (c->kind == KIND_TLS_FIRST || c->kind == KIND_TLS)
+    return (print_event){"starttls", {0}};
+  if (c->kind == KIND_XCLIENT || c->kind == KIND_LOGIN)
+    return (print_event){c->kind == KIND_LOGIN ? "auth" : "xclient",
+                         smtpf_str_of(c->kind == KIND_LOGIN ? c->login : c->address)};
   if (c->kind == SMTPF_SMTPD_END)
     return (print_event){"end-of-message", {c->id, strlen(c->id)}};
   if (c->kind == SMTPF_SMTPD_VIOLATION)

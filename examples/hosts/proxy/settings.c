@@ -96,6 +96,8 @@ int settings_read(server_settings *base, const host_policy *p, smtpf_error *err)
   settings *s = (settings *)(void *)base;
   read_numbers(s);
   read_hostname(s);
-  const int r = read_addresses(s, p, err);
+  int r = incoming_read(&s->in, base, p, err);
+  if (r == SMTPF_OK)
+    r = read_addresses(s, p, err);
   return r != SMTPF_OK ? r : read_quarantine(s, p, err);
 }

@@ -12,8 +12,7 @@
 #ifndef PROXY_SETTINGS_H
 #define PROXY_SETTINGS_H
 
-#include "../../common/server/server.h"
-#include "../../common/tls.h"
+#include "incoming.h"
 #include "routes.h"
 
 #define PROXY_SERVERS_MAX 16
@@ -22,6 +21,7 @@ enum identity { IDENTITY_AUTO, IDENTITY_XCLIENT, IDENTITY_XFORWARD, IDENTITY_NON
 
 typedef struct settings {
   server_settings base;
+  incoming in;
   smtpf_smtpd_options smtpd; /* extensions and size are filled in for each client */
   char hostname[256];
   routes routes;
