@@ -99,7 +99,8 @@ def main():
         with open(keys, "w", encoding="ascii") as f:
             f.write("# of nobody\nthe key of a test, and of nothing else\n")
         everything = re.sub(r"/etc/smtpfilter/(srs|batv)\.keys", keys, everything)
-        everything = re.sub(r"^ *hop_tls_(authorities|certificate|key) = .*\n", "", everything, flags=re.M)  # files that are not here
+        # files and users that are not here
+        everything = re.sub(r"^ *((hop_)?tls_(authorities|certificate|key)|user|group) = .*\n", "", everything, flags=re.M)
         everything = everything.replace("/usr/share/smtpfilter/rules", os.path.abspath(os.path.join(SRC, "examples/rules")))
         everything = everything.replace("/var/spool/smtpfilter/quarantine", os.path.join(tmp, "quarantine"))
         for _ in range(8):

@@ -98,11 +98,10 @@ START_TEST(starttls_drops_what_follows)
   size_t before = f.log_n;
   feed_give(&f, in, sizeof in - 1, FEED_WHOLE);
   feed_give(&f, tls, 10, FEED_WHOLE);
-  ck_assert_str_eq(
-      f.log + before,
-      "COMMAND EHLO [c]\n< 250-mx.example.net\\r\\n250-PIPELINING\\r\\n250-SIZE\\r\\n250-8BITMIME\\r\\n"
-      "250-SMTPUTF8\\r\\n250-DSN\\r\\n250-CHUNKING\\r\\n250-AUTH PLAIN LOGIN\\r\\n"
-      "250 ENHANCEDSTATUSCODES\\r\\n\nCOMMAND STARTTLS? []\n< 500 5.5.1 Unknown command\\r\\n\n");
+  ck_assert_str_eq(f.log + before,
+                   "COMMAND EHLO [c]\n< 250-mx.example.net\\r\\n250-PIPELINING\\r\\n250-SIZE\\r\\n250-8BITMIME\\r\\n"
+                   "250-SMTPUTF8\\r\\n250-DSN\\r\\n250-CHUNKING\\r\\n250-AUTH PLAIN LOGIN\\r\\n"
+                   "250 ENHANCEDSTATUSCODES\\r\\n\nCOMMAND STARTTLS? []\n< 500 5.5.1 Unknown command\\r\\n\n");
   feed_close(&f);
 }
 END_TEST

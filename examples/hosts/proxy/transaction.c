@@ -82,7 +82,10 @@ void transaction_identity(const transaction *t, identity_of *who)
                        .address = smtpf_str_of(c->address),
                        .helo = smtpf_str_of(c->helo),
                        .id = smtpf_str_of(smtpf_session_id(c->session)),
+                       .login = smtpf_str_of(c->login),
+                       .destination = smtpf_str_of(c->local),
                        .port = c->port,
+                       .destination_port = c->local_port,
                        .esmtp = c->greeting != SMTPF_GREET_HELO};
 }
 
