@@ -160,7 +160,7 @@ MILTER_TESTS = tests/interop/milter_client.py tests/interop/milter_peer.py tests
 	tests/interop/milter_sendmail.py
 TESTS += $(MILTER_TESTS)
 EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_peer.lua tests/interop/milter_show.py \
-	tests/interop/milter_world.py tests/interop/sendmail_server.py
+	tests/interop/milter_unanswered.py tests/interop/milter_world.py tests/interop/sendmail_server.py
 
 # ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
 bin_PROGRAMS += smtpf-policyd

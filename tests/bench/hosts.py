@@ -48,12 +48,13 @@ directory = { complete = true; };
 recipients = ( %(recipients)s );
 greylist = { wait = "1s"; auto_allow = 0; };
 store = { type = "lmdb"; path = "%(folder)s/store"; };
-milter = { log_verdicts = "none"; };
+milter = { log_verdicts = "none"; socket_mode = "0666"; };
 """
 CODEC = """
 local_domains = [ "example.net" ];
 check = { disable = [ "iprev", "helo", "forward_target" ]; };
 limits = { transactions = 100000000; commands = 100000000; };
+refuse = { stage = "connect"; };   # each stage is answered, as there
 milter = { log_verdicts = "none"; };
 """
 RSPAMD = """
@@ -73,7 +74,7 @@ rbl { local_exclude_ip_map = []; rbls {
   white { symbol = "WHITE"; rbl = "white.example"; checks = ["from"]; exclude_local = false; exclude_private_ips = false; ipv6 = true; } } }
 greylist { timeout = 1; check_local = true; check_authed = true; }
 settings { %(settings)s }
-worker "rspamd_proxy" { bind_socket = "127.0.0.1:%(port)d"; milter = yes; timeout = 10s; count = 1; upstream "local" { default = yes; self_scan = yes; } }
+worker "rspamd_proxy" { bind_socket = "127.0.0.1:%(port)d"; bind_socket = "%(folder)s/milter mode=0666"; milter = yes; timeout = 10s; count = 1; upstream "local" { default = yes; self_scan = yes; } }
 """
 RULES = "rspamd_config:register_symbol{name = 'ANY', type = 'normal', callback = function(task) return true, 1.0 end}\n"
 CODEC_CASES = [(what, how, n, count) for what, how, counts in (("envelope", "kept", (6000, 20000)), ("envelope", "new", (3000, 6000)),
@@ -162,8 +163,10 @@ def start_milter(build, tmp, dns):
     port, folder = free_port(), folder_of(tmp, "milter")
     people = ", ".join('{ address = "%s"; profile = "%s"; }' % (u, KINDS[i % 3]) for i, u in enumerate(USERS))
     policy = write(folder, "policy.conf", MILTER % {"dns": dns, "recipients": people, "folder": folder})
-    server = Server("milter", [os.path.join(build, "smtpf-milter"), "-c", policy, "--listen", "127.0.0.1:%d" % port], port, tmp)
-    return Arrangement("smtpf-milter", server, ["smtpd_milters=inet:127.0.0.1:%d" % port])
+    socket = os.path.join(folder, "socket")
+    server = Server("milter", [os.path.join(build, "smtpf-milter"), "-c", policy, "--listen", "127.0.0.1:%d" % port, "--listen", "unix:" + socket],
+                    port, tmp)
+    return Arrangement("smtpf-milter", server, ["smtpd_milters=unix:" + socket])
 
 
 def start_rspamd(tmp, dns, redis):
@@ -179,7 +182,7 @@ def start_rspamd(tmp, dns, redis):
         server = Server("rspamd", real.command, real.port, tmp)
     finally:
         os.environ.pop("LD_LIBRARY_PATH") if before is None else os.environ.update(LD_LIBRARY_PATH=before)
-    return Arrangement("rspamd", server, ["smtpd_milters=inet:127.0.0.1:%d" % real.port])
+    return Arrangement("rspamd", server, ["smtpd_milters=unix:%s/milter" % real.folder])
 
 
 def start_postgrey(tmp):

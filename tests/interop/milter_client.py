@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import milter  # noqa: E402
+import milter_unanswered  # noqa: E402
 import watched  # noqa: E402
 from milter import LEADSPC, NR_BODY, NR_EOH, NR_HDR, RCPT_REJ, SKIP, Closed, Mta, check  # noqa: E402
 
@@ -193,7 +194,7 @@ def changes(server, port, text):
               [("m", 2, b"x-smtpfilter"), ("m", 1, b"x-smtpfilter"), ("i", 0, b"x-smtpfilter")] and end == "continue", (got, end))
         check("marks: deleted by an empty value", [d[4:].split(b"\0")[1] for c, d in got if c == "m"] == [b"", b""], got)
         check("marks: with its blank", got[-1][1][4:].split(b"\0")[1].startswith(b" tagged; score=6"), got)
-    with Mta(port, protocol=0x1fffff & ~LEADSPC) as m:
+    with Mta(port, protocol=milter.PROTOCOL & ~LEADSPC) as m:
         m.open("<tags@example.net>")
         got, _ = m.message("SPAM")
         check("marks: without it", got[0][1][4:].split(b"\0")[1].startswith(b"tagged; score=6"), got)
@@ -324,7 +325,7 @@ def refused_by_mta(server, port, text):
         check("the next is", m.rcpt("<b@example.net>") == "continue" and m.message("refused")[1] == "continue")
         last = [line for line in server.log().splitlines() if "event=end-of-message" in line][-1]
         check("and alone", " to=b@example.net " in last and "goes@" not in last, last)
-    with Mta(port, protocol=0x1fffff & ~RCPT_REJ) as m:
+    with Mta(port, protocol=milter.PROTOCOL & ~RCPT_REJ) as m:
         m.open()
         check("where that was not agreed, `error` is a mailer like others", m.refused_rcpt("<b@example.net>") == "continue" and m.message("x")[1] == "continue")
     server.reload(text + "limits = { errors = 4; };")
@@ -470,7 +471,7 @@ def inherited(tmp, text):
             early = Mta(path, negotiate=False)  # before anybody serves
             child = subprocess.Popen(["sh", "-c", "exec 3<&%d; export LISTEN_PID=$$ LISTEN_FDS=1; exec %s -c %s/policy.conf" %
                                       (s.fileno(), shlex.join(watched.wrapped([milter.BINARY])), tmp)], pass_fds=(s.fileno(),), stderr=subprocess.DEVNULL)
-            early.send("O", struct.pack(">III", 6, 0x1ff, 0x1fffff))
+            early.send("O", struct.pack(">III", 6, 0x1ff, milter.PROTOCOL))
             check("a socket of systemd's, turn %d" % turn, early.read()[0] == "O" and early.connect() == "continue")
             early.s.close()
             child.terminate()
@@ -529,6 +530,7 @@ def main():
         inherited(tmp, text)
         limits(tmp, text)
         loads(tmp, text)
+        milter_unanswered.run(tmp, text)
         if milter.FAILED:
             print(server.log()[-3000:])
     milter.conclude()

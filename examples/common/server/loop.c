@@ -12,10 +12,27 @@
 
 enum { EVENTS = 256, SWEEP_MS = 250 };
 
+enum { INPUT = EPOLLIN | EPOLLRDHUP };
+
+static int watch_edges(server_loop *l, item *it, int how, uint32_t events)
+{
+  struct epoll_event e = {.events = events | EPOLLET, .data.ptr = it};
+  return epoll_ctl(l->epoll, how, it->fd, &e);
+}
+
 int server_watch(server_loop *l, item *it)
 {
-  struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = it};
-  return epoll_ctl(l->epoll, EPOLL_CTL_ADD, it->fd, &e);
+  return watch_edges(l, it, EPOLL_CTL_ADD, INPUT | EPOLLOUT);
+}
+
+int server_watch_input(server_loop *l, item *it)
+{
+  return watch_edges(l, it, EPOLL_CTL_ADD, INPUT);
+}
+
+int server_watch_output(server_loop *l, item *it)
+{
+  return watch_edges(l, it, EPOLL_CTL_MOD, INPUT | EPOLLOUT);
 }
 
 static int watch_level(server_loop *l, item *it, uint32_t events)

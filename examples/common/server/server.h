@@ -121,6 +121,9 @@ struct server_loop {
 
 /* Puts a descriptor into the set: edge-triggered, both directions. 0, or -1 with errno. */
 int server_watch(server_loop *l, item *it);
+/* The same for input alone, until server_watch_output(): a Unix socket tells of room each time the peer has read. */
+int server_watch_input(server_loop *l, item *it);
+int server_watch_output(server_loop *l, item *it);
 
 /* ---- a program ------------------------------------------------------------------------------------------ */
 

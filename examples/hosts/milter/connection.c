@@ -35,7 +35,7 @@ void connection_new(loop *l, int fd)
   ring_init(&c->resume);
   ring_append(&l->connections, &c->link);
   l->base.count++;
-  if (server_watch(&l->base, &c->item)) {
+  if (server_watch_input(&l->base, &c->item)) {
     connection_failure(c, "epoll_ctl", strerror(errno));
     connection_close(c);
   }
@@ -105,16 +105,28 @@ static int unread(const connection *c)
   return c->out.n > c->out_at;
 }
 
+/* Told of room from now on. */
+static void await_room(connection *c)
+{
+  if (!c->blocked && server_watch_output(&c->loop->base, &c->item)) {
+    connection_failure(c, "epoll_ctl", strerror(errno));
+    connection_close(c);
+  }
+  c->blocked = 1;
+}
+
 static void flush(connection *c)
 {
   while (!c->dead && unread(c)) {
     const ssize_t w = send(c->item.fd, c->out.p + c->out_at, c->out.n - c->out_at, MSG_NOSIGNAL);
-    if (w > 0)
+    if (w > 0) {
       c->out_at += (size_t)w;
-    else if (errno == EAGAIN)
+    } else if (errno == EAGAIN) {
+      await_room(c);
       return;
-    else if (errno != EINTR)
+    } else if (errno != EINTR) {
       connection_close(c);
+    }
   }
   c->out_at = 0;
   if (!c->dead)

@@ -38,12 +38,13 @@ typedef struct connection {
   size_t fed;         /* of the piece at hand: bytes that the session has taken */
   text sender;        /* MAIL's path, as the MTA gave it */
   text identity, tls; /* what the session knows: who has authenticated itself, the TLS version */
-  struct {            /* a refusal that could not be said when it was made: it is said at the end of the message */
+  struct {            /* a refusal that nobody waited for: it is said at RCPT, or at the end of the message */
     int code;
     text enhanced, text;
   } late;
   smtpf_op delay, progress;
   int64_t deadline;         /* loop.now_ms */
+  int64_t delay_until;      /* the same: of stages whose answer nobody waited for */
   char client[64];          /* address, for the log */
   char queue_id[64];        /* empty while it is not known */
   unsigned char wait, step; /* connection_wait, step */
@@ -57,6 +58,7 @@ typedef struct connection {
   unsigned delayed : 1;   /* the verdict's delay is over */
   unsigned woken : 1;     /* the session has a verdict, or takes more of the message */
   unsigned spent : 1;     /* its client is gone (QUIT_NC), and no other has come */
+  unsigned blocked : 1;   /* it is told of room for output */
   unsigned readable : 1;  /* there may be something to read */
   unsigned hung_up : 1;   /* the MTA sends no more */
   unsigned closing : 1;   /* after what is to be sent */

@@ -3,10 +3,11 @@
  * What a packet is to the session, and what the verdict is to the MTA.
  *
  *   packet    told before it                      event           answer
- *   CONNECT   -                                   connect         the reply
- *   HELO      starttls, when the macros say so    helo            the reply
- *   MAIL      auth, when the macros say so        mail            the reply
- *   RCPT      -                                   rcpt            the reply; none where the MTA has refused already
+ *   CONNECT   -                                   connect         the reply, where the MTA waits for one
+ *   HELO      starttls, when the macros say so    helo            the reply, where the MTA waits for one
+ *   MAIL      auth, when the macros say so        mail            the reply, where the MTA waits for one
+ *   RCPT      -                                   rcpt, unless a refusal is owed from before
+ *                                                                 the reply; none where the MTA has refused already
  *   DATA      -                                   data            the reply
  *   HEADER    data, when there was no DATA        body            continue
  *   EOH       data, when there was no DATA        body            continue
@@ -106,6 +107,7 @@ static void forget_client(connection *c)
   text_clear(&c->identity);
   text_clear(&c->tls);
   c->client[0] = '\0';
+  c->delay_until = 0;
   c->over = 0;
 }
 
@@ -136,6 +138,7 @@ static void negotiate(connection *c, const smtpf_milter_packet *p)
     return;
   dialog_forget(c);
   c->terms = wanted;
+  c->terms.protocol |= c->settings->unanswered;
   connection_wrote(c, smtpf_milter_negotiate(p, &c->terms, macros, room, ROOM));
   c->negotiated = 1;
 }
@@ -302,13 +305,25 @@ static void note_late(connection *c, const smtpf_verdict *v)
   set(&c->late.text, smtpf_verdict_text(v));
 }
 
-/* Whether the MTA waits for an answer to a piece of the message. */
+/* Whether the MTA waits for no answer. */
 static int is_unanswered(const connection *c, int command)
 {
-  const uint32_t p = c->terms.protocol;
-  return (command == SMTPF_MILTER_HEADER && p & SMTPF_MILTER_NR_HDR) ||
-         (command == SMTPF_MILTER_EOH && p & SMTPF_MILTER_NR_EOH) ||
-         (command == SMTPF_MILTER_BODY && p & SMTPF_MILTER_NR_BODY);
+  static const struct {
+    int command;
+    uint32_t unless;
+  } rows[] = {{SMTPF_MILTER_CONNECT, SMTPF_MILTER_NR_CONN}, {SMTPF_MILTER_HELO, SMTPF_MILTER_NR_HELO},
+              {SMTPF_MILTER_MAIL, SMTPF_MILTER_NR_MAIL},    {SMTPF_MILTER_HEADER, SMTPF_MILTER_NR_HDR},
+              {SMTPF_MILTER_EOH, SMTPF_MILTER_NR_EOH},      {SMTPF_MILTER_BODY, SMTPF_MILTER_NR_BODY}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (rows[i].command == command)
+      return (c->terms.protocol & rows[i].unless) != 0;
+  return 0;
+}
+
+/* A refusal that nobody waited for. */
+static int is_late(const connection *c, int command)
+{
+  return c->late.code && (command == SMTPF_MILTER_RCPT || command == SMTPF_MILTER_BODYEOB);
 }
 
 static void answer_piece(connection *c, int command)
@@ -330,26 +345,53 @@ static void answer_nobody(connection *c, const smtpf_verdict *v, int refused)
     answer_letter(c, SMTPF_MILTER_CONTINUE);
 }
 
+static void note_failure(connection *c)
+{
+  c->late.code = c->over ? 421 : 451;
+  set(&c->late.enhanced, c->over ? SMTPF_LIT("4.7.0") : SMTPF_LIT("4.3.0"));
+  set(&c->late.text, c->over ? SMTPF_LIT("this session is over") : SMTPF_LIT("try again later"));
+}
+
+static void answer_late(connection *c)
+{
+  answer(c, c->late.code, text_str(&c->late.enhanced), text_str(&c->late.text));
+}
+
+/* Of a stage where nobody waits for an answer. What was refused first is said, unless the client does better. */
+static void keep_answer(connection *c, const smtpf_verdict *v)
+{
+  if (v && smtpf_verdict_closes(v))
+    c->over = 1;
+  if (v && smtpf_verdict_code(v) < 400)
+    c->late.code = 0;
+  else if (!c->late.code && v)
+    note_late(c, v);
+  else if (!c->late.code)
+    note_failure(c);
+}
+
 static void answer_failure(connection *c)
 {
-  if (c->over)
-    answer(c, 421, SMTPF_LIT("4.7.0"), SMTPF_LIT("this session is over"));
-  else
-    answer(c, 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("try again later"));
+  note_failure(c);
+  answer_late(c);
+  c->late.code = 0;
 }
 
 static void answer_verdict(connection *c, const smtpf_milter_packet *p)
 {
   const smtpf_verdict *v = c->failed || !c->session ? NULL : smtpf_session_verdict(c->session);
   const int ends = p->command == SMTPF_MILTER_BODYEOB, refused = dialog_refused_by_mta(c);
-  if (v && !(ends && c->late.code))
+  const int late = is_late(c, p->command);
+  if (v && !late)
     report_verdict(c, p, v);
-  if (v && ends && !c->late.code)
+  if (v && ends && !late)
     changes_replies(c, v);
   if (p->command == SMTPF_MILTER_ABORT || refused)
     answer_nobody(c, v, refused);
-  else if (ends && c->late.code)
-    answer(c, c->late.code, text_str(&c->late.enhanced), text_str(&c->late.text));
+  else if (late)
+    answer_late(c);
+  else if (is_unanswered(c, p->command))
+    keep_answer(c, v);
   else if (!v)
     answer_failure(c);
   else if (ends && smtpf_verdict_code(v) < 400)
@@ -389,12 +431,22 @@ static void delay_over(void *user)
   connection_resume(c);
 }
 
-/* 1 when the verdict's delay has begun. */
+/* 1 when the verdict's delay has begun. Where nobody waits it is not paid, but what is left of it at the next answer.
+ */
 static int delays(connection *c)
 {
-  const smtpf_verdict *v = c->failed || c->delayed || !c->session ? NULL : smtpf_session_verdict(c->session);
-  const int64_t ms = v && c->command != SMTPF_MILTER_ABORT ? smtpf_verdict_delay(v) : 0;
-  return ms > 0 && smtpf_driver_timer(c->loop->base.driver, ms, delay_over, c, &c->delay) == SMTPF_OK;
+  const int told_nothing = c->failed || !c->session || is_late(c, c->command);
+  const smtpf_verdict *v = c->delayed || told_nothing ? NULL : smtpf_session_verdict(c->session);
+  const int64_t ms = v ? smtpf_verdict_delay(v) : 0, until = c->loop->base.now_ms + ms;
+  if (c->delayed || c->command == SMTPF_MILTER_ABORT)
+    return 0;
+  if (c->delay_until < until)
+    c->delay_until = until;
+  if (is_unanswered(c, c->command))
+    return 0;
+  const int64_t left = c->delay_until - c->loop->base.now_ms;
+  c->delay_until = 0;
+  return left > 0 && smtpf_driver_timer(c->loop->base.driver, left, delay_over, c, &c->delay) == SMTPF_OK;
 }
 
 /* ---- a packet ------------------------------------------------------------------------------------------ */
@@ -458,6 +510,8 @@ static int go_on(connection *c, const smtpf_milter_packet *p)
     refused_early(c, p);
   if (c->step == STEP_PREPARED)
     c->step = STEP_TELL;
+  if (c->step == STEP_TELL && command == SMTPF_MILTER_RCPT && is_late(c, command))
+    c->step = STEP_ANSWER; /* without a sender there are no recipients */
   if (c->step == STEP_TELL && is_message(command)) {
     if (c->session && message_feed(c, p) == SMTPF_PENDING)
       return wait_for(c, WAIT_VERDICT);

@@ -10,6 +10,20 @@ static const char usage[] = "usage: smtpf-milter [-c POLICY] [--listen ADDRESS:P
 
 static const char addresses[] = "an address such as 127.0.0.1:8891, [::1]:8891 or unix:/run/smtpf-milter/socket";
 
+/* Before `refuse.stage` nothing is refused, and where the policy sets no delay nobody is kept waiting: the MTA need not
+ * wait there for an answer. */
+static uint32_t unanswered(const smtpf_engine *e)
+{
+  static const char *const stages[] = {"connect", "helo", "mail", "rcpt", NULL};
+  static const char *const delays[] = {"delay.connect", "delay.helo", "delay.mail"};
+  static const uint32_t answers[] = {SMTPF_MILTER_NR_CONN, SMTPF_MILTER_NR_HELO, SMTPF_MILTER_NR_MAIL};
+  const int first = host_choice(e, "refuse.stage", stages);
+  uint32_t none = 0;
+  for (int i = 0; i < first && !host_number(e, "delay.on_hit", 0); i++)
+    none |= host_number(e, delays[i], 0) ? 0 : answers[i];
+  return none;
+}
+
 static int read_settings(server_settings *base, const host_policy *policy, smtpf_error *err)
 {
   settings *s = (settings *)(void *)base;
@@ -18,6 +32,7 @@ static int read_settings(server_settings *base, const host_policy *policy, smtpf
       return host_policy_fail(err, SMTPF_EPARSE, policy, "milter.listen", "lmtp:", addresses);
   s->idle_ms = host_number(base->engine, "milter.idle_timeout", 7200000);
   s->progress_ms = host_number(base->engine, "milter.progress", 10000);
+  s->unanswered = unanswered(base->engine);
   base->capabilities =
       SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_EDIT;
   return SMTPF_OK;

@@ -16,6 +16,7 @@
 typedef struct settings {
   server_settings base;
   int64_t idle_ms, progress_ms;
+  uint32_t unanswered; /* SMTPF_MILTER_NR_...: of stages before the first at which this policy refuses */
 } settings;
 
 static inline settings *settings_ref(settings *s)
