@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "bench"))
 from nameserver import Nameserver  # noqa: E402
 
-PYTHON = os.environ.get("SMTPF_PYTHON") or sys.executable
+PYTHON = sys.executable
 VIRUS = "a marker that is a virus here"
 TABLE = {("2.0.0.127.bl.example", "A"): ["127.0.0.2"], ("2.0.0.127.bl.example", "TXT"): ["seen sending spam"],
          ("elsewhere.example", "MX"): ["10 mx.elsewhere.example"], ("mx.elsewhere.example", "A"): ["127.0.0.1"],
@@ -332,6 +332,9 @@ CASES = {f.__name__: f for f in (blocklist, greylist, wishes, scanner, forward, 
 
 
 def main():
+    python = os.environ.get("PYTHON")
+    if python and not os.path.samefile(shutil.which(python) or sys.executable, sys.executable):
+        os.execv(shutil.which(python), [python, os.path.abspath(__file__), *sys.argv[1:]])
     try:
         subprocess.run([PYTHON, "-c", "import smtpfilter.aiosmtpd"], check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as e:

@@ -18,7 +18,7 @@ def skip(why):
 
 
 def environment():
-    env = dict(os.environ, PYTHONPATH=LIB, PYTHONDONTWRITEBYTECODE="1", PYTHONDEVMODE="1")
+    env = dict(os.environ, PYTHONPATH=LIB, SMTPF_BUILD=os.getcwd(), PYTHONDONTWRITEBYTECODE="1", PYTHONDEVMODE="1")
     if SANITIZED:
         compiler = (os.environ.get("CC") or "gcc").split()[0]
         asan = subprocess.run([compiler, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ import pytest
 
 from smtpfilter.replay import Transcript
 
-TOP = os.environ.get("srcdir") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 PAGES = sorted(glob.glob(os.path.join(TOP, "tests", "transcripts", "*.md")))
 
 
