@@ -39,11 +39,12 @@ def main():
         skip("no pytest for %s (python3-pytest)" % sys.executable)
     if SANITIZED and not shutil.which((os.environ.get("CC") or "gcc").split()[0]):
         skip("no compiler to ask where ASan lies")
-    command = [sys.executable, "-X", "dev", "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", *sys.argv[1:]]
+    command = [sys.executable, "-X", "dev", "-m", "pytest", "-p", "no:cacheprovider", "-rs", *sys.argv[1:]]
     run = subprocess.run(command, cwd=os.path.dirname(HERE), env=environment(), capture_output=True, text=True,
                          timeout=1500, check=False)
     print(run.stdout + run.stderr)
-    count = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", run.stdout.rsplit("\n", 2)[-2])}
+    last = [line for line in run.stdout.splitlines() if re.search(r"\d+ (passed|failed|skipped|error)", line)][-1:]
+    count = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", " ".join(last))}
     for line in re.findall(r"^SKIPPED .*", run.stdout, re.M):
         print("SKIP " + line)
     failed = count.get("failed", 0) + count.get("error", 0)
