@@ -438,6 +438,64 @@ START_TEST(calls_of_a_program_read_the_clock)
 }
 END_TEST
 
+/* ---- a check's own ---- */
+
+static smtpf_op own;
+static int over;
+
+static void count_over(void *user)
+{
+  (void)user;
+  over++;
+}
+
+static int run_own(script *self, smtpf_task *t, const smtpf_event *ev)
+{
+  (void)self;
+  (void)ev;
+  ck_assert_ptr_eq(smtpf_task_driver(t), W.driver);
+  ck_assert_int_eq(smtpf_task_own(t, 9, count_over, NULL, &own), SMTPF_OK);
+  return SMTPF_PENDING;
+}
+
+static int resume_own(script *self, smtpf_task *t, const smtpf_answer *a)
+{
+  ck_assert_int_eq(a->kind, SMTPF_ANSWER_OWN);
+  ck_assert_uint_eq(a->tag, 9);
+  return smtpf_task_report(t, &self->finding);
+}
+
+START_TEST(what_a_check_does_elsewhere_is_waited_for)
+{
+  script *c = start();
+  c->run = run_own;
+  c->resume = resume_own;
+  over = 0;
+  W.hold = 1;
+  world_start(&W);
+  smtpf_session *s = asks("mail.example.org");
+  ck_assert_int_eq(process(), 0);
+  ck_assert_int_eq(smtpf_op_own(W.driver, own), SMTPF_OK);
+  ck_assert_int_eq(smtpf_op_own(W.driver, own), SMTPF_ENOTFOUND);
+  ck_assert_ptr_null(smtpf_session_verdict(s));
+  ck_assert_int_eq(process(), 1);
+  ck_assert_ptr_nonnull(smtpf_session_verdict(s));
+  ck_assert_int_eq(over, 0); /* it was answered */
+  ck_assert_int_eq(smtpf_op_own(W.driver, own), SMTPF_ENOTFOUND);
+  smtpf_session_free(s);
+  s = asks("mail.example.org");
+  ck_assert_int_eq(smtpf_op_own(W.driver, own), SMTPF_OK);
+  smtpf_session_free(s); /* answered, and nobody looked */
+  ck_assert_int_eq(over, 1);
+  s = asks("mail.example.org");
+  ck_assert_int_eq(smtpf_session_abort(s), SMTPF_OK);
+  ck_assert_int_eq(over, 2);
+  ck_assert_int_eq(smtpf_op_own(W.driver, own), SMTPF_ENOTFOUND);
+  smtpf_session_free(s);
+  world_end(&W);
+}
+END_TEST
+
 TCase *op_cases(void)
 {
   TCase *c = tcase_create("ops");
@@ -453,5 +511,6 @@ TCase *op_cases(void)
   tcase_add_test(c, a_check_that_never_wakes_is_cut_off_with_all_it_asked);
   tcase_add_test(c, ports_watch_descriptors);
   tcase_add_test(c, calls_of_a_program_read_the_clock);
+  tcase_add_test(c, what_a_check_does_elsewhere_is_waited_for);
   return c;
 }
