@@ -374,6 +374,15 @@ installcheck-local:
 	DESTDIR='$(DESTDIR)' CC='$(CC)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' PKG_CONFIG='$(PKG_CONFIG)' \
 	  $(SHELL) $(srcdir)/tests/installcheck/run.sh '$(srcdir)' '$(pkgconfigdir)' '$(libdir)'
 
+# ---- tests/interop/scenarios: the same mail through every server -----------------------------------------------
+SCENARIOS = tests/interop/scenarios
+TESTS += $(SCENARIOS)/run.py
+EXTRA_DIST += $(SCENARIOS)/book.py $(SCENARIOS)/clients.py $(SCENARIOS)/differences.txt $(SCENARIOS)/expectations.txt \
+	$(SCENARIOS)/host.py $(SCENARIOS)/hosts/exim_acl.py $(SCENARIOS)/hosts/exim_client.py $(SCENARIOS)/hosts/exim_scan.py $(SCENARIOS)/hosts/opensmtpd.py \
+	$(SCENARIOS)/hosts/postfix_milter.py $(SCENARIOS)/hosts/postfix_policyd.py $(SCENARIOS)/hosts/proxy.py \
+	$(SCENARIOS)/hosts/sendmail_milter.py $(SCENARIOS)/judge.py $(SCENARIOS)/place.py $(SCENARIOS)/play.py \
+	$(SCENARIOS)/policy.conf.in $(SCENARIOS)/rules $(SCENARIOS)/run.py $(SCENARIOS)/table.py
+
 # ---- tests/lab: the same mail through four arrangements of a mail server ------------------------------------------
 TESTS += tests/lab/short.py
 EXTRA_DIST += tests/lab/accounting.py tests/lab/arrangements.py tests/lab/names.py tests/lab/policy.py tests/lab/report.py tests/lab/run.py \

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import watched
-from mta import Missing, children, free_port
+from mta import Missing, NotStarted, children, free_port
 
 USER = "Debian-exim"
 CONFIG = """exim_path = {program}
@@ -29,7 +29,7 @@ tls_advertise_hosts =
 dns_ipv4_lookup =
 deliver_drop_privilege = true
 keep_environment =
-prdr_enable = true
+prdr_enable = {prdr}
 {main}
 begin acl
 acl_rcpt:
@@ -72,9 +72,9 @@ ACLS = "acl_smtp_rcpt = acl_rcpt\nacl_smtp_data = acl_data\n"
 class Exim:
     """`domains`: whatever comes for them is kept. `rcpt`, `data`: statements of the ACLs; `routers`: before the last one;
     `main`: more options; `acls`: ACLs that options in `main` name, in the place of these two;
-    `bind`: the address that it sends from; `ours`: it loads our module, and is watched."""
+    `prdr`: whether it is offered; `bind`: the address that it sends from; `ours`: it loads our module, and is watched."""
 
-    def __init__(self, root, domains, rcpt="", data="", routers="", bind="127.0.0.1", main="", acls="", ours=False):
+    def __init__(self, root, domains, rcpt="", data="", routers="", bind="127.0.0.1", main="", acls="", prdr=True, ours=False):
         self.program = shutil.which("exim4", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if not self.program:
             raise Missing("no exim4 here")
@@ -92,7 +92,7 @@ class Exim:
             os.chown(os.path.join(root, name), self.uid, self.gid)
         with open(os.path.join(root, "exim.conf"), "w", encoding="ascii") as f:
             f.write(CONFIG.format(program=self.program, root=root, port=self.port, domains=" : ".join(domains), rcpt=rcpt, data=data,
-                                  routers=routers, bind=bind, user=USER, acls=acls, main=("" if acls else ACLS) + main))
+                                  routers=routers, bind=bind, user=USER, prdr=str(prdr).lower(), acls=acls, main=("" if acls else ACLS) + main))
         self.start()
 
     def command(self, *words):
@@ -126,7 +126,7 @@ class Exim:
             time.sleep(0.05)
         why = self.log()[-1500:]
         self.stop()
-        raise Missing("exim did not start: " + why)
+        raise NotStarted("exim did not start: " + why)
 
     def version(self):
         out = subprocess.run(self.command("-bV"), capture_output=True, text=True, check=False).stdout.split()

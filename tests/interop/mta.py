@@ -71,6 +71,10 @@ class Missing(Exception):
     """There is no such server here, or it cannot be run, and why."""
 
 
+class NotStarted(Missing):
+    """There is one, and it does not run."""
+
+
 def first(find, names):
     for name in names:
         try:
@@ -171,7 +175,7 @@ class Postfix:
             time.sleep(0.05)
         why = self.log()[-1500:]
         self.stop()
-        raise Missing("postfix did not start: " + why)
+        raise NotStarted("postfix did not start: " + why)
 
     def version(self):
         out = subprocess.run([os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(self.daemons))), "sbin/postconf"),

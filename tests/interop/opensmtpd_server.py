@@ -11,7 +11,7 @@ import time
 
 import watched
 from harness import fitted, guide
-from mta import Missing, free_port
+from mta import Missing, NotStarted, free_port
 
 USERS = ("opensmtpd", "opensmtpq", "box")
 # What lies over what; then smtpd, in the foreground.
@@ -21,6 +21,11 @@ for place in usr/libexec var/spool run var/lib; do mount --bind "$0/over/$place"
 for file in passwd group resolv.conf; do mount --bind "$0/over/$file" "/etc/$file"; done
 exec "$1" -d -f "$0/smtpd.conf"
 """
+
+
+def parent_of(pid):
+    with open("/proc/%s/stat" % pid, encoding="ascii", errors="replace") as f:
+        return int(f.read().rsplit(")", 1)[1].split()[1])
 
 
 class OpenSMTPD:
@@ -84,19 +89,18 @@ class OpenSMTPD:
             time.sleep(0.05)
         why = self.log()[-1500:]
         self.stop()
-        raise Missing("OpenSMTPD did not start: " + why)
+        raise NotStarted("OpenSMTPD did not start: " + why)
 
     def log(self):
         with open(os.path.join(self.root, "log"), encoding="utf-8", errors="replace") as f:
             return f.read()
 
     def filter_pid(self, program):
-        """The process of the filter: smtpd's child of that program."""
+        """The process of the filter, that smtpd has started."""
         for entry in os.listdir("/proc"):
             try:
-                with open("/proc/%s/stat" % entry, encoding="ascii", errors="replace") as f:
-                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
-                if parent == self.process.pid and os.readlink("/proc/%s/exe" % entry).endswith(os.path.basename(program)):
+                if (os.readlink("/proc/%s/exe" % entry).endswith(os.path.basename(program))
+                        and self.process.pid in (parent_of(entry), parent_of(parent_of(entry)))):  # by a shell, perhaps
                     return int(entry)
             except (OSError, ValueError, IndexError):
                 continue

@@ -228,6 +228,13 @@ class Sink:
 # ---- the proxy ------------------------------------------------------------------------------------------------
 
 
+HAND_OVER = """import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
 class Proxy:
     """smtpf-proxy with a policy for example.net. Options are paths: `{"limits.message": "1m"}`; a list of pairs where a
     path comes twice."""
@@ -236,7 +243,7 @@ class Proxy:
     ASKING = ("iprev", "forward_target")  # checks that ask the DNS, which a test without one of its own must not
 
     def __init__(self, hop, options=None, arguments=(), policy=None, program=None, listen="127.0.0.1:0",
-                 disable=ASKING):
+                 disable=ASKING, inherited=None):
         self.ended = None
         program = program or os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
         self.log_path = tempfile.NamedTemporaryFile(prefix="smtpf-proxy-log-", delete=False).name
@@ -251,9 +258,12 @@ class Proxy:
         if policy:
             command += ["-c", policy]
         ours, theirs = os.pipe()
+        command = watched.wrapped(command + ["--ready-fd", str(theirs), *arguments])
+        if inherited:  # a socket that listens, handed over as systemd does
+            command = [sys.executable, "-c", HAND_OVER, str(inherited.fileno())] + command
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(watched.wrapped(command + ["--ready-fd", str(theirs), *arguments]), stderr=log,
-                                            stdout=subprocess.DEVNULL, pass_fds=(theirs,))
+            self.process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL,
+                                            pass_fds=(theirs, *([inherited.fileno()] if inherited else [])))
         os.close(theirs)
         ready, _, _ = select.select([ours], [], [], 60)
         line = os.read(ours, 200).decode() if ready else ""

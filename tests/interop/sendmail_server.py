@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from harness import fitted, guide
-from mta import Missing, free_port
+from mta import Missing, NotStarted, free_port
 
 MC = """divert(0)dnl
 OSTYPE(`linux')dnl
@@ -120,7 +120,7 @@ class Sendmail:
             time.sleep(0.05)
         why = self.log()[-1500:]
         self.stop()
-        raise Missing("sendmail did not start: " + why)
+        raise NotStarted("sendmail did not start: " + why)
 
     def log(self):
         with open(os.path.join(self.root, "log"), encoding="utf-8", errors="replace") as f:

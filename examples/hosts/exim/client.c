@@ -21,6 +21,7 @@ static struct {
   int timeout_s, pass;
   int failed;
   int greeted, tls_told, auth_told; /* what the asker knows */
+  int data_told;                    /* DATA of this message */
   int ended;
   exim_answer end; /* of this message */
 } x;
@@ -100,7 +101,7 @@ void client_load(const char *where)
 static void open_asker(void)
 {
   x.asker = is_socket(x.where) ? &exim_outside : inside();
-  x.failed = x.greeted = x.tls_told = x.auth_told = x.ended = 0;
+  x.failed = x.greeted = x.tls_told = x.auth_told = x.ended = x.data_told = 0;
   if (!x.asker || !x.asker->open(path_in(x.where), x.timeout_s))
     (void)nothing_decided("connect");
 }
@@ -185,7 +186,7 @@ exim_answer client_mail(smtpf_str address, smtpf_str params)
     a = tell_again();
   else if (x.asker)
     x.asker->forget(); /* Exim does not say RSET */
-  x.ended = 0;
+  x.ended = x.data_told = 0;
   if (a.code < 400)
     a = tell_news();
   if (a.code >= 400)
@@ -201,6 +202,7 @@ exim_answer client_rcpt(smtpf_str address, smtpf_str params)
 
 exim_answer client_data(void)
 {
+  x.data_told = 1;
   return tell(&(exim_event){.kind = EXIM_DATA, .first = exim_expand("$message_exim_id")}, "data");
 }
 
@@ -211,6 +213,11 @@ exim_answer client_end_of_message(int fd)
   if (x.ended)
     return x.end;
   x.ended = 1;
+  x.end = (exim_answer){.code = 250};
+  if (!x.data_told) /* BDAT, before which Exim asks nothing */
+    x.end = client_data();
+  if (x.end.code >= 400)
+    return x.end;
   if (x.failed || !x.asker || !message_feed(x.asker, fd))
     x.end = nothing_decided("message");
   else

@@ -15,7 +15,7 @@
  *   smtpf_helo       helo
  *   smtpf_mail       starttls, auth, mail
  *   smtpf_rcpt       rcpt
- *   smtpf_predata    data
+ *   smtpf_predata    data             not called before BDAT: then the end of the message tells of it
  *   smtpf_prdr       end of message   the answer for one recipient (PRDR)
  *   smtpf_data       end of message   the answer for all
  *   smtpf_notquit    abort

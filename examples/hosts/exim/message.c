@@ -91,6 +91,8 @@ static void edit(int op, smtpf_str field, smtpf_str value, int occurrence)
   const int n = snprintf(name, sizeof name, "%.*s", (int)field.n, field.p);
   if (n <= 0 || n >= (int)sizeof name)
     return;
+  if (op != SMTPF_EDIT_DELETE && strcmp(name, "Delivered-To") == 0) /* of a forward: Exim forwards by itself */
+    return;
   if (op == SMTPF_EDIT_DELETE)
     header_remove(occurrence, (const uschar *)name);
   else

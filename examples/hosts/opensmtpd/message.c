@@ -223,7 +223,8 @@ static int put_edited(client *c)
   text fields = {0}, header = {0};
   uint64_t from = 0;
   junk(c, &fields, v);
-  if (edits_prepend(&fields, v, SMTPF_ALL, (smtpf_str){0}) && read_header(c, &header)) {
+  /* The mark of a forward is for who forwards; smtpd's own delivery would take it for a loop. */
+  if (edits_prepend(&fields, v, SMTPF_ALL, SMTPF_LIT("Delivered-To")) && read_header(c, &header)) {
     edits_section(&fields, v, SMTPF_ALL, text_str(&header));
     from = header.n;
   }

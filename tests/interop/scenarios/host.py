@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""What an adapter says of its server and filter. It starts both in `__init__`, and raises `mta.Missing` where there is no
+such server here."""
+import time
+
+
+class Host:
+    name = ""  # as differences.txt has it
+
+    def __init__(self, site):
+        self.site, self.taken = site, {}
+        self.port = 0  # where clients connect
+
+    def messages(self, mailbox):
+        """What is in it, each message whole."""
+        raise NotImplementedError
+
+    def held(self):
+        """What is in quarantine, each with whatever says for whom and why."""
+        return []
+
+    def log(self):
+        """The filter's lines about verdicts; None where it writes none."""
+        return None
+
+    def server_log(self):
+        return ""
+
+    def waiting(self):
+        """How many messages are on their way to a mailbox; None when that cannot be known."""
+        return None
+
+    def settle(self):
+        """Until what was taken is where it ends."""
+        end = time.monotonic() + 15
+        if self.waiting() is None:
+            time.sleep(0.5)
+            return
+        while self.waiting() and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def is_alive(self):
+        raise NotImplementedError
+
+    def kill(self):
+        """The filter, without a warning."""
+        raise NotImplementedError
+
+    def start(self):
+        """The filter again."""
+        raise NotImplementedError
+
+    def restart(self):
+        """As the guide has it."""
+        raise NotImplementedError
+
+    def stop(self):
+        raise NotImplementedError

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Is what was seen what was expected? Each kind of line of expectations.txt has a judge: (good, what was seen)."""
+from harness import eventually, with_subject
+from clients import body
+
+PATIENCE = 15.0  # for mail to arrive
+
+
+class Scene:
+    """What was seen so far in a scenario: the last step's answers, the subject of its mail, the host."""
+
+    def __init__(self, host, scenario):
+        self.host, self.name = host, scenario.name
+        self.answers = self.outcomes = self.held_open = None
+        self.kinds, self.bounces = [], []
+        self.log_from, self.server_log_from = len(host.log() or ""), len(host.server_log())
+
+    def subject(self, kind):
+        return "%s%s" % (self.name, " SPAM" if kind == "spam" else "")
+
+    def copies(self, box):
+        messages = self.host.messages("%s@example.net" % box)
+        return [m.replace(b"\r\n", b"\n") for k in set(self.kinds) for m in with_subject(messages, self.subject(k))]
+
+
+def reply_is(reply, line, words):
+    """`550 5.7.1 after 0.7 "text"`; `-`: nothing was said."""
+    if words[0] == "-":
+        return reply is None, reply
+    if reply is None or reply.code != (0 if words[0] == "closed" else int(words[0])):
+        return False, reply
+    rest = words[1:]
+    if "after" in rest:
+        at = rest.index("after")
+        if reply.took < float(rest[at + 1]):
+            return False, reply
+        rest = rest[:at]
+    return all(w in reply.text for w in rest + line.quoted), reply
+
+
+def answer(scene, line):
+    """mail, data, end CODE...; rcpt, each, told NAME CODE..."""
+    a, words = scene.answers, line.words[1:]
+    if line.kind in ("mail", "data", "end"):
+        return reply_is(getattr(a, line.kind), line, words)
+    name = words.pop(0)
+    reply = a.last(name) if line.kind == "told" else getattr(a, line.kind).get(name)
+    return reply_is(reply, line, words)
+
+
+def kind_of(copy):
+    if b"\nX-Smtpfilter: tagged;" not in b"\n" + copy:
+        return "delivered" if b"\nX-Smtpfilter:" not in b"\n" + copy else "marked"
+    return "forged" if b"tagged; forged" in copy else "tagged"
+
+
+def box(scene, line):
+    """box NAME nothing|delivered|tagged|forged ["words of its header"]: one copy, whole, and that is how it looks."""
+    name, wanted = line.words[1:3]
+    copies = scene.copies(name)
+    if wanted == "nothing" or len(copies) != 1:
+        return wanted == "nothing" and not copies, copies
+    head, _, text = copies[0].partition(b"\n\n")
+    whole = any(text.rstrip(b"\n") == body(k).replace(b"\r\n", b"\n").rstrip(b"\n") for k in scene.kinds)
+    return kind_of(copies[0]) == wanted and whole and all(q.encode() in head for q in line.quoted), copies[0]
+
+
+def held(scene, line):
+    """held NAME ["why"] | held nothing: what the quarantine has of this scenario."""
+    subjects = [b"Subject: " + scene.subject(k).encode() for k in scene.kinds]
+    found = [m for m in scene.host.held() if any(s in m for s in subjects)]
+    if line.words[1] == "nothing":
+        return not found, found
+    name = ("%s@example.net" % line.words[1]).encode()
+    return len(found) == 1 and name in found[0] and all(q.encode() in found[0] for q in line.quoted), found
+
+
+def rule(scene, line):
+    """rule "words": a verdict's line in the log of ours says it."""
+    text = scene.host.log()
+    new = (text or "")[scene.log_from:]
+    return all(q in new for q in line.quoted), "no log" if text is None else new[-600:]
+
+
+def unsaid(scene, _line):
+    """unsaid: no log says why."""
+    text = scene.host.log()
+    return text is None, text
+
+
+def logged(scene, line):
+    """logged "words": the mail server's own log says it."""
+    new = scene.host.server_log()[scene.server_log_from:]
+    return all(q in new for q in line.quoted), new[-600:]
+
+
+def outcomes(scene, line):
+    """outcomes taken later closed: nothing else was seen under load, and something was taken."""
+    seen = {name for name, n in scene.outcomes.items() if n}
+    return "taken" in seen and seen <= set(line.words[1:]), (scene.outcomes, getattr(scene, "seen", ""))
+
+
+def arrived(scene, line):
+    """arrived NAME [once]: what was taken under load is there."""
+    def there():
+        got = {}
+        for m in scene.host.messages("%s@example.net" % line.words[1]):
+            for row in m.replace(b"\r\n", b"\n").partition(b"\n\n")[0].split(b"\n"):
+                if row.startswith(b"Subject: "):
+                    got[row[9:].decode()] = got.get(row[9:].decode(), 0) + 1
+        return [(s, got.get(s, 0)) for s, n in scene.host.taken.items() if got.get(s, 0) < n or ("once" in line.words and got[s] > n)]
+    eventually(lambda: not there(), PATIENCE)
+    return not there(), there()[:5]
+
+
+def bounce(scene, line):
+    """bounce NAME ["words"] | bounce nothing: what the sending server's user was told."""
+    if line.words[1] == "nothing":
+        return not scene.bounces, scene.bounces
+    name = ("%s@example.net" % line.words[1]).encode()
+    return any(name in b and all(q.encode() in b for q in line.quoted) for b in scene.bounces), scene.bounces
+
+
+def lives(scene, _line):
+    """lives: server and filter are there."""
+    return scene.host.is_alive(), "gone"
+
+
+JUDGES = {"mail": answer, "rcpt": answer, "data": answer, "end": answer, "each": answer, "told": answer, "box": box, "held": held,
+          "rule": rule, "unsaid": unsaid, "logged": logged, "outcomes": outcomes, "arrived": arrived, "bounce": bounce, "lives": lives}
+PATIENT = ("box", "held", "rule", "logged")  # what comes a moment later
+RACY = ("outcomes",)  # what may be seen, not what must
+
+
+def judge(scene, line, patient=True):
+    if patient and line.kind in PATIENT and line.words[-1] != "nothing":
+        eventually(lambda: JUDGES[line.kind](scene, line)[0], PATIENCE)
+    return JUDGES[line.kind](scene, line)

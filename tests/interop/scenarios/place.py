@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""What stands around one server: a folder, the policy, a scanner, and another mail server that sends to it."""
+import os
+import shutil
+import subprocess
+
+import clients
+import scanner_fakes
+from exim import Exim
+from harness import eventually
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BOXES = ["%s@example.net" % name for name in
+         ("plain", "tags", "held", "strict", "discards", "grey", "only", "goes", "elsewhere")]
+ROUTE = """
+next:
+  driver = manualroute
+  domains = example.net
+  route_list = * 127.0.0.1::%d byname
+  self = send
+  transport = out
+"""
+
+
+class Site:
+    def __init__(self, folder):
+        self.folder = folder
+        os.chmod(folder, 0o755)
+        for name, mode in (("store", 0o777), ("quarantine", 0o777), ("server", 0o755), ("sender", 0o755)):
+            os.mkdir(os.path.join(folder, name))
+            os.chmod(os.path.join(folder, name), mode)
+        shutil.copy(os.path.join(HERE, "rules"), folder)
+        self.scanner = scanner_fakes.Server("clamd")
+        self.port = self.scanner.port
+        with open(os.path.join(HERE, "policy.conf.in"), encoding="ascii") as f:
+            self.text = f.read().replace("@FOLDER@", folder).replace("@SCANNER@", self.scanner.address)
+        self.policy = os.path.join(folder, "policy.conf")
+        self.write()
+        self.sender = None
+
+    def write(self):
+        """Puts the policy in its place, in one step."""
+        with open(self.policy + ".new", "w", encoding="ascii") as f:
+            f.write(self.text)
+        os.rename(self.policy + ".new", self.policy)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def scanner_is(self, word):
+        if word == "down":
+            self.scanner.close()
+        else:
+            self.scanner = scanner_fakes.Server("clamd", port=self.port)
+
+    def relay(self, port, names, data):
+        """Through a mail server that takes it from its own user. What that user hears of it later: DSNs."""
+        if not self.sender:
+            self.sender = Exim(self.path("sender"), ["example.org"], routers=ROUTE % port, bind="127.0.0.25",
+                               main="acl_smtp_rcpt = anybody\n", acls="anybody:\n  accept\n")
+        got = clients.send(self.sender.port, "office", names, data)
+        assert got.end and got.end.code == 250, got
+        eventually(lambda: not self.sender.waiting(), 1.5)
+        for _ in range(8):  # what it would do later, now
+            if self.sender.waiting():
+                subprocess.run(self.sender.command("-qff"), timeout=60, check=False)
+        return self.sender.messages(clients.SENDER)
+
+    def close(self):
+        if self.sender:
+            self.sender.stop()
+        if not self.scanner.closed:
+            self.scanner.close()

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Every scenario of expectations.txt with every server of differences.txt, all servers at once. A server that is not here is
+skipped and said; one that is here and not in the run is a failure. `--only HOST` and scenarios' names are for who looks at
+one. `--table` prints what docs/guide/hosts.md shows. With `builddir` in the environment the last line is JSON."""
+import importlib
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
+if "builddir" in os.environ:
+    os.chdir(os.environ["builddir"])
+import harness  # noqa: E402
+import table  # noqa: E402
+from book import Book  # noqa: E402
+from mta import Missing, NotStarted  # noqa: E402
+from place import Site  # noqa: E402
+from play import Player  # noqa: E402
+
+
+class Run:
+    """One server through all scenarios."""
+
+    def __init__(self, name, book, only):
+        self.name, self.book, self.only = name, book, only
+        self.told, self.seconds = "", 0.0
+        self.thread = threading.Thread(target=self.guarded)
+
+    def guarded(self):
+        begun = time.monotonic()
+        try:
+            self.run()
+        except Missing as why:
+            self.told = "skipped"
+            harness.skipped(self.book.hosts[self.name], why)
+        except (Exception, SystemExit):  # pylint: disable=broad-except
+            harness.check("%s: the run" % self.name, False, traceback.format_exc())
+        self.seconds = time.monotonic() - begun
+
+    def run(self):
+        with tempfile.TemporaryDirectory(prefix="interop-") as folder:
+            site, host = Site(folder), None
+            try:
+                try:
+                    host = importlib.import_module("hosts." + self.name.replace("-", "_")).Adapter(site)
+                except NotStarted as why:
+                    harness.check("%s: starts" % self.name, False, why)
+                    return
+                self.play(host)
+            finally:
+                if host:
+                    host.stop()
+                site.close()
+
+    def play(self, host):
+        player = Player(host, self.book.of(self.name))
+        for scenario in self.book.scenarios:
+            if not self.only or scenario.name in self.only:
+                before = len(harness.FAILED)
+                begun = time.monotonic()
+                try:
+                    why = player.play(scenario)
+                except Exception:  # pylint: disable=broad-except
+                    harness.check("%s: %s" % (self.name, scenario.name), False, traceback.format_exc())
+                    why = ""
+                if why:
+                    harness.skipped("%s: %s" % (self.name, scenario.name), why)
+                if os.environ.get("INTEROP_TIMES"):
+                    print("%s %s %.1f" % (self.name, scenario.name, time.monotonic() - begun), flush=True)
+                if os.environ.get("INTEROP_LOG") and len(harness.FAILED) > before:
+                    print(host.server_log()[-3000:], (host.log() or "")[-3000:])
+                    print(host.site.sender.log() if host.site.sender else "")
+
+
+def main():
+    book = Book()
+    argv = sys.argv[1:]
+    hosts = list(book.hosts)
+    if argv[:1] == ["--only"]:
+        hosts, argv = [argv[1]], argv[2:]
+    runs = [Run(name, book, argv) for name in hosts]
+    for wrong in table.faults(book):
+        harness.check("docs/guide/hosts.md", False, wrong)
+    made = {n[:-3].replace("_", "-") for n in os.listdir(os.path.join(HERE, "hosts")) if n.endswith(".py")}
+    harness.check("a server for each adapter", made == set(book.hosts), made ^ set(book.hosts))
+    for run in runs:
+        run.thread.start()
+    for run in runs:
+        run.thread.join()
+    harness.conclude()
+
+
+if __name__ == "__main__":
+    main()
