@@ -16,7 +16,7 @@ from mta import Missing, NotStarted, free_port
 USERS = ("opensmtpd", "opensmtpq", "box")
 # What lies over what; then smtpd, in the foreground.
 START = """set -e
-if [ -d "$2" ]; then mkdir "$0/cores"; mount --bind "$2" "$0/cores"; fi # it lies where something else will
+if [ -d "$2" ]; then mkdir -p "$0/cores"; mount --bind "$2" "$0/cores"; fi # it lies where something else will
 for place in usr/libexec var/spool run var/lib; do mount --bind "$0/over/$place" "/$place"; done
 for file in passwd group resolv.conf; do mount --bind "$0/over/$file" "/etc/$file"; done
 exec "$1" -d -f "$0/smtpd.conf"

@@ -16,7 +16,7 @@ class Host:
         raise NotImplementedError
 
     def held(self):
-        """What is in quarantine, each with whatever says for whom and why."""
+        """What is in quarantine: (for whom, the message with whatever says why)."""
         return []
 
     def log(self):

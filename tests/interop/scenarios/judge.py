@@ -68,11 +68,12 @@ def box(scene, line):
 def held(scene, line):
     """held NAME ["why"] | held nothing: what the quarantine has of this scenario."""
     subjects = [b"Subject: " + scene.subject(k).encode() for k in scene.kinds]
-    found = [m for m in scene.host.held() if any(s in m for s in subjects)]
+    found = [(whose, text) for whose, text in scene.host.held() if any(s in text for s in subjects)]
     if line.words[1] == "nothing":
         return not found, found
     name = ("%s@example.net" % line.words[1]).encode()
-    return len(found) == 1 and name in found[0] and all(q.encode() in found[0] for q in line.quoted), found
+    texts = [text for whose, text in found if name in whose]
+    return len(texts) == 1 and all(q.encode() in texts[0] for q in line.quoted), found
 
 
 def rule(scene, line):

@@ -8,7 +8,7 @@ import clients
 from clients import Own, Reply
 from harness import check, eventually
 from judge import RACY, Scene, judge
-from mta import Missing
+from mta import Missing, NotStarted
 
 GREYLIST = 2.3  # seconds, the policy's and a little more
 
@@ -166,6 +166,8 @@ class Player:
             if step.line:
                 try:
                     getattr(self, step.line.kind)(scene, step.line.words)
+                except NotStarted:
+                    raise
                 except Missing as why:
                     return str(why)
                 self.host.settle()

@@ -39,7 +39,7 @@ class Adapter(Host):
 
     def held(self):
         """What smtpd puts into `Junk`, for its mark."""
-        return [m for box in BOXES for m in self.server.messages(box.split("@")[0], ".Junk")]
+        return [(box.encode(), m) for box in BOXES for m in self.server.messages(box.split("@")[0], ".Junk")]
 
     def server_log(self):
         return self.server.log()

@@ -11,12 +11,13 @@ from place import BOXES
 
 
 def held(postfix):
-    """Each message that is on hold, and what the log says of it: there the reason is."""
+    """Each message that is on hold; what the log says of it may have the reason."""
     found, log = [], postfix.log().encode().splitlines(True)
     for folder, _, names in os.walk(os.path.join(postfix.root, "spool/hold")):
         for name in names:
             with open(os.path.join(folder, name), "rb") as f:
-                found.append(f.read() + b"".join(line for line in log if name.encode() in line))
+                text = f.read()
+            found.append((text, text + b"".join(line for line in log if name.encode() in line)))
     return found
 
 

@@ -52,7 +52,8 @@ class Adapter(Host):
         folder, found = self.site.path("quarantine/new"), []
         for name in os.listdir(folder) if os.path.isdir(folder) else []:
             with open(os.path.join(folder, name), "rb") as f:
-                found.append(f.read())
+                text = f.read()
+            found.append((text, text))
         return found
 
     def server_log(self):

@@ -27,5 +27,6 @@ class Adapter(Milter):
         found = []
         for path in self.queue("hf"):
             with open(path, "rb") as f:
-                found.append(f.read())
+                text = f.read()
+            found.append((text, text))
         return found
