@@ -66,7 +66,6 @@ static client *make(filter *f, smtpf_str id)
     return NULL;
   }
   c->filter = f;
-  c->junk = junk;
   memcpy(c->id, id.p, id.n);
   spool_init(&c->message.spool, &f->cache);
   client **at = bucket(f, id);

@@ -58,7 +58,6 @@ typedef struct client {
   text rdns, address, local, tls, identity; /* of reports; tls and identity are emptied when they have been told */
   unsigned port, local_port;
   message message;
-  int junk; /* smtpd.conf files what bears X-Spam: Yes apart: a quarantine */
   int code; /* what `commit` is answered */
   text enhanced, reply;
 } client;
