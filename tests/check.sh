@@ -61,7 +61,7 @@ suite_threads() { # the threaded programs under TSan
   harness threads build-tsan TESTS="$(make -s -C build-tsan print-threaded-tests)"
 }
 
-valgrind="valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible --error-exitcode=9"
+valgrind="valgrind -q --num-callers=40 --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible --error-exitcode=9"
 
 suite_valgrind() { # the unit programs under valgrind, and the quick scenarios of host programs
   built unit build CFLAGS="${CFLAGS:--O2 -g}" || return 0

@@ -11,7 +11,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-VALGRIND = ("valgrind -q --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible "
+VALGRIND = ("valgrind -q --num-callers=40 --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible "
             "--error-exitcode=9")
 RUNS = (("milter", "milter_client.py"), ("milter", "milter_peer.py"), ("milter", "milter_postfix.py"), ("milter", "milter_sendmail.py"),
         ("opensmtpd", "opensmtpd.py"), ("policyd", "policyd.py"), ("policyd", "policyd_postfix.py"), ("exim", "exim_module.py"),

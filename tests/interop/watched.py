@@ -38,7 +38,7 @@ def settings(program):
 
 
 def wrapper():
-    return WRAPPER[:1] + ["--log-file=%s/valgrind.%%p" % FOLDER] + WRAPPER[1:] if WRAPPER else []
+    return WRAPPER[:1] + ["--vgdb=no", "--log-file=%s/valgrind.%%p" % FOLDER] + WRAPPER[1:] if WRAPPER else []
 
 
 def wrapped(argv):
@@ -80,7 +80,9 @@ def report(stranger=""):
 
 
 def is_ours(paragraph, stranger):
-    """What comes first in the stack, behind the allocator, is not the stranger, and we are in it."""
+    """The stranger is not in it; or we are, and what comes first in the stack, behind the allocator, is not the stranger."""
+    if stranger not in paragraph:
+        return True
     frames = [line for line in paragraph.splitlines() if re.search(r" (at|by) 0x|^ +#\d", line)]
     frames = [line for line in frames if not re.search(r"vgpreload|/libc|libasan", line)]
     return "smtpf" in paragraph and not (frames and stranger + ")" in frames[0])
