@@ -38,6 +38,8 @@ libhost_la_CFLAGS = $(AM_CFLAGS) -pthread
 libhost_la_SOURCES = examples/common/address.c examples/common/address.h \
 	examples/common/edits.c examples/common/edits.h examples/common/host_options.c examples/common/host_options.h \
 	examples/common/host_policy.c examples/common/host_policy.h examples/common/log.c examples/common/log.h \
+	examples/common/metrics/expose.c examples/common/metrics/metrics.c examples/common/metrics/metrics.h \
+	examples/common/metrics/parts.h examples/common/metrics/serve.c examples/common/metrics/series.c examples/common/metrics/series.h \
 	examples/common/print.c examples/common/print.h examples/common/ring.h \
 	examples/common/server/arguments.c examples/common/server/listener.c examples/common/server/loop.c \
 	examples/common/server/parts.h examples/common/server/process.c examples/common/server/server.h \

@@ -4,6 +4,9 @@
 #define ADDRESS "An address with its port, `127.0.0.1:10025` or `[::1]:10025`; names are not resolved. "
 #define LMTP "With `lmtp:` before it, LMTP is spoken there; a Unix socket is `unix:/path`. "
 #define HOP_TLS "none|may|encrypt|verify"
+#define METRICS                                                                                                        \
+  "Where metrics are asked for, as OpenMetrics text of `/metrics`: an address with its port, `127.0.0.1:9125`, or "    \
+  "`unix:/path`. Whoever can connect may read them. Empty: nowhere."
 #define SECOND 1000
 #define HOUR (3600 * (int64_t)SECOND)
 #define NUMBER(path, type, deflt, min, max, doc)                                                                       \
@@ -97,6 +100,7 @@ const smtpf_option host_options[] = {
     TEXT("proxy.user", NULL,
          "The user that it goes on as, by name, once its sockets are open; with its groups. Empty: as it was started."),
     TEXT("proxy.group", NULL, "The group that it goes on with instead of the user's own."),
+    TEXT("proxy.metrics", NULL, METRICS),
     COUNT("proxy.threads", "1", 1, 256, "Event loops, one a thread."),
     COUNT("proxy.connections", "10000", 1, 1000000, "Client connections at a time; more are answered 421 4.7.0."),
     COUNT("proxy.connections_per_client", "100", 0, 1000000,
@@ -148,6 +152,7 @@ const smtpf_option host_options[] = {
     TIME("proxy.drain", "30s", 0, HOUR, "How long open transactions may take to finish after SIGTERM."),
     CHOICE("proxy.log", "text", "text|json", "Form of the log lines on standard error."),
     CHOICE("proxy.log_verdicts", "all", "all|refused|none", "Which verdicts get a log line."),
+    TEXT("policyd.metrics", NULL, METRICS),
     TEXTS("policyd.listen",
           "Where smtpf-policyd listens: `unix:/path`, or a port as `127.0.0.1:10023`, which it is without "
           "any."),
@@ -165,6 +170,7 @@ const smtpf_option host_options[] = {
                            "any. Sockets that systemd hands over (LISTEN_FDS) take the place of all."),
     TEXT("milter.socket_mode", "0660", "The mode of its Unix sockets, octal: who may write may connect."),
     TEXT("milter.socket_group", NULL, "The group of its Unix sockets, by name, for example `postfix`."),
+    TEXT("milter.metrics", NULL, METRICS),
     COUNT("milter.threads", "1", 1, 256, "Event loops, one a thread."),
     COUNT("milter.connections", "10000", 1, 1000000,
           "Connections at a time; the MTA does for more what it is told for a filter that is gone."),

@@ -167,6 +167,14 @@ static int is_idle(const server_loop *l)
   return !l->count && !l->drain_until && l->listening && !(p->busy && p->busy(l));
 }
 
+static void measure(server_loop *l)
+{
+  metrics_gauge(l->metrics, METRICS_CONNECTIONS_OPEN, NULL, l->count);
+  if (l->process->program->measure)
+    l->process->program->measure(l);
+  metrics_answer(l->metrics);
+}
+
 static void *run(void *user)
 {
   server_loop *l = user;
@@ -185,6 +193,8 @@ static void *run(void *user)
     sweep(l);
     resume_all(l);
     l->process->program->bury(l);
+    if (metrics_wanted(l->metrics))
+      measure(l);
     if (l->log.n)
       log_flush(&l->log);
   }
@@ -198,6 +208,7 @@ static void loop_free(server_loop *l)
 {
   const server_program *p = l->process->program;
   p->close(l);
+  metrics_part_leave(l->metrics);
   smtpf_driver_free(l->driver);
   if (p->free)
     p->free(l);
@@ -222,6 +233,7 @@ static int set_up(server_loop *l)
     return r;
   if (!is_served(l))
     return SMTPF_EUNSUPPORTED;
+  l->metrics = metrics_part_new(l->process->metrics, l->driver);
   smtpf_driver_set_ready(l->driver, on_ready, l);
   l->driver_item = (item){ITEM_DRIVER, smtpf_driver_fd(l->driver)};
   if (l->driver_item.fd < 0 || watch_level(l, &l->driver_item, EPOLLIN))

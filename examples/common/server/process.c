@@ -110,6 +110,7 @@ static void reload(server_process *p)
     server_settings_unref(s);
     s = NULL;
   }
+  metrics_count(p->counted, METRICS_RELOADS, s ? "taken" : "failed", NULL);
   if (!s)
     return;
   if (!same_listen(s, p->settings) || s->threads != p->settings->threads)
@@ -178,11 +179,21 @@ static int start_loops(server_process *p)
   return 1;
 }
 
+/* Opens where metrics are asked for. 0 when it cannot be. */
+static int count(server_process *p)
+{
+  const char *where = p->settings->metrics;
+  if (where && metrics_open(&p->metrics, where, p->program->name))
+    return 0;
+  p->counted = metrics_part_new(p->metrics, NULL);
+  return 1;
+}
+
 static int run(server_process *p, const sigset_t *signals)
 {
   const char *pid_file = p->arguments.pid_file;
-  const int ok =
-      prepare(p, p->settings) && !server_listen(p, p->settings) && start_loops(p) && (!pid_file || write_pid(pid_file));
+  const int ok = prepare(p, p->settings) && !server_listen(p, p->settings) && count(p) && start_loops(p) &&
+                 !metrics_start(p->metrics) && (!pid_file || write_pid(pid_file));
   if (ok) {
     say_ready(p);
     serve(p, signals);
@@ -192,6 +203,7 @@ static int run(server_process *p, const sigset_t *signals)
   for (int i = 0; i < p->n; i++)
     server_loop_join(p->loops[i]);
   server_listen_close(p);
+  metrics_close(p->metrics);
   if (ok && pid_file)
     unlink(pid_file);
   if (p->program->stopped)

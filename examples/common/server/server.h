@@ -21,6 +21,7 @@
 
 #include "../address.h"
 #include "../host_policy.h"
+#include "../metrics/metrics.h"
 #include "../ring.h"
 #include "../text.h"
 
@@ -42,6 +43,7 @@ typedef struct server_settings {
   int threads, log_json, log_verdicts, explain;
   int64_t connections, drain_ms;
   unsigned capabilities; /* of its sessions at best, for `--check` */
+  const char *metrics;   /* where they are asked for; NULL: nowhere */
 } server_settings;
 
 server_settings *server_settings_ref(server_settings *s);
@@ -95,9 +97,11 @@ typedef struct server_process {
   int n;
   listening listener[SERVER_LISTEN_MAX]; /* read-only once threads run */
   size_t listeners;
-  atomic_int running;  /* loops */
-  atomic_int draining; /* 1: to the end of what is open; 2: now */
-  atomic_int stopped;  /* loops that take no more connections */
+  metrics *metrics;      /* NULL: nobody may ask */
+  metrics_part *counted; /* what the main thread counts */
+  atomic_int running;    /* loops */
+  atomic_int draining;   /* 1: to the end of what is open; 2: now */
+  atomic_int stopped;    /* loops that take no more connections */
 } server_process;
 
 /* What is closed during a turn is freed at its end, so that no event of the same turn meets a dead connection. A
@@ -117,6 +121,7 @@ struct server_loop {
   int64_t drain_until;              /* 0 while not draining */
   int listening;
   text log; /* lines of this turn */
+  metrics_part *metrics;
 };
 
 /* Puts a descriptor into the set: edge-triggered, both directions. 0, or -1 with errno. */
@@ -154,6 +159,7 @@ typedef struct server_program {
   void (*sweep)(server_loop *l);                            /* timeouts, four times a second, and in draining */
   int (*busy)(const server_loop *l);                        /* whether more than connections may time out; NULL: no */
   void (*bury)(server_loop *l);                             /* frees what was closed in this turn */
+  void (*measure)(server_loop *l);                          /* sets gauges in its metrics. NULL: it has none */
 
   void (*stopped)(server_process *p); /* all loops have ended: the last log line. NULL: one without figures */
 } server_program;

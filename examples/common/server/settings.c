@@ -91,6 +91,7 @@ static int read_settings(server_settings *s, const server_arguments *a, smtpf_er
   s->explain = a->explain;
   s->connections = number(s, "connections", 10000);
   s->drain_ms = number(s, "drain", 30000);
+  s->metrics = string(s, "metrics", 0);
   int r = read_addresses(s, &a->policy, err);
   if (r == SMTPF_OK)
     r = read_socket(s, &a->policy, err);

@@ -84,7 +84,9 @@ static void accepted(server_loop *l, const listening *from, int fd, const struct
   (void)from;
   (void)peer;
   atomic_int_fast64_t *connections = &loop_shared(loop_of(l))->connections;
-  if (atomic_fetch_add(connections, 1) < l->settings->connections) {
+  const int fits = atomic_fetch_add(connections, 1) < l->settings->connections;
+  metrics_count(l->metrics, METRICS_CONNECTIONS, fits ? "served" : "refused", NULL);
+  if (fits) {
     connection_new(loop_of(l), fd);
   } else {
     atomic_fetch_sub(connections, 1);

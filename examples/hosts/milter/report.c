@@ -27,6 +27,7 @@ static print_event event_of(const connection *c, const smtpf_milter_packet *p)
 void report_verdict(connection *c, const smtpf_milter_packet *p, const smtpf_verdict *v)
 {
   const settings *s = c->settings;
+  metrics_verdict(c->loop->base.metrics, v, 0);
   text *t = &c->loop->base.log;
   const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT;
   if (s->base.log_verdicts == LOG_NONE || (s->base.log_verdicts == LOG_REFUSED && !refused))

@@ -105,6 +105,8 @@ void answer_verdict(connection *c)
   instance *i = c->about;
   const smtpf_verdict *v = smtpf_session_verdict(i->session);
   char room[ROOM];
+  if (!i->given)
+    metrics_verdict(c->server->metrics, v, 0);
   if (i->told == MESSAGE && smtpf_verdict_code(v) < 400) {
     answer_message(c, v);
     return;

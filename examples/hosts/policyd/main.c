@@ -101,6 +101,7 @@ void policy_reload(server *s)
 {
   smtpf_engine *engine = load(s->arguments);
   fprintf(stderr, "smtpf-policyd: %s\n", engine ? "new policy" : "the old policy serves on");
+  metrics_count(s->metrics, METRICS_RELOADS, engine ? "taken" : "failed", NULL);
   if (engine) {
     smtpf_driver_set_engine(s->driver, engine);
     use_options(s, engine);
@@ -235,7 +236,11 @@ static int start(server *s, smtpf_engine *engine)
   }
   smtpf_driver_set_ready(s->driver, request_ready, s);
   use_options(s, engine);
-  return listen_everywhere(s, engine);
+  const char *where = host_string(engine, "policyd.metrics", 0);
+  if (where && metrics_open(&s->all, where, "smtpf-policyd"))
+    return -1;
+  s->metrics = metrics_part_new(s->all, s->driver);
+  return listen_everywhere(s, engine) || metrics_start(s->all) ? -1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -256,6 +261,8 @@ int main(int argc, char **argv)
   else if (!start(&s, engine) && !server_run(&s))
     status = EXIT_SUCCESS;
   server_close(&s);
+  metrics_part_leave(s.metrics);
+  metrics_close(s.all);
   smtpf_driver_free(s.driver);
   smtpf_engine_unref(engine);
   return status;

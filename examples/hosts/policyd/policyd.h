@@ -14,6 +14,8 @@
 #include <smtpfilter/ext/port.h>
 #include <smtpfilter/smtpfilter.h>
 
+#include "../../common/metrics/metrics.h"
+
 enum { LISTEN_MAX = 16 };
 
 /* What epoll gives back: a listener, the driver, signals or a connection. */
@@ -65,6 +67,9 @@ typedef struct server {
   struct arguments *arguments;
   enum decide decide;
   instance_table instances;
+  metrics *all; /* NULL: nobody may ask */
+  metrics_part *metrics;
+  size_t open;
   int done;
 } server;
 

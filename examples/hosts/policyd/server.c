@@ -121,6 +121,8 @@ static void accept_all(server *s, const item *from)
     if (c->next)
       c->next->previous = c;
     s->connections = c;
+    s->open++;
+    metrics_count(s->metrics, METRICS_CONNECTIONS, "served", NULL);
     if (watch(s, &c->item))
       connection_close(c);
   }
@@ -132,6 +134,7 @@ void connection_close(connection *c)
   if (c->dead)
     return;
   c->dead = 1;
+  s->open--;
   if (c->about)
     instance_leave(c->about);
   if (c->delay)
@@ -215,6 +218,10 @@ int server_run(server *s)
     for (int i = 0; i < n; i++)
       dispatch(s, events[i].data.ptr);
     bury(s);
+    if (metrics_wanted(s->metrics)) {
+      metrics_gauge(s->metrics, METRICS_CONNECTIONS_OPEN, NULL, s->open);
+      metrics_answer(s->metrics);
+    }
   }
   return 0;
 }

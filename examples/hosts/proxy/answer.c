@@ -213,6 +213,7 @@ static void committed(client *c, const smtpf_verdict *v)
   if (t->loud)
     atomic_fetch_add_explicit(&loop_shared(c->loop)->loud, t->loud, memory_order_relaxed);
   client_log(c, v, t->code);
+  client_count_copies(c);
   if (t->quarantined[0] && !is_quarantined(v))
     quarantine_undo(t->quarantined);
   if (code / 100 == t->code / 100 && !smtpf_verdict_closes(v) && !t->each)

@@ -143,5 +143,7 @@ void client_replied(client *c, int n);
 /* A reply of any length. */
 void client_reply_long(client *c, const char *p, size_t n);
 void client_log(client *c, const smtpf_verdict *v, int code);
+/* Counts what became of the transaction's copies. */
+void client_count_copies(client *c);
 
 #endif

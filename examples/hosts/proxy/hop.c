@@ -51,6 +51,12 @@ static void mark_down(const settings *s, server *at, int64_t now, const char *wh
              (log_field[]){{"server", {at->name, strlen(at->name)}}, {"why", {why, strlen(why)}}, {NULL, {NULL, 0}}});
 }
 
+/* What it is counted as: targets are whoever is forwarded to. */
+static const char *hop_metric(const hop *h)
+{
+  return h->server ? h->server->name : "target";
+}
+
 /* The connection failed: its owner is told. */
 static void lost(hop *h, const char *why)
 {
@@ -58,6 +64,8 @@ static void lost(hop *h, const char *why)
   int how = h->reused || h->messages ? LOST_REUSED : h->state == HOP_READY ? LOST_READY : LOST_NEW;
   if (h->state == HOP_TLS && hop_tls_failed(h, why))
     how = LOST_TLS;
+  if (how == LOST_NEW)
+    metrics_count(h->loop->base.metrics, METRICS_HOP_FAILURES, hop_metric(h), NULL);
   if (h->server && how == LOST_NEW) {
     mark_down(h->settings, h->server, h->loop->base.now_ms, why);
     h->probing = 0;
@@ -158,6 +166,8 @@ static void say(hop *h, int state, const char *verb, smtpf_str arg)
 static void ready(hop *h)
 {
   h->state = HOP_READY;
+  if (!h->reused)
+    metrics_count(h->loop->base.metrics, METRICS_HOP_READY, hop_metric(h), h->wire.tls ? "yes" : "no");
   if (h->server) {
     h->until = 0;
     h->probing = 0;

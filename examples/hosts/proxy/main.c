@@ -101,7 +101,9 @@ static void accepted(server_loop *base, const listening *from, int fd, const str
   const settings *s = loop_settings(l);
   const peer_key key = peers_key(peer);
   const int64_t each = peer->sa_family == AF_UNIX || from->at.proxied ? 0 : s->connections_per_client;
-  if (peers_enter(&loop_shared(l)->peers, key, base->settings->connections, each))
+  const int fits = peers_enter(&loop_shared(l)->peers, key, base->settings->connections, each);
+  metrics_count(base->metrics, METRICS_CONNECTIONS, fits ? "served" : "refused", NULL);
+  if (fits)
     client_new(l, fd, peer, key, &from->at);
   else
     turn_away(s, fd);
@@ -114,6 +116,24 @@ static void event(server_loop *base, item *it, uint32_t events)
     client_event((client *)(void *)it, events);
   else if (((hop *)(void *)it)->state != HOP_DEAD)
     hop_event((hop *)(void *)it, events);
+}
+
+static void measure(server_loop *base)
+{
+  loop *l = loop_of(base);
+  shared *all = loop_shared(l);
+  const routes *r = &loop_settings(l)->routes;
+  size_t busy = 0;
+  for (const ring *h = l->hops.next; h != &l->hops; h = h->next)
+    busy++;
+  metrics_gauge(base->metrics, METRICS_HOPS, "busy", busy);
+  metrics_gauge(base->metrics, METRICS_HOPS, "idle", l->pool_count);
+  metrics_gauge(base->metrics, METRICS_SPOOL, NULL, (uint64_t)atomic_load(&all->spooled));
+  metrics_gauge(base->metrics, METRICS_DSN_UNENFORCED, NULL, atomic_load(&all->loud));
+  for (size_t i = 0; i < r->n; i++)
+    for (size_t k = 0; k < r->route[i].n; k++)
+      metrics_gauge(base->metrics, METRICS_HOP_UP, r->route[i].server[k].name,
+                    !atomic_load(&r->route[i].server[k].down_until));
 }
 
 static void ready(smtpf_session *session)
@@ -187,6 +207,7 @@ static const server_program program = {
     .sweep = sweep,
     .busy = busy,
     .bury = bury,
+    .measure = measure,
     .stopped = stopped,
 };
 

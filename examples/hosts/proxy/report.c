@@ -81,6 +81,7 @@ void client_log(client *c, const smtpf_verdict *v, int code)
   text *t = &c->loop->base.log;
   static const char *const speakers[] = {[BY_PROXY] = "proxy", [BY_HOP] = "next_hop", [BY_TARGET] = "target"};
   const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT || code >= 400;
+  metrics_verdict(c->loop->base.metrics, v, c->kind == SMTPF_SMTPD_END ? 0 : code);
   if (s->base.log_verdicts == LOG_NONE || (s->base.log_verdicts == LOG_REFUSED && !refused))
     return;
   unsigned flags = (s->base.explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
@@ -104,6 +105,21 @@ void client_log(client *c, const smtpf_verdict *v, int code)
   else
     print_verdict_text(t, event_of(c), v, flags);
   log_end(t);
+}
+
+void client_count_copies(client *c)
+{
+  static const char *const results[] = {
+      [0] = "dropped", [SMTPF_COMMIT_OK] = "ok", [SMTPF_COMMIT_FAILED] = "failed", [SMTPF_COMMIT_REFUSED] = "refused"};
+  const transaction *t = c->tx;
+  for (size_t i = 0; i < t->n && c->loop->base.metrics; i++) {
+    const recipient *r = &t->rcpt[i];
+    const char *where = r->disposition == SMTPF_QUARANTINED ? "quarantine"
+                        : r->destination == TO_FORWARD      ? "forward"
+                                                            : "mailbox";
+    if (r->open)
+      metrics_count(c->loop->base.metrics, METRICS_COPIES, where, results[r->result]);
+  }
 }
 
 static void log_failure(client *c, const char *event, const char *at, const char *what, const char *why)
