@@ -124,14 +124,14 @@ tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h ex
 	$(PROXY)/peers.c examples/common/spool.c
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
 tests_unit_test_proxy_CFLAGS = $(AM_CFLAGS) -pthread
-PROXY_TESTS = tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py \
+PROXY_TESTS = tests/interop/metrics.py tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py \
 	tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_incoming.py tests/interop/proxy_routes.py \
 	tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \
 	tests/interop/corpus_identity.py tests/interop/forward_live.py tests/interop/many_wills.py tests/interop/scanner_faults.py
 man8_MANS += docs/man/smtpf-proxy.8
 EXTRA_DIST += docs/man/smtpf-proxy.8
 TESTS += $(PROXY_TESTS)
-EXTRA_DIST += $(PROXY_TESTS) tests/interop/certificates.py tests/interop/mta.py tests/interop/dns_server.py tests/interop/exim.py tests/interop/proxy_harness.py tests/interop/scanner_fakes.py tests/interop/scan_overlap.py
+EXTRA_DIST += $(PROXY_TESTS) tests/interop/certificates.py tests/interop/openmetrics.py tests/interop/mta.py tests/interop/dns_server.py tests/interop/exim.py tests/interop/proxy_harness.py tests/interop/scanner_fakes.py tests/interop/scan_overlap.py
 
 # ---- examples/tools: smtpf-greylist --------------------------------------------------------------------------
 bin_PROGRAMS += smtpf-greylist

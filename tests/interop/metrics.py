@@ -318,7 +318,7 @@ def the_guide_has_them_all():
     top = os.path.join(os.environ.get("srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")))
     with open(os.path.join(top, "docs/guide/metrics.md"), encoding="utf-8") as f:
         told = {n: (kind, re.findall("`([a-z]+)`", labels)) for n, kind, labels in
-                re.findall(r"^\| `(smtpfilter_\w+)` \| (\w+) \| ([^|]*) \|", f.read(), re.M)}
+                re.findall(r"^\| `(smtpfilter_\w+)` \| (\w+) \|([^|]*)\|", f.read(), re.M)}
     with open(os.path.join(top, "examples/common/metrics/metrics.h"), encoding="utf-8") as f:
         rows = re.findall(r'X\(\w+, "(\w+)", (\w+), \S+, \w+, (\S+), (\S+), (\S+),', f.read())
     made = {"smtpfilter_" + n + ("_total" if kind == "COUNTER" else ""): (kind.lower(), [x.strip('"') for x in labels if x != "NULL"])
