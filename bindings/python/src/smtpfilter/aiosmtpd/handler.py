@@ -125,9 +125,7 @@ class Handler:
     def __init__(self, policy: "Union[str, os.PathLike[str], Config, Engine]", deliver: Deliver, *,
                  capabilities: Capability = CAPABILITIES, received: bool = True,
                  accept_proxy: Optional[Callable[[Any, Any], bool]] = None, **ports: Any) -> None:
-        if isinstance(policy, (str, os.PathLike)):
-            policy = Config(os.fspath(policy))
-        self.engine = policy if isinstance(policy, Engine) else Engine(policy)
+        self._take(policy)
         self.deliver = deliver
         self.capabilities = capabilities
         self.received = received
@@ -135,12 +133,15 @@ class Handler:
         self.driver: Optional[AsyncDriver] = None
         self._ports = ports
         self._scanned = False
-        self._read_limits()
 
     def __dir__(self) -> List[str]:
         return names(type(self)) if getattr(self, "_scanned", False) else list(super().__dir__())
 
-    def _read_limits(self) -> None:
+    def _take(self, policy: "Union[str, os.PathLike[str], Config, Engine]") -> None:
+        if isinstance(policy, (str, os.PathLike)):
+            policy = Config(os.fspath(policy))
+        self._owned = not isinstance(policy, Engine)
+        self.engine = policy if isinstance(policy, Engine) else Engine(policy)
         self.normalise = self.engine.option("smtp.line_ends") == "normalise"
         self._text_line = self.engine.number("limits.text_line")
         self._message = self.engine.number("limits.message")
@@ -152,18 +153,21 @@ class Handler:
 
     def reload(self, policy: "Union[str, os.PathLike[str], Config, Engine]") -> None:
         """Another policy for new connections; open ones keep theirs. On the loop's thread."""
-        if isinstance(policy, (str, os.PathLike)):
-            policy = Config(os.fspath(policy))
-        self.engine = policy if isinstance(policy, Engine) else Engine(policy)
-        self._read_limits()
+        before, owned = self.engine, self._owned
+        self._take(policy)
         if self.driver is not None:
             self.driver.set_engine(self.engine)
+        if owned:
+            before.close()
 
     def close(self) -> None:
-        """Ends the driver, and with it sessions that are open. On the loop's thread."""
+        """Ends the driver, and with it sessions that are open; then the policy, unless it was given as an engine. On the
+        loop's thread."""
         driver, self.driver = self.driver, None
         if driver is not None:
             driver.close()
+        if self._owned:
+            self.engine.close()
 
     def conversation(self, server: _smtp.SMTP) -> Conversation:
         """Our side of a connection, made when it is asked for first."""
