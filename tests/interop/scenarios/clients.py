@@ -112,11 +112,13 @@ def gone(error):
 def send(port, who, names, data, prdr=False):
     try:
         with Own(port, who) as client:
-            if client.greeting.code != 220:
+            hello = client.greeting
+            if hello.code == 220:
+                hello = Reply(*client.ehlo("client.example"))
+            if hello.code not in (220, 250):
                 got = Answers()
-                got.mail = client.greeting
+                got.mail = hello
                 return got
-            client.ehlo("client.example")
             return client.transaction(names, data, prdr)
     except (OSError, smtplib.SMTPException) as e:
         return gone(e)

@@ -41,8 +41,8 @@ class Load:
                 self.outcomes[word] += 1
                 if word == "taken":
                     self.taken.append(subject)
-                elif len(self.seen) < 3:
-                    self.seen.append(repr(got))
+                elif len(self.seen) < 3 or word == "refused":
+                    self.seen = [repr(got)] + self.seen[:2]
             if word == "closed":
                 time.sleep(0.05)
 
