@@ -297,6 +297,10 @@ def aborts(server, port):
         check("one message aborted, the next taken", m.message("whole") == ([], "continue"))
         m.send("A")
         check("nothing is said to an abort", m.silent())
+        m.mail()
+        m.rcpt("<c@example.net>")
+        check("another MAIL takes back the one before", m.mail() == "continue" and m.rcpt("<b@example.net>") == "continue" and
+              m.message("again") == ([], "continue") and "to=c@" not in server.log().splitlines()[-1])
         m.helo()
         check("a second greeting", m.mail() == "continue")
         m.send("K")

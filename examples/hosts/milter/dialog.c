@@ -490,6 +490,14 @@ static int finish(connection *c, const smtpf_milter_packet *p)
   return !c->dead;
 }
 
+/* Sendmail says nothing of a message that its client took back before anything of it was answered. */
+static void take_back(connection *c)
+{
+  if (smtpf_session_reset(c->session) == SMTPF_OK && smtpf_verdict_closes(smtpf_session_verdict(c->session)))
+    c->over = 1;
+  end_message(c);
+}
+
 /* What must be told before the packet. 0 when its verdict comes later. */
 static int begin(connection *c, int command)
 {
@@ -497,6 +505,8 @@ static int begin(connection *c, int command)
   c->step = STEP_PREPARED;
   if (!c->session)
     return 1;
+  if (command == SMTPF_MILTER_MAIL && c->mail)
+    take_back(c);
   take_queue_id(c);
   return prepare(c, command) != SMTPF_PENDING;
 }
