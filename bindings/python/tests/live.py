@@ -328,7 +328,78 @@ def many():
     return round(1000 / took, 1)
 
 
-CASES = {f.__name__: f for f in (blocklist, greylist, wishes, scanner, forward, smuggling, many)}
+ASKED = """
+local_domains = [ "example.net" ];
+check = { disable = [ "iprev", "helo" ]; };
+scanners = ( { name = "asked"; type = "clamd"; kind = "spam"; servers = [ "unix:%s" ]; score = 6.0; on_unknown = "accept"; } );
+profiles = ( { name = "default"; reject = 10.0; tag = 5.0; } );
+"""
+
+
+def asked():
+    """A check in Python that smtpf-milter asks over a socket (examples/asked.py)."""
+    build = os.environ.get("builddir", "")
+    if not os.access(os.path.join(build, "smtpf-milter"), os.X_OK):
+        SKIPPED.append("asked: no smtpf-milter")
+        print("SKIP " + SKIPPED[-1])
+        return
+    folder, here = os.path.join(World.folder, "asked"), os.getcwd()
+    os.makedirs(folder)
+    path = os.path.join(folder, "asked.sock")
+    process = subprocess.Popen([PYTHON, os.path.join(HERE, "..", "examples", "asked.py"), path])
+    os.chdir(build)
+    sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "tests", "interop"))
+    try:
+        import milter
+        end = time.monotonic() + 20
+        while not os.path.exists(path) and time.monotonic() < end:
+            time.sleep(0.05)
+        server = milter.Server(folder, ASKED % path)
+        try:
+            for subject, mark in (("HELLO HELLO HELLO", True), ("hello", False)):
+                with milter.Mta(server.port) as m:
+                    m.open("<b@example.net>")
+                    changes, answer = m.message(subject, From="a@example.org")
+                    check("asked: %r is %s" % (subject, "marked" if mark else "let through"),
+                          answer in ("accept", "continue") and mark == any(b"X-Smtpfilter" in what for _, what in changes), (changes, answer))
+        finally:
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(20)
+    finally:
+        os.chdir(here)
+        process.terminate()
+        process.wait(20)
+
+
+def readme():
+    """The two commands of the README, in a fresh virtual environment, and a message for what then listens."""
+    top = os.path.join(HERE, "..", "..", "..")
+    with open(os.path.join(HERE, "..", "README.md"), encoding="utf-8") as f:
+        install, serve = re.search(r"^```sh\n(.*?)\n(.*?)\n```$", f.read(), re.M | re.S).groups()
+    folder = os.path.join(World.folder, "readme")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "SMTPFILTER"))}
+    subprocess.run([PYTHON, "-m", "venv", folder], check=True, capture_output=True, timeout=120, env=env)
+    env["PATH"] = os.path.join(folder, "bin") + os.pathsep + env["PATH"]
+    done = subprocess.run(install, shell=True, cwd=top, env=env, capture_output=True, text=True, timeout=900, check=False)
+    if done.returncode and re.search("No matching distribution|Could not fetch|connection|Temporary failure", done.stdout + done.stderr, re.I):
+        SKIPPED.append("readme: pip cannot reach a package index")
+        print("SKIP " + SKIPPED[-1])
+        return
+    check("readme: the first command installs it", done.returncode == 0, (done.stdout + done.stderr)[-2000:])
+    server = subprocess.Popen("exec " + serve, shell=True, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        said = server.stderr.readline()
+        check("readme: the second command listens", "listening on 127.0.0.1:8025" in said, said)
+        server.port = 8025
+        got = swaks(server)
+        check("readme: it takes a message", got[-2][0] == 250 and glob.glob(folder + "/mail/b@example.net/new/*"), got)
+        check("readme: it relays none", any(r[0] == 550 for r in swaks(server, to="b@elsewhere.example")))
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+CASES = {f.__name__: f for f in (blocklist, greylist, wishes, scanner, forward, smuggling, many, asked, readme)}
 
 
 def main():
