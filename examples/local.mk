@@ -40,7 +40,8 @@ libhost_la_SOURCES = examples/common/address.c examples/common/address.h \
 	examples/common/host_policy.c examples/common/host_policy.h examples/common/log.c examples/common/log.h \
 	examples/common/metrics/expose.c examples/common/metrics/metrics.c examples/common/metrics/metrics.h \
 	examples/common/metrics/parts.h examples/common/metrics/serve.c examples/common/metrics/series.c examples/common/metrics/series.h \
-	examples/common/print.c examples/common/print.h examples/common/ring.h \
+	examples/common/notify.c examples/common/notify.h examples/common/print.c examples/common/print.h \
+	examples/common/privileges.c examples/common/privileges.h examples/common/ring.h \
 	examples/common/server/arguments.c examples/common/server/listener.c examples/common/server/loop.c \
 	examples/common/server/parts.h examples/common/server/process.c examples/common/server/server.h \
 	examples/common/server/settings.c examples/common/spool.c examples/common/spool.h \
@@ -125,9 +126,12 @@ tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h ex
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
 tests_unit_test_proxy_CFLAGS = $(AM_CFLAGS) -pthread
 PROXY_TESTS = tests/interop/metrics.py tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py \
-	tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_incoming.py tests/interop/proxy_routes.py \
+	tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_incoming.py tests/interop/proxy_privileges.py \
+	tests/interop/proxy_routes.py \
 	tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \
 	tests/interop/corpus_identity.py tests/interop/forward_live.py tests/interop/many_wills.py tests/interop/scanner_faults.py
+systemddir = $(docdir)/systemd
+dist_systemd_DATA = examples/systemd/smtpf-milter.service examples/systemd/smtpf-policyd.service examples/systemd/smtpf-proxy.service
 man8_MANS += docs/man/smtpf-proxy.8
 EXTRA_DIST += docs/man/smtpf-proxy.8
 TESTS += $(PROXY_TESTS)

@@ -7,6 +7,13 @@
 #define METRICS                                                                                                        \
   "Where metrics are asked for, as OpenMetrics text of `/metrics`: an address with its port, `127.0.0.1:9125`, or "    \
   "`unix:/path`. Whoever can connect may read them. Empty: nowhere."
+#define USER                                                                                                           \
+  "The user that it goes on as, by name and with that one's groups, once its sockets are open. What it reads again "   \
+  "at a "                                                                                                              \
+  "reload that user must be able to read. Empty: as it was started."
+#define SANDBOX                                                                                                        \
+  "Whether system calls that no mail filter makes (execve, ptrace, mount, bpf ...) fail; false for debuggers. New "    \
+  "privileges cannot be had either way (no_new_privs)."
 #define SECOND 1000
 #define HOUR (3600 * (int64_t)SECOND)
 #define NUMBER(path, type, deflt, min, max, doc)                                                                       \
@@ -97,10 +104,10 @@ const smtpf_option host_options[] = {
     NETWORKS("proxy.xclient_from",
              "Networks whose clients are offered XCLIENT, by which they say who the client is. Whoever can connect "
              "from there can be anybody."),
-    TEXT("proxy.user", NULL,
-         "The user that it goes on as, by name, once its sockets are open; with its groups. Empty: as it was started."),
+    TEXT("proxy.user", NULL, USER),
     TEXT("proxy.group", NULL, "The group that it goes on with instead of the user's own."),
     TEXT("proxy.metrics", NULL, METRICS),
+    FLAG("proxy.sandbox", "true", SANDBOX),
     COUNT("proxy.threads", "1", 1, 256, "Event loops, one a thread."),
     COUNT("proxy.connections", "10000", 1, 1000000, "Client connections at a time; more are answered 421 4.7.0."),
     COUNT("proxy.connections_per_client", "100", 0, 1000000,
@@ -171,6 +178,9 @@ const smtpf_option host_options[] = {
     TEXT("milter.socket_mode", "0660", "The mode of its Unix sockets, octal: who may write may connect."),
     TEXT("milter.socket_group", NULL, "The group of its Unix sockets, by name, for example `postfix`."),
     TEXT("milter.metrics", NULL, METRICS),
+    TEXT("milter.user", NULL, USER),
+    TEXT("milter.group", NULL, "The group that it goes on with instead of the user's own."),
+    FLAG("milter.sandbox", "true", SANDBOX),
     COUNT("milter.threads", "1", 1, 256, "Event loops, one a thread."),
     COUNT("milter.connections", "10000", 1, 1000000,
           "Connections at a time; the MTA does for more what it is told for a filter that is gone."),

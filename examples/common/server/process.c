@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../log.h"
+#include "../notify.h"
 #include "parts.h"
 
 enum { STOP_MS = 500 };
@@ -154,9 +155,13 @@ static void serve(server_process *p, const sigset_t *signals)
 {
   const struct timespec look = {0, 20000000};
   int which;
-  while ((which = next_signal(signals, NULL)) == SIGHUP)
+  while ((which = next_signal(signals, NULL)) == SIGHUP) {
+    notify_reloading();
     reload(p);
+    notify_ready();
+  }
   log_line("info", "draining", NULL);
+  notify_stopping();
   stop(p);
   while (atomic_load(&p->running) > 0)
     if ((which = next_signal(signals, &look)) > 0 && which != SIGHUP) {
@@ -189,13 +194,34 @@ static int count(server_process *p)
   return 1;
 }
 
+static int drop_privileges(const server_process *p)
+{
+  const char *failed = privileges_drop(&p->settings->privileges);
+  if (failed)
+    log_text("error", "privileges", failed, strerror(errno));
+  return !failed;
+}
+
+/* What only root may do comes first; what is made from then on belongs to the user that it goes on as. */
+static int begin(server_process *p)
+{
+  const char *pid_file = p->arguments.pid_file;
+  if (server_listen(p, p->settings) || !count(p) || (pid_file && !write_pid(pid_file)))
+    return 0;
+  if (drop_privileges(p) && prepare(p, p->settings) && start_loops(p) && !metrics_start(p->metrics))
+    return 1;
+  if (pid_file)
+    unlink(pid_file);
+  return 0;
+}
+
 static int run(server_process *p, const sigset_t *signals)
 {
   const char *pid_file = p->arguments.pid_file;
-  const int ok = prepare(p, p->settings) && !server_listen(p, p->settings) && count(p) && start_loops(p) &&
-                 !metrics_start(p->metrics) && (!pid_file || write_pid(pid_file));
+  const int ok = begin(p);
   if (ok) {
     say_ready(p);
+    notify_ready();
     serve(p, signals);
   }
   atomic_fetch_or(&p->draining, 1);

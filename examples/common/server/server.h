@@ -22,6 +22,7 @@
 #include "../address.h"
 #include "../host_policy.h"
 #include "../metrics/metrics.h"
+#include "../privileges.h"
 #include "../ring.h"
 #include "../text.h"
 
@@ -39,7 +40,8 @@ typedef struct server_settings {
   address listen[SERVER_LISTEN_MAX];
   size_t listens;
   mode_t socket_mode;
-  gid_t socket_group; /* (gid_t)-1: as it comes */
+  gid_t socket_group;    /* (gid_t)-1: as it comes */
+  privileges privileges; /* of the process, from the moment that its sockets are open */
   int threads, log_json, log_verdicts, explain;
   int64_t connections, drain_ms;
   unsigned capabilities; /* of its sessions at best, for `--check` */

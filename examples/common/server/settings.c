@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,24 @@ static int read_socket(server_settings *s, const host_policy *p, smtpf_error *er
   return SMTPF_OK;
 }
 
+static int read_privileges(server_settings *s, const host_policy *p, smtpf_error *err)
+{
+  const char *user = string(s, "user", 0), *group = string(s, "group", 0);
+  const struct passwd *u = user ? getpwnam(user) : NULL;
+  const struct group *g = group ? getgrnam(group) : NULL;
+  if (user && !u)
+    return wrong(s, p, err, SMTPF_EINVAL, "user", user, "the name of a user");
+  if (group && !g)
+    return wrong(s, p, err, SMTPF_EINVAL, "group", group, "the name of a group");
+  s->privileges = (privileges){.user = user,
+                               .uid = u ? u->pw_uid : 0,
+                               .gid = g   ? g->gr_gid
+                                      : u ? u->pw_gid
+                                          : (gid_t)-1,
+                               .keep_calls = !number(s, "sandbox", 1)};
+  return SMTPF_OK;
+}
+
 static int read_settings(server_settings *s, const server_arguments *a, smtpf_error *err)
 {
   static const char *const verdicts[] = {"all", "refused", "none", NULL};
@@ -95,6 +114,8 @@ static int read_settings(server_settings *s, const server_arguments *a, smtpf_er
   int r = read_addresses(s, &a->policy, err);
   if (r == SMTPF_OK)
     r = read_socket(s, &a->policy, err);
+  if (r == SMTPF_OK)
+    r = read_privileges(s, &a->policy, err);
   return r == SMTPF_OK ? s->program->read(s, &a->policy, err) : r;
 }
 
