@@ -9,11 +9,10 @@
   "`unix:/path`. Whoever can connect may read them. Empty: nowhere."
 #define USER                                                                                                           \
   "The user that it goes on as, by name and with that one's groups, once its sockets are open. What it reads again "   \
-  "at a "                                                                                                              \
-  "reload that user must be able to read. Empty: as it was started."
+  "at a reload that user must be able to read. Empty: as it was started."
 #define SANDBOX                                                                                                        \
-  "Whether system calls that no mail filter makes (execve, ptrace, mount, bpf ...) fail; false for debuggers. New "    \
-  "privileges cannot be had either way (no_new_privs)."
+  "Whether system calls that no mail filter makes (ptrace, mount, bpf ..., and execve where no scanner is of type "    \
+  "`command`) fail; false for debuggers. New privileges cannot be had either way (no_new_privs)."
 #define SECOND 1000
 #define HOUR (3600 * (int64_t)SECOND)
 #define NUMBER(path, type, deflt, min, max, doc)                                                                       \

@@ -61,7 +61,7 @@ static const char *change(const privileges *p)
 #endif
 
 #ifdef ARCHITECTURE
-/* Programs, other processes, the machine: a filter has no business with them. */
+/* The first start programs; other processes, the machine: a filter has no business with them. */
 static const unsigned denied[] = {
     SYS_execve,
     SYS_execveat,
@@ -97,9 +97,9 @@ static const unsigned denied[] = {
 #endif
 };
 
-enum { DENIED = sizeof denied / sizeof *denied, HEAD = 6, X32 = 0x40000000 };
+enum { STARTERS = 2, DENIED = sizeof denied / sizeof *denied, HEAD = 6, X32 = 0x40000000 };
 
-static void restrict_calls(void)
+static void restrict_calls(int execute)
 {
   struct sock_filter f[HEAD + 2 * DENIED + 1] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
@@ -110,7 +110,7 @@ static void restrict_calls(void)
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
   };
   unsigned short n = HEAD;
-  for (size_t i = 0; i < DENIED; i++) {
+  for (size_t i = execute ? STARTERS : 0; i < DENIED; i++) {
     f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i], 0, 1);
     f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
   }
@@ -119,8 +119,9 @@ static void restrict_calls(void)
   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
 }
 #else
-static void restrict_calls(void)
+static void restrict_calls(int execute)
 {
+  (void)execute;
 }
 #endif
 
@@ -130,6 +131,6 @@ const char *privileges_drop(const privileges *p)
   if (failed)
     return failed;
   if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !p->keep_calls)
-    restrict_calls();
+    restrict_calls(p->execute);
   return NULL;
 }

@@ -12,11 +12,12 @@ typedef struct privileges {
   uid_t uid;
   gid_t gid;      /* (gid_t)-1: that of the process */
   int keep_calls; /* 1: leaves system calls alone, for debuggers */
+  int execute;    /* 1: programs are started (scanners of type `command`) */
 } privileges;
 
 /* NULL, or what could not be done; errno says why. Files that programs execute give no privileges any more, and system
- * calls that no mail filter makes (execve, ptrace, mount, bpf ...) fail with EPERM; where the kernel cannot do one of
- * these two, it is left out. */
+ * calls that no mail filter makes (ptrace, mount, bpf ..., and execve unless it starts programs) fail with EPERM; where
+ * the kernel cannot do one of these two, it is left out. */
 const char *privileges_drop(const privileges *p);
 
 #endif

@@ -77,6 +77,38 @@ def no_new_privileges():
     sink.close()
 
 
+def programs_only_from_the_start():
+    """A scanner that is a program: started with it, it runs; a reload cannot bring it in where programs are forbidden."""
+    folder = tempfile.mkdtemp(prefix="smtpf-privileges-")
+    policy, sink = os.path.join(folder, "policy.conf"), Sink()
+    plain = 'local_domains = [ "example.net" ]; hostnames = [ "mx.example.net" ];\n'
+    scanner = 'scanners = ( { name = "program"; type = "command"; command = [ "/bin/sh", "-c", "cat >/dev/null" ]; } );\n'
+
+    def write(text):
+        with open(policy, "w", encoding="ascii") as f:
+            f.write(text)
+
+    try:
+        write(plain + scanner)
+        proxy = Proxy(sink.port, policy=policy)
+        client = Client(proxy)
+        assert client.deliver(HAM).startswith(b"250"), proxy.log()
+        client.close()
+        proxy.stop()
+        write(plain)
+        proxy = Proxy(sink.port, policy=policy)
+        write(plain + scanner)
+        proxy.signal(signal.SIGHUP)
+        eventually("refusal", lambda: "needs a new start" in proxy.log())
+        client = Client(proxy)
+        assert client.deliver(HAM).startswith(b"250")
+        client.close()
+        proxy.stop()
+    finally:
+        sink.close()
+        shutil.rmtree(folder, True)
+
+
 def refuses_users():
     program = os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
     said = subprocess.run([program, "--check", "--set", "proxy.user=no-such-user"], capture_output=True, text=True, timeout=60, check=False)
@@ -138,7 +170,7 @@ def unit_files():
             assert not wrong, wrong
 
 
-CASES = [drops_root, no_new_privileges, refuses_users, tells_the_service_manager, unit_files]
+CASES = [drops_root, no_new_privileges, programs_only_from_the_start, refuses_users, tells_the_service_manager, unit_files]
 
 if __name__ == "__main__":
     sys.exit(run(CASES, sys.argv[1:]))

@@ -106,8 +106,11 @@ static int same_listen(const server_settings *a, const server_settings *b)
 static void reload(server_process *p)
 {
   server_settings *s = load(p, "reload-failed");
-  if (s && !prepare(p, s)) {
-    log_text("error", "reload-failed", "policy", policy_name(p));
+  const int starts = s && s->privileges.execute && !p->may_execute;
+  if (starts || (s && !prepare(p, s))) {
+    log_text("error", "reload-failed", starts ? "why" : "policy",
+             starts ? "a scanner of type command needs a new start: programs cannot be executed any more"
+                    : policy_name(p));
     server_settings_unref(s);
     s = NULL;
   }
@@ -194,9 +197,10 @@ static int count(server_process *p)
   return 1;
 }
 
-static int drop_privileges(const server_process *p)
+static int drop_privileges(server_process *p)
 {
   const char *failed = privileges_drop(&p->settings->privileges);
+  p->may_execute = p->settings->privileges.execute || p->settings->privileges.keep_calls;
   if (failed)
     log_text("error", "privileges", failed, strerror(errno));
   return !failed;

@@ -95,6 +95,7 @@ typedef struct server_process {
   const struct server_program *program;
   server_arguments arguments;
   server_settings *settings; /* the newest; the main thread's */
+  int may_execute;           /* programs may still be started */
   server_loop *loops[SERVER_LOOPS_MAX];
   int n;
   listening listener[SERVER_LISTEN_MAX]; /* read-only once threads run */

@@ -82,6 +82,20 @@ static int read_socket(server_settings *s, const host_policy *p, smtpf_error *er
   return SMTPF_OK;
 }
 
+/* Whether a scanner is a program that is started. */
+static int starts_programs(const smtpf_engine *e)
+{
+  char path[300];
+  const char *name, *type;
+  for (size_t i = 0; (name = host_string(e, "scanners", i)); i++) {
+    snprintf(path, sizeof path, "scanners[\"%s\"].type", name);
+    type = host_string(e, path, 0);
+    if (type && !strcmp(type, "command"))
+      return 1;
+  }
+  return 0;
+}
+
 static int read_privileges(server_settings *s, const host_policy *p, smtpf_error *err)
 {
   const char *user = string(s, "user", 0), *group = string(s, "group", 0);
@@ -96,7 +110,8 @@ static int read_privileges(server_settings *s, const host_policy *p, smtpf_error
                                .gid = g   ? g->gr_gid
                                       : u ? u->pw_gid
                                           : (gid_t)-1,
-                               .keep_calls = !number(s, "sandbox", 1)};
+                               .keep_calls = !number(s, "sandbox", 1),
+                               .execute = starts_programs(s->engine)};
   return SMTPF_OK;
 }
 
