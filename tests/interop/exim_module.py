@@ -179,7 +179,7 @@ def main():
                 if FAILED or sys.exc_info()[0]:
                     print(server.log()[-3000:])
                 server.stop()
-    conclude("exim4")  # what valgrind has to say of Exim is not ours
+    conclude()
 
 
 if __name__ == "__main__":

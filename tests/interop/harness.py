@@ -37,11 +37,10 @@ def skip(why):
     sys.exit(77)
 
 
-def conclude(stranger=""):
-    """The last line, and the end. What sanitizers or valgrind found fails a case of its own; `stranger`: see
-    watched.report()."""
+def conclude():
+    """The last line, and the end. What sanitizers or valgrind found fails a case of its own."""
     if watched.FOLDER:
-        found = watched.report(stranger)
+        found = watched.report()
         check("nothing found by who watched", not found, found)
     print("%d passed, %d failed, %d skipped" % (len(PASSED), len(FAILED), len(SKIPPED)))
     sys.exit(1 if FAILED else 0)

@@ -14,6 +14,7 @@ WRAPPER = shlex.split(os.environ.get("SMTPF_WRAPPER", ""))
 SANITIZED = bool(os.environ.get("SMTPF_SANITIZED"))
 SANITIZERS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 FOLDER = tempfile.mkdtemp(prefix="smtpf-watched-") if WRAPPER or SANITIZED else None
+STRANGER = "exim4"
 CORES = "/usr/libexec/valgrind"
 
 if FOLDER:
@@ -69,23 +70,22 @@ def farewell():
     shutil.rmtree(FOLDER, True)
 
 
-def report(stranger=""):
-    """Prints what was found, once; how much that is. `stranger`: a program that loads our library, and whose own doings
-    are not ours."""
-    found = [p for p in findings() if not stranger or is_ours(p, stranger)]
+def report():
+    """Prints what was found, once; how much that is."""
+    found = [p for p in findings() if is_ours(p)]
     print("\n".join(found)[:6000])
     for name in os.listdir(FOLDER) if FOLDER else []:
         os.truncate(os.path.join(FOLDER, name), 0)
     return len(found)
 
 
-def is_ours(paragraph, stranger):
-    """The stranger is not in it; or we are, and what comes first in the stack, behind the allocator, is not the stranger."""
-    if stranger not in paragraph:
+def is_ours(paragraph):
+    """Exim, which loads our library, is not in it; or we are, and what comes first in the stack, behind the allocator, is not Exim."""
+    if STRANGER not in paragraph:
         return True
     frames = [line for line in paragraph.splitlines() if re.search(r" (at|by) 0x|^ +#\d", line)]
     frames = [line for line in frames if not re.search(r"vgpreload|/libc|libasan", line)]
-    return "smtpf" in paragraph and not (frames and stranger + ")" in frames[0])
+    return "smtpf" in paragraph and not (frames and STRANGER + ")" in frames[0])
 
 
 def findings():
