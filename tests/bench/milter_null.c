@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * milter_null PORT: a filter on libmilter that looks at everything and says nothing: what the protocol costs there.
+ * milter_null PORT|/PATH: a filter on libmilter that looks at everything and says nothing: what the protocol costs
+ * there.
  */
 #include <libmilter/mfapi.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 static sfsistat client(SMFICTX *c, char *name, _SOCK_ADDR *address)
 {
@@ -43,7 +45,7 @@ static sfsistat piece(SMFICTX *c, unsigned char *bytes, size_t n)
 
 int main(int argc, char **argv)
 {
-  char where[64];
+  char where[256];
   struct smfiDesc filter = {.xxfi_name = "null",
                             .xxfi_version = SMFI_VERSION,
                             .xxfi_connect = client,
@@ -58,7 +60,11 @@ int main(int argc, char **argv)
                             .xxfi_close = nothing};
   if (argc != 2)
     return 2;
-  snprintf(where, sizeof where, "inet:%s@127.0.0.1", argv[1]);
+  if (argv[1][0] == '/')
+    snprintf(where, sizeof where, "unix:%s", argv[1]);
+  else
+    snprintf(where, sizeof where, "inet:%s@127.0.0.1", argv[1]);
+  umask(0); /* Postfix's smtpd is another user */
   if (smfi_setconn(where) == MI_FAILURE || smfi_register(filter) == MI_FAILURE || smfi_setbacklog(1024) == MI_FAILURE)
     return 1;
   return smfi_main();
