@@ -36,7 +36,7 @@ class Site:
             self.text = f.read().replace("@FOLDER@", folder).replace("@SCANNER@", self.scanner.address)
         self.policy = os.path.join(folder, "policy.conf")
         self.write()
-        self.sender = None
+        self.sender, self.read = None, 0
 
     def write(self):
         """Puts the policy in its place, in one step."""
@@ -64,7 +64,9 @@ class Site:
         for _ in range(8):  # what it would do later, now
             if self.sender.waiting():
                 subprocess.run(self.sender.command("-qff"), timeout=60, check=False)
-        return self.sender.messages(clients.SENDER)
+        new = self.sender.messages(clients.SENDER)[self.read:]
+        self.read += len(new)
+        return new
 
     def close(self):
         if self.sender:

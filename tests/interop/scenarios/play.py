@@ -57,8 +57,8 @@ class Load:
 
 
 class Player:
-    def __init__(self, host, own):
-        self.host, self.own = host, own
+    def __init__(self, host, own, counts):
+        self.host, self.own, self.counts = host, own, counts
 
     def send(self, scene, words):
         """send WHO KIND to NAMES... [with TOOL] [until settled]"""
@@ -156,6 +156,7 @@ class Player:
         line, difference = expectation.of(self.own)
         good, seen = judge(scene, line)
         check("%s: %s" % (where, line.text), good, seen)
+        self.counts["failed" if not good else "differs" if difference else "plain"] += 1
         if difference and good and not is_narrower(line, expectation.line) and line.kind not in RACY and judge(scene, expectation.line, patient=False)[0]:
             check("%s: %s differs no more: %s" % (where, difference, expectation.line.text), False, seen)
 
