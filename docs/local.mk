@@ -3,7 +3,7 @@
 
 # ---- docs ---------------------------------------------------------------------------------------------
 dist_doc_DATA += examples/policy.conf
-dist_doc_DATA += docs/guide/lab.md docs/guide/lab.svg
+dist_doc_DATA += docs/guide/hosts.md docs/guide/lab.md docs/guide/lab.svg docs/guide/milter.md docs/guide/policyd.md docs/guide/proxy.md
 rulesdir = $(datadir)/smtpfilter/rules
 dist_rules_DATA = examples/rules/default.rules
 EXTRA_DIST += docs/man/smtpfilter.conf.5.in
