@@ -29,7 +29,6 @@ void hop_close(hop *h)
   h->probing = 0;
   h->state = HOP_DEAD;
   h->owner = NULL;
-  conduit_free(&h->wire);
   close(h->item.fd);
   ring_remove(&h->link);
   ring_append(&h->loop->dead_hops, &h->link);
@@ -38,6 +37,7 @@ void hop_close(hop *h)
 void hop_free(hop *h)
 {
   ring_remove(&h->link);
+  conduit_free(&h->wire); /* why it failed has been told by now */
   smtpf_smtpc_free(h->codec);
   text_free(&h->out);
   settings_unref(h->settings);
