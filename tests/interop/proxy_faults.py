@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""smtpf-proxy before a next hop that fails at random, for each way in which either side can reply: of every recipient
-who was told 2xx the copy is where it belongs, once and whole, and of nobody who was told 5xx alone.
+"""smtpf-proxy before a next hop that fails at random, for each way in which either side can reply; and before several
+next hops of two servers each, plain and under TLS, which take a message at times and do not say so. Of every recipient
+who was told 2xx the copy is where it belongs, once and whole, and of nobody who was told 5xx alone; nobody has two.
 
     proxy_faults.py [--seed N] [--messages N]
 """
 import argparse
 import os
 import random
+import ssl
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from proxy_harness import Client, Proxy, Sink, stuffed  # noqa: E402
+from certificates import Authority  # noqa: E402
+from proxy_harness import Client, Proxy, Sink, Skip, stuffed  # noqa: E402
 from proxy_split import BAD, WISHES  # noqa: E402
 
 VERBS = ("BANNER", "EHLO", "LHLO", "MAIL", "RCPT", "RSET", "DATA", "DOT", "EACH")
@@ -34,8 +38,8 @@ class Run:
         self.how, self.rng, self.messages, self.client = client, rng, messages, None
         self.told = {b"2": 0, b"4": 0, b"5": 0}
         extensions = ["DSN"] + ([] if hop == "no pipelining" else ["PIPELINING"]) + (["PRDR"] if hop == "PRDR" else [])
-        self.sink = Sink(extensions, faults(rng), lmtp=hop == "LMTP")
-        self.proxy = Proxy(self.sink.address, WISHES + [("limits.errors", "10000"), ("limits.transactions", "10000")],
+        self.sinks = [Sink(extensions, faults(rng), lmtp=hop == "LMTP")]
+        self.proxy = Proxy(self.sinks[0].address, WISHES + [("limits.errors", "10000"), ("limits.transactions", "10000")],
                            listen=("lmtp:" if client == "LMTP" else "") + "127.0.0.1:0")
 
     def replies(self, n):
@@ -66,9 +70,11 @@ class Run:
 
     def compare(self, number, name, reply, bad, body):
         where = (BAD_COPY if bad else GOOD_COPY).get(name, name + "@example.net")
-        copies = [m for m in list(self.sink.messages) if b"Subject: n%d-\r\n" % number in m.data and where and
+        copies = [m for sink in self.sinks for m in list(sink.messages) if b"Subject: n%d-\r\n" % number in m.data and where and
                   any(b"<%s>" % where.encode() in r for r in m.recipients)]
         self.told[reply[:1]] += 1
+        if len(copies) > 1:
+            raise AssertionError("message %d: %s was told %r and has %d copies" % (number, name, reply, len(copies)))
         if any(not m.data.endswith(body) for m in copies):
             raise AssertionError("message %d changed" % number)
         if reply[:1] == b"2" and len(copies) != (where is not None):
@@ -82,10 +88,56 @@ class Run:
                 self.one(number)
             self.proxy.stop()
         finally:
-            self.sink.close()
+            for sink in self.sinks:
+                sink.close()
             if self.proxy.process.poll() is None:
                 self.proxy.process.kill()
                 self.proxy.process.wait()
+
+
+class Forgetful(Sink):
+    """At times it takes a message, and the connection goes before it says so."""
+    rng = None
+
+    def end(self, *message):
+        reply = super().end(*message)
+        with self.lock:
+            return None if self.rng.random() < 0.05 else reply
+
+
+class Several(Run):
+    """Two next hops by domain, each of two servers."""
+
+    def __init__(self, client, kind, rng, messages):
+        self.how, self.rng, self.messages, self.client = client, rng, messages, None
+        self.told = {b"2": 0, b"4": 0, b"5": 0}
+        self.sinks, options = [], list(WISHES)
+        folder = tempfile.TemporaryDirectory()
+        for i in range(4):
+            sink = Forgetful(["DSN", "PIPELINING"] + (["STARTTLS"] if kind == "TLS" else []), faults(rng), lmtp=kind == "LMTP" and i % 2 == 1)
+            sink.rng = rng
+            self.sinks.append(sink)
+        if kind == "TLS":
+            authority = Authority(folder.name)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(authority.certificate("IP:127.0.0.1"))
+            for sink in self.sinks:
+                sink.tls = context
+            options += [("proxy.hop_tls", "verify"), ("proxy.hop_tls_authorities", authority.path)]
+        at = [sink.address for sink in self.sinks]
+        options += [("proxy.next_hop", at[0]), ("proxy.next_hop+", at[1]), ('proxy.routes["elsewhere.example"].servers', at[2]),
+                    ('proxy.routes["elsewhere.example"].servers+', at[3]), ("proxy.hop_retry", "200ms"), ("proxy.threads", "2"),
+                    ("limits.errors", "10000"), ("limits.transactions", "10000")]
+        self.proxy = Proxy(None, options, listen=("lmtp:" if client == "LMTP" else "") + "127.0.0.1:0")
+        folder.cleanup()
+
+
+def kinds():
+    for client in ("one reply", "PRDR", "LMTP"):
+        for hop in ("one reply", "no pipelining", "PRDR", "LMTP"):
+            yield Run, client, hop
+        for hop in ("plain", "LMTP", "TLS"):
+            yield Several, client, hop
 
 
 def main():
@@ -93,20 +145,23 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--messages", type=int, default=40)
     arguments = parser.parse_args()
-    failed = passed = 0
-    for client in ("one reply", "PRDR", "LMTP"):
-        for hop in ("one reply", "no pipelining", "PRDR", "LMTP"):
-            run = Run(client, hop, random.Random("%d %s %s" % (arguments.seed, client, hop)), arguments.messages)
-            try:
-                run.all()
-                if not all(run.told.values()):
-                    raise AssertionError("not every kind of reply came about: %r" % run.told)
-                passed += 1
-                print("ok   client %s, next hop %s: %s" % (client, hop, {k.decode() + "xx": v for k, v in run.told.items()}))
-            except (AssertionError, OSError) as error:
-                failed += 1
-                print("FAIL client %s, next hop %s, --seed %d: %s" % (client, hop, arguments.seed, error))
-    print("%d passed, %d failed, 0 skipped" % (passed, failed))
+    failed = passed = skipped = 0
+    for how, client, hop in kinds():
+        name = "client %s, %s %s" % (client, "next hop" if how is Run else "several next hops,", hop)
+        try:
+            run = how(client, hop, random.Random("%d %s" % (arguments.seed, name)), arguments.messages)
+            run.all()
+            if not all(run.told.values()):
+                raise AssertionError("not every kind of reply came about: %r" % run.told)
+            passed += 1
+            print("ok   %s: %s" % (name, {k.decode() + "xx": v for k, v in run.told.items()}))
+        except Skip as reason:
+            skipped += 1
+            print("SKIP %s: %s" % (name, reason))
+        except (AssertionError, OSError) as error:
+            failed += 1
+            print("FAIL %s, --seed %d: %s" % (name, arguments.seed, error))
+    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
     return 1 if failed else 0
 
 
