@@ -32,6 +32,8 @@ define(`confBIND_OPTS', `-DNSRCH -DEFNAMES')dnl
 define(`confDELIVERY_MODE', `background')dnl
 define(`confDEF_USER_ID', `nobody')dnl
 define(`confLOG_LEVEL', `10')dnl
+define(`confQUEUE_LA', `1000')dnl
+define(`confREFUSE_LA', `1000')dnl
 define(`confTRUSTED_USER', `root')dnl
 define(`LOCAL_MAILER_PATH', `{root}/deliver')dnl
 define(`LOCAL_MAILER_ARGS', `deliver $u')dnl
