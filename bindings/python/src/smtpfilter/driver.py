@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections import deque
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary, ref
 
 from . import _trampolines as _trampolines
 from ._adapters import Ports
@@ -28,9 +28,19 @@ _drivers: WeakSet[Driver] = WeakSet()
 _by_ptr: WeakValueDictionary[int, Driver] = WeakValueDictionary()
 
 
+_last: tuple[Any, Any] = (None, None)
+
+
 def driver_at(ptr: Any) -> Driver:
-    """The driver that C means."""
-    return _by_ptr[int(ffi.cast("intptr_t", ptr))]
+    """The driver that C means; mostly the same as before."""
+    global _last
+    seen, reference = _last
+    driver: Driver | None = reference() if seen == ptr else None
+    if driver is not None and driver._ptr == ptr:
+        return driver
+    driver = _by_ptr[int(ffi.cast("intptr_t", ptr))]
+    _last = (ptr, ref(driver))
+    return driver
 
 
 class Driver(Calls):

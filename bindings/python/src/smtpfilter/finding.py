@@ -10,6 +10,9 @@ from ._ffi import ffi, lib
 from ._glue import NULL, Keep, encode
 
 
+NONE = FindingFlag(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One finding. `hit`, `clear` and `unknown` make one.
@@ -23,7 +26,7 @@ class Finding:
     score: float = 0.0
     detail: str = ""
     text: str = ""
-    flags: FindingFlag = FindingFlag(0)
+    flags: FindingFlag = NONE
     reply: int = 0
     enhanced: str = ""
     recipient: int | None = None
@@ -36,13 +39,14 @@ def hit(
     detail: str = "",
     text: str = "",
     refuse: bool = False,
-    flags: FindingFlag = FindingFlag(0),
+    flags: FindingFlag = NONE,
     reply: int = 0,
     enhanced: str = "",
     recipient: int | None = None,
 ) -> Finding:
     """The check found what it looks for. `refuse`: a fact that refuses by itself, whatever the thresholds."""
-    flags |= FindingFlag.REFUSE if refuse else FindingFlag(0)
+    if refuse:
+        flags |= FindingFlag.REFUSE
     return Finding(EvidenceKind.HIT, code, score, detail, text, flags, reply, enhanced, recipient)
 
 
@@ -56,7 +60,7 @@ def unknown(
     *,
     detail: str = "",
     text: str = "",
-    flags: FindingFlag = FindingFlag(0),
+    flags: FindingFlag = NONE,
     reply: int = 0,
     enhanced: str = "",
     recipient: int | None = None,
@@ -94,7 +98,7 @@ def put_finding(keep: Keep, f: Finding) -> Any:
 
 def report(t: Any, f: Finding) -> int:
     """Tells the library, for a task of C."""
-    if f.kind == EvidenceKind.CLEAR and not (f.score or f.detail or f.text or f.flags or f.recipient is not None):
+    if f.kind is EvidenceKind.CLEAR and f.flags is NONE and not (f.score or f.detail or f.recipient is not None):
         return int(lib.smtpf_task_clear(t, word(f.code)))
     keep = Keep()
     return int(lib.smtpf_task_report(t, put_finding(keep, f)))

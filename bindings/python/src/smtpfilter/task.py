@@ -12,7 +12,7 @@ from . import _convert as convert
 from ._enums import AnswerKind, DnsType, EditOp, FindingFlag, Origin, Signature, StoreStatus
 from ._error import ClosedError
 from ._ffi import ffi, lib
-from ._glue import NULL, Keep, Text, bytes_of, check, decode, encode, handles, text_of
+from ._glue import NULL, Keep, Text, bytes_of, check, decode, encode, failure, handles, text_of
 from ._running import NO_LOOP, spawn
 from .calls import StoreError
 from .event import Event, event_of
@@ -78,22 +78,24 @@ class Task:
         self._t = t
         self._opened = opened
         self.driver = driver
-        self.state: Any = None
-        """The check's own, for the life of the task."""
-        self.broken: BaseException | None = None
-        """What `feed` or `content` raised."""
-        self._event: Event | None = None
-        self._seen = False
-        self._fed = 0
-        self._asks: dict[int, Ask[Any]] = {}
-        self._tags = OWN_TAG
-        self._coroutine: Any = None
-        self._waits: Ask[Any] | None = None
-        self._async: asyncio.Task[Any] | None = None
-        self._queue: list[Ask[Any]] = []
-        self._result: Any = None
-        self._own = 0
-        self._handle: Any = None
+
+    # What most tasks never need is the class's until it is set.
+    state: Any = None
+    """The check's own, for the life of the task."""
+    broken: BaseException | None = None
+    """What `feed` or `content` raised."""
+    _event: Event | None = None
+    _seen = False
+    _fed = 0
+    _asks: dict[int, Ask[Any]]
+    _queue: list[Ask[Any]]
+    _tags = OWN_TAG
+    _coroutine: Any = None
+    _waits: Ask[Any] | None = None
+    _async: asyncio.Task[Any] | None = None
+    _result: Any = None
+    _own = 0
+    _handle: Any = None
 
     @property
     def _live(self) -> Any:
@@ -243,6 +245,8 @@ class Task:
         return Ask(self, lambda tag: int(lib.smtpf_task_timer(self._live, round(seconds * 1000), tag)))
 
     def _new_ask(self, ask: Ask[Any]) -> int:
+        if not self._tags:
+            self._asks, self._queue = {}, []
         self._tags += 1
         self._asks[self._tags] = ask
         if self._async is None:
@@ -283,7 +287,7 @@ class Task:
 
     def begin(self, value: Any) -> int:
         """What `run` or `finish` gave: findings, or a coroutine that will."""
-        if not inspect.isawaitable(value):
+        if isinstance(value, Finding) or not inspect.isawaitable(value):
             return self.say(value)
         if self._handle is None:
             self.hold()
@@ -312,9 +316,10 @@ class Task:
 
     def say(self, value: Iterable[Finding] | Finding | None) -> int:
         """Reports what the check returned."""
-        findings = [value] if isinstance(value, Finding) else () if value is None else value
+        findings = (value,) if isinstance(value, Finding) else () if value is None else value
         for finding in findings:
-            check(report(self._t, finding), f"finding {finding.code!r}")
+            if (result := report(self._t, finding)) < 0:
+                raise failure(result, f"finding {finding.code!r}")
         return int(lib.SMTPF_OK)
 
     def fail(self, error: BaseException) -> int:
@@ -348,9 +353,10 @@ class Task:
                 said = self.fail(error)
             return self._end(said)
         self.hold()
-        queue, self._queue = self._queue, []
-        for ask in queue:
-            self._begin(ask, ask.tag)
+        if self._tags:
+            queue, self._queue = self._queue, []
+            for ask in queue:
+                self._begin(ask, ask.tag)
         return int(lib.SMTPF_PENDING)
 
     def _end(self, result: int) -> int:

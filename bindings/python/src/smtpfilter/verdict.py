@@ -117,7 +117,7 @@ class Verdict:
             self._packed, at, _EVIDENCE, 4, self._counts[0]
         ):
             evidence.append(
-                Evidence(check, Stage(stage), EvidenceKind(kind), code, score / 1000, detail, text, us)
+                Evidence(check, _AT[stage], _KINDS[kind], code, score / 1000, detail, text, us)
             )
         for at, row in _rows(self._packed, at, _RECIPIENT, 9, self._counts[1]):
             recipients.append(_recipient(row))
@@ -206,6 +206,8 @@ def _recipient(row: list[Any]) -> Recipient:
     )
 
 
+_AT = {int(stage): stage for stage in Stage}
+_KINDS = {int(kind): kind for kind in EvidenceKind}
 _STAGES: dict[int, Stage | None] = {0: None, **{int(stage): stage for stage in Stage}}
 _ACTIONS = {int(action): action for action in Action}
 _ROOM = 4096
