@@ -11,7 +11,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certificates import Authority  # noqa: E402
 from dns_server import DnsServer, mx  # noqa: E402
-from proxy_harness import HAM, Client, Proxy, Sink, run  # noqa: E402
+from mta import Missing, Postfix  # noqa: E402
+from proxy_harness import HAM, Client, Proxy, Sink, Skip, eventually, run  # noqa: E402
 from proxy_routes import DOMAINS, bodies, closed, hops  # noqa: E402
 
 FOLDER = tempfile.TemporaryDirectory()
@@ -337,11 +338,39 @@ def targets_verified():
     assert reply.startswith(b"451") and not server.messages, reply
 
 
+# ---- a real one --------------------------------------------------------------------------------------------------
+
+
+def postfix():
+    """Postfix that takes nothing without TLS: verified, kept, and told by XCLIENT under it who each client is."""
+    with tempfile.TemporaryDirectory() as root:
+        pem = authority().certificate("DNS:mta.example.net")
+        try:
+            mta = Postfix(root, ["x@example.net"], main="smtpd_tls_cert_file = %s\nsmtpd_tls_key_file = %s\n"
+                          "smtpd_tls_security_level = encrypt\nsmtpd_tls_received_header = yes\nsmtpd_tls_loglevel = 1\n" % (pem, pem))
+        except Missing as why:
+            raise Skip(str(why)) from None
+        try:
+            proxy = Proxy(mta.port, verify("mta.example.net"))
+            for source in ("127.0.0.8", "127.0.0.9"):
+                client = Client(proxy, source=source)
+                assert client.deliver(HAM, b"<x@example.net>").startswith(b"250 2.0.0 Ok")
+                client.close()
+            proxy.stop()
+            eventually("both are in the mailbox", lambda: len(mta.messages("x@example.net")) == 2)
+            log = mta.log()
+            assert all(b"using TLSv1.3" in m for m in mta.messages("x@example.net")), mta.messages("x@example.net")
+            assert "client=unknown[127.0.0.8]" in log and "client=unknown[127.0.0.9]" in log, log
+            assert log.count("TLS connection established") == 1, log  # the second one's was the first's
+        finally:
+            mta.stop()
+
+
 CASES = [none_does_not_ask, may_takes_what_is_offered, may_does_without, tls_1_2_too, the_right_name_is_believed,
          without_a_name_its_address_is_meant, big_messages_come_whole, lmtp_has_it_too, what_was_said_before_is_forgotten,
          a_route_has_its_own, encrypt_insists, a_refused_starttls, broken_tls, words_before_tls_are_not_believed,
          the_wrong_certificate, the_next_server_is_the_right_one, a_message_is_lost_under_tls, options_that_cannot_be,
-         our_certificate_is_shown, targets_may, targets_verified]
+         our_certificate_is_shown, targets_may, targets_verified, postfix]
 
 if __name__ == "__main__":
     sys.exit(run(CASES, sys.argv[1:]))
