@@ -142,6 +142,13 @@ class Mta:
             return data[:-1].decode()
         return {"c": "continue", "a": "accept", "d": "discard", "r": "reject", "t": "tempfail", "s": "skip"}.get(letter, (letter, data))
 
+    def answers(self, n):
+        """So many answers; that one is still to come is none."""
+        found = []
+        while len(found) < n:
+            found += [got for got in [self.answer()] if got != ("p", b"")]
+        return found
+
     def silent(self, seconds=0.2):
         """Whether nothing comes."""
         self.s.settimeout(seconds)

@@ -379,7 +379,7 @@ def pieces(port):
             data = stream()
             for i in range(0, len(data), size):
                 m.s.sendall(data[i:i + size])
-            got = [m.answer() for _ in range(10)]
+            got = m.answers(10)
             check("all at once, in pieces of %d" % size, got == ["continue"] * 10, got)
 
 

@@ -166,10 +166,10 @@ static void take_header(client *c, const smtpf_proxy_header *h)
   c->port = h->client_port;
   c->local_port = h->local_port;
   c->tls_facts = h->tls_protocol.n > 0;
-  if (h->tls_protocol.n < sizeof c->tls_protocol && h->tls_cipher.n < sizeof c->tls_cipher) {
+  if (c->tls_facts && h->tls_protocol.n < sizeof c->tls_protocol)
     memcpy(c->tls_protocol, h->tls_protocol.p, h->tls_protocol.n);
+  if (h->tls_cipher.n && h->tls_cipher.n < sizeof c->tls_cipher)
     memcpy(c->tls_cipher, h->tls_cipher.p, h->tls_cipher.n);
-  }
   if (count_anew(c)) {
     after_header(c);
   } else if (c->implicit_tls) {
