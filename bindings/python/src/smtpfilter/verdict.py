@@ -111,34 +111,43 @@ class Verdict:
     _packed: bytes
     _at: int
 
-    def _unpack(self) -> tuple[tuple[Evidence, ...], tuple[Recipient, ...], tuple[Edit, ...]]:
-        at, evidence, recipients, edits = self._at, [], [], []
-        for at, (stage, kind, score, us, check, code, detail, text) in _rows(
-            self._packed, at, _EVIDENCE, 4, self._counts[0]
-        ):
-            evidence.append(
-                Evidence(check, _AT[stage], _KINDS[kind], code, score / 1000, detail, text, us)
-            )
-        for at, row in _rows(self._packed, at, _RECIPIENT, 9, self._counts[1]):
-            recipients.append(_recipient(row))
-        for at, (op, occurrence, recipient, name, value) in _rows(self._packed, at, _EDIT, 2, self._counts[2]):
-            edits.append(Edit(EditOp(op), name, value, occurrence, None if recipient < 0 else recipient))
-        return tuple(evidence), tuple(recipients), tuple(edits)
+    def _behind(self, rows: int) -> int:
+        """Where the findings end (1), or the recipients (2)."""
+        at = self._at
+        for layout, n_texts, n in ((_EVIDENCE, 4, self._counts[0]), (_RECIPIENT, 9, self._counts[1]))[:rows]:
+            for _ in range(n):
+                at += layout.size + sum(layout.unpack_from(self._packed, at)[-n_texts:])
+        return at
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Every finding, ordered by stage and declaration, never by arrival."""
-        return self._unpack()[0] if self._counts[0] else ()
+        return tuple(
+            Evidence(check, _EVIDENCE_STAGES[stage], _KINDS[kind], code, score / 1000, detail, text, us)
+            for _, (stage, kind, score, us, check, code, detail, text) in _rows(
+                self._packed, self._at, _EVIDENCE, 4, self._counts[0]
+            )
+        )
 
     @property
     def recipients(self) -> tuple[Recipient, ...]:
         """The accepted recipients of the transaction, in their order."""
-        return self._unpack()[1] if self._counts[1] else ()
+        if not self._counts[1]:
+            return ()
+        rows = _rows(self._packed, self._behind(1), _RECIPIENT, 9, self._counts[1])
+        return tuple(_recipient(row) for _, row in rows)
 
     @property
     def edits(self) -> tuple[Edit, ...]:
         """Header edits, in the order in which they must be applied. End of message only."""
-        return self._unpack()[2] if self._counts[2] else ()
+        if not self._counts[2]:
+            return ()
+        return tuple(
+            Edit(EditOp(op), name, value, occurrence, None if recipient < 0 else recipient)
+            for _, (op, occurrence, recipient, name, value) in _rows(
+                self._packed, self._behind(2), _EDIT, 2, self._counts[2]
+            )
+        )
 
     @property
     def accepted(self) -> bool:
@@ -187,28 +196,33 @@ def _recipient(row: list[Any]) -> Recipient:
         path=path,
         address=address,
         canonical=canonical,
-        disposition=Disposition(disposition) if disposition else None,
+        disposition=_DISPOSITIONS[disposition],
         final=bool(final),
-        dsn=Dsn(dsn) if dsn else None,
+        dsn=_DSNS[dsn],
         reason=reason,
         overridden=bool(overridden),
         reply_code=code,
         enhanced=enhanced,
         text=text,
-        origin=Origin(origin) if origin else None,
-        wish=Disposition(wish) if wish else None,
-        route=Route(route) if route else None,
+        origin=_ORIGINS[origin],
+        wish=_DISPOSITIONS[wish],
+        route=_ROUTES[route],
         forward=forward,
         sender=sender,
-        fallback=Fallback(fallback) if fallback else None,
+        fallback=_FALLBACKS[fallback],
         known=bool(known),
         dsn_to=dsn_to,
     )
 
 
-_AT = {int(stage): stage for stage in Stage}
-_KINDS = {int(kind): kind for kind in EvidenceKind}
 _STAGES: dict[int, Stage | None] = {0: None, **{int(stage): stage for stage in Stage}}
+_EVIDENCE_STAGES = {int(stage): stage for stage in Stage}
+_KINDS = {int(kind): kind for kind in EvidenceKind}
+_DISPOSITIONS: dict[int, Disposition | None] = {0: None, **{int(d): d for d in Disposition}}
+_DSNS: dict[int, Dsn | None] = {0: None, **{int(dsn): dsn for dsn in Dsn}}
+_ORIGINS: dict[int, Origin | None] = {0: None, **{int(origin): origin for origin in Origin}}
+_ROUTES: dict[int, Route | None] = {0: None, **{int(route): route for route in Route}}
+_FALLBACKS: dict[int, Fallback | None] = {0: None, **{int(f): f for f in Fallback}}
 _ACTIONS = {int(action): action for action in Action}
 _ROOM = 4096
 

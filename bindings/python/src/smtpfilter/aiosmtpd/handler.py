@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import logging
 import os
 import re
@@ -360,6 +361,8 @@ class Handler:
         return text.encode("ascii", "replace")
 
 
+# aiosmtpd looks at it for each connection.
+Handler.handle_EHLO.__signature__ = inspect.signature(Handler.handle_EHLO)  # type: ignore[attr-defined]
 _UNFIT = re.compile(r"[^!-~]|[()\\;]")
 
 
