@@ -4,6 +4,7 @@
 refuses, is silent, dies at each point of a transaction, or is back. Nobody is told 2xx whose copy no next hop has; no
 copy is there twice, but where a client was told 4xx."""
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -373,6 +374,48 @@ def an_lmtp_hop_in_parts():
         closed(client, proxy, first, b)
 
 
+def a_slow_answer_is_forgotten():
+    """A server that was too slow for one message is up again when it has taken the next over a connection that was kept."""
+    def slow(sink, connection, line):
+        if sink.rules.pop("DOT", None):
+            time.sleep(1.5)
+        return b""
+    first = Sink()
+    proxy = Several([first.address], [("proxy.hop_final_timeout", "600ms")])
+    kept, client = Client(proxy), Client(proxy)
+    kept.begin()
+    first.rules["DOT"] = slow
+    assert client.deliver(HAM).startswith(b"451 4.4.2")
+    assert kept.message(HAM).startswith(b"250")
+    log = proxy.stop()
+    assert log.count("hop-down") == 1 and log.count("hop-up") == 1, log
+    closed(kept, client, first)
+
+
+def a_reload_changes_the_hops():
+    """New transactions go by the new policy's routes, an open one by its own; what was known of servers is forgotten."""
+    a, b = Sink(), Sink()
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+        def write(*servers):
+            f.seek(0)
+            f.truncate()
+            f.write('local_domains = [ "example.net" ];\nproxy = { next_hop = [ %s ]; };\n' % ", ".join('"%s"' % s for s in servers))
+            f.flush()
+        write(nobody(), a.address)
+        proxy = Proxy(None, policy=f.name)
+        old = Client(proxy)
+        assert old.deliver(HAM).startswith(b"250")
+        old.begin()
+        write(b.address)
+        proxy.signal(signal.SIGHUP)
+        eventually("it is read anew", lambda: "event=reloaded" in proxy.log())
+        new = Client(proxy)
+        assert new.deliver(HAM).startswith(b"250") and len(b.messages) == 1
+        assert old.message(HAM).startswith(b"250") and len(a.messages) == 2 and len(b.messages) == 1
+        closed(old, new, proxy)
+    closed(a, b)
+
+
 def wrong_options_do_not_load():
     for options, word in ((routes({"b.example": ["nowhere"]}), "proxy.routes"), (routes({"b.example": []}) + [('proxy.routes["b.example"]', "")], "servers"),
                           (routes({"not a domain": ["127.0.0.1:1"]}), "domain"), (hops("127.0.0.1"), "proxy.next_hop")):
@@ -420,7 +463,7 @@ CASES = [each_domain_has_its_hop, a_refusal_is_its_own_hops, a_dead_hop_is_its_o
          a_server_lost_inside_the_message_is_replaced, after_the_dot_nothing_is_repeated, a_refusal_is_no_failure,
          all_servers_are_dead, one_that_was_down_is_asked_last_and_comes_back, one_finds_out_for_all,
          an_idle_connection_that_was_closed_is_replaced, recipients_of_before_are_put_to_the_new_server,
-         an_lmtp_hop_in_parts, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
+         an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
 
 if __name__ == "__main__":
     sys.exit(run(CASES, sys.argv[1:]))

@@ -166,6 +166,13 @@ static void say(hop *h, int state, const char *verb, smtpf_str arg)
     send_or_keep(h, line, (size_t)n);
 }
 
+/* It can be spoken with. */
+static void mark_up(const hop *h)
+{
+  if (server_good(h->server))
+    log_text("info", "hop-up", "server", h->server->name);
+}
+
 static void ready(hop *h)
 {
   h->state = HOP_READY;
@@ -174,8 +181,7 @@ static void ready(hop *h)
   if (h->server) {
     h->until = 0;
     h->probing = 0;
-    if (server_good(h->server))
-      log_text("info", "hop-up", "server", h->server->name);
+    mark_up(h);
   }
   if (h->owner)
     transaction_hop_ready(h->owner, h->leg);
@@ -322,6 +328,8 @@ static void reply(hop *h, const smtpf_smtpc_reply *r)
   memmove(h->expect, h->expect + 1, --h->expects);
   if (r->code >= 400)
     h->soiled = 1;
+  if (h->server && what == EXPECT_FINAL) /* over a kept connection nothing else tells */
+    mark_up(h);
   if (h->owner)
     transaction_hop_reply(h->owner, h->leg, what, r);
   else if (!h->expects)
