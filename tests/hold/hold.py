@@ -52,7 +52,7 @@ RULES = "rule UNWANTED\n  match header Subject /unwanted offer/\n  score 20\n"
 DRAIN = 20
 WARM = 0.4      # of the time: who falls silent stays as long as the server lets him
 GROWTH = 1.03   # after that, of its memory; and
-SLACK = 1 << 20  # what an allocator may keep, however little there is
+SLACK = 4 << 20  # what an allocator may keep, however little there is: 3 KiB a session of the short form
 
 
 class Failure(Exception):
