@@ -5,7 +5,7 @@
 PYTHON_TESTS = bindings/python/tests/run.py bindings/python/tests/run_mypy.py bindings/python/tests/run_wheel.py
 TESTS += $(PYTHON_TESTS)
 EXTRA_DIST += bindings/python
-AM_TESTS_ENVIRONMENT += export PYTHON='$(PYTHON)' python_why='$(python_why)' PYTHONDONTWRITEBYTECODE=1;
+AM_TESTS_ENVIRONMENT += export SMTPF_PYTHON='$(SMTPF_PYTHON)' python_why='$(python_why)' PYTHONDONTWRITEBYTECODE=1;
 
 PYTHON_BUILT = bindings/python/lib/built
 python: $(PYTHON_BUILT)
@@ -19,7 +19,7 @@ $(PYTHON_BUILT): libsmtpfilter.la $(smtpfinclude_HEADERS) $(smtpfextinclude_HEAD
 	$(AM_V_GEN)rm -rf bindings/python/lib && mkdir -p bindings/python && top=`pwd` && cd $(srcdir)/bindings/python && PYTHONDONTWRITEBYTECODE=1 \
 		CC='$(CC)' CFLAGS='$(CFLAGS)' SMTPFILTER_CFLAGS='-I$(abs_top_srcdir)/include' \
 		SMTPFILTER_LIBS="$(LDFLAGS) -L$$top/.libs -lsmtpfilter -Wl,-rpath,$$top/.libs" \
-		$(PYTHON) setup.py -q build -b "$$top/bindings/python/build" --build-lib "$$top/bindings/python/lib" \
+		$(SMTPF_PYTHON) setup.py -q build -b "$$top/bindings/python/build" --build-lib "$$top/bindings/python/lib" \
 		>"$$top/bindings/python/build.log" 2>&1 || { cat "$$top/bindings/python/build.log"; exit 1; }
 	$(AM_V_at)touch $@
 clean-python:

@@ -82,4 +82,7 @@ def main():
 
 
 if __name__ == "__main__":
+    chosen = os.environ.pop("SMTPF_PYTHON", "")  # the interpreter that configure found for the bindings
+    if chosen and chosen != sys.executable:
+        os.execv(chosen, [chosen, *sys.argv])
     main()
