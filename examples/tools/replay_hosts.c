@@ -33,7 +33,9 @@ static const struct {
     {"milter", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE | SMTPF_CAN_DELAY | SMTPF_CAN_DROP_RCPT},
     {"policyd", SMTPF_CAN_DELAY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE},
     {"policyd-rcpt", SMTPF_CAN_DELAY}, /* with `policyd.decide = "never"` */
+    {"join_only", SMTPF_CAN_JOIN_ONLY},
     {"exim", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_DELAY | SMTPF_CAN_DROP_RCPT},
+    {"exim-scan", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_DELAY | SMTPF_CAN_DROP_RCPT | SMTPF_CAN_JOIN_ONLY},
     {"opensmtpd", SMTPF_CAN_SEE_BODY | SMTPF_CAN_EDIT | SMTPF_CAN_DELAY},
     {"lmtp", PROXY | SMTPF_CAN_REPLY_PER_RCPT},
 };

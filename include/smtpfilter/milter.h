@@ -83,6 +83,7 @@ enum smtpf_milter_action {
   SMTPF_MILTER_CAN_SETSYMLIST = 1 << 8,  /**< the filter says which macros it wants */
   SMTPF_MILTER_CAN_RCPTREPLY = 1 << 24,  /**< of our own: a reply for each recipient of a message whose MAIL has the
                                               parameter PRDR. No MTA offers it; smtpf_exim.so does */
+  SMTPF_MILTER_JOIN_ONLY = 1 << 25,      /**< of our own: all recipients share one reply, whatever is said at RCPT */
 };
 
 /** What need not be said (SMFIP_...), as bits. */

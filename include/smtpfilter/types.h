@@ -122,6 +122,8 @@ enum smtpf_capability {
   SMTPF_CAN_EDIT = 1 << 9,                /**< header edits on the message as a whole */
   SMTPF_CAN_CUT_THROUGH = 1 << 10,        /**< gives copies that are forwarded to the target's server while the client
                                                waits; its answer becomes the client's */
+  SMTPF_CAN_JOIN_ONLY = 1 << 11,          /**< hears of all recipients at once and has one reply for all: nobody is put
+                                               off alone to come again, wishes that differ are joined */
 };
 
 /** What one finding of a check says. */

@@ -26,7 +26,7 @@ int smtpf_scan_begin(smtpf_session *s)
 {
   const smtpf_engine *e = s->engine;
   smtpf_scan_cancel(s);
-  if (!(e->stages & SMTPF_BODY))
+  if (!(e->stages & SMTPF_BODY) || !(s->can & SMTPF_CAN_SEE_BODY))
     return SMTPF_OK;
   struct smtpf_run *r = smtpf_run_begin(s, e->n_checks, SMTPF_BODY);
   if (!r)

@@ -223,7 +223,7 @@ static int diverges(smtpf_session *s)
   smtpf_party own;
   smtpf_view view;
   int together = 1;
-  if (!s->n_rcpts)
+  if (!s->n_rcpts || (s->can & SMTPF_CAN_JOIN_ONLY))
     return 0;
   if (smtpf_will_party(s, s->rcpt, &own) != SMTPF_OK)
     s->no_memory = 1;

@@ -67,8 +67,13 @@ static void scanned(smtpf_session *s)
   (void)smtpf_session_examine(s, SMTPF_EOM);
 }
 
+/* Where nothing was seen of the message, nothing is to be found in it. */
 static int finish_scan(smtpf_session *s)
 {
+  if (!(s->can & SMTPF_CAN_SEE_BODY)) {
+    smtpf_session_decide(s);
+    return smtpf_session_result(s);
+  }
   if (s->scan && smtpf_scan_finish(s) == SMTPF_PENDING) {
     s->then = scanned;
     s->pending = 1;

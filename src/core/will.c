@@ -244,6 +244,8 @@ static int expects(const smtpf_session *s, const smtpf_party *a, const smtpf_par
   const smtpf_engine *e = s->engine;
   const int sources = e->sources && (some_trusts(a) || some_trusts(b));
   const smtpf_profile *first = a->wills[0].profile;
+  if (!(s->can & SMTPF_CAN_SEE_BODY))
+    return SMTPF_EXPECT_NOTHING;
   if ((e->apart && e->awaits) || (sources && !(all_trust_as(a, first) && all_trust_as(b, first))))
     return SMTPF_EXPECT_APART;
   if (!e->awaits)

@@ -46,8 +46,8 @@ typedef struct exim_changes {
 
 /* Functions that return int: 1, or 0 when nothing can be decided, and never again before another open(). */
 typedef struct exim_asker {
-  int (*open)(const char *where, int timeout_s);
-  int (*load)(const char *where); /* what can be read before a client is there */
+  int (*open)(const char *where, int timeout_s, int join); /* `join`: one reply for all recipients */
+  int (*load)(const char *where);                          /* what can be read before a client is there */
   int (*tell)(const exim_event *e, exim_answer *a);
   int (*field)(smtpf_str field);                    /* as Exim keeps it: LF ends each line */
   int (*body)(smtpf_str bytes);                     /* with CRLF; the first one ends the header section */

@@ -18,12 +18,11 @@ enum { PATH_ROOM = 1100, TIMEOUT_S = 60, TIMEOUT_MAX_S = 3600 };
 static struct {
   const exim_asker *asker; /* NULL: none has been found */
   char where[1024];
-  int timeout_s, pass;
+  int timeout_s, pass, join;
   int failed;
   int greeted, tls_told, auth_told; /* what the asker knows */
-  int data_told;                    /* DATA of this message */
-  int ended;
-  exim_answer end; /* of this message */
+  int begun, ended, decided;        /* DATA has been told, the end has been asked about, and there is a verdict */
+  exim_answer end;                  /* of this message */
 } x;
 
 /* ---- Exim's texts --------------------------------------------------------------------------------------- */
@@ -101,16 +100,17 @@ void client_load(const char *where)
 static void open_asker(void)
 {
   x.asker = is_socket(x.where) ? &exim_outside : inside();
-  x.failed = x.greeted = x.tls_told = x.auth_told = x.ended = x.data_told = 0;
-  if (!x.asker || !x.asker->open(path_in(x.where), x.timeout_s))
+  x.failed = x.greeted = x.tls_told = x.auth_told = x.begun = x.ended = x.decided = 0;
+  if (!x.asker || !x.asker->open(path_in(x.where), x.timeout_s, x.join))
     (void)nothing_decided("connect");
 }
 
-void client_begin(const char *where, const char *failure, const char *timeout)
+void client_begin(const char *where, const char *failure, const char *timeout, int join)
 {
   const long seconds = strtol(timeout, NULL, 10);
   client_end();
   snprintf(x.where, sizeof x.where, "%s", *where ? where : DEFAULT_POLICY);
+  x.join = join;
   x.pass = strcmp(failure, "pass") == 0;
   x.timeout_s = seconds > 0 && seconds <= TIMEOUT_MAX_S ? (int)seconds : TIMEOUT_S;
   open_asker();
@@ -186,7 +186,7 @@ exim_answer client_mail(smtpf_str address, smtpf_str params)
     a = tell_again();
   else if (x.asker)
     x.asker->forget(); /* Exim does not say RSET */
-  x.ended = x.data_told = 0;
+  x.begun = x.ended = x.decided = 0;
   if (a.code < 400)
     a = tell_news();
   if (a.code >= 400)
@@ -202,26 +202,26 @@ exim_answer client_rcpt(smtpf_str address, smtpf_str params)
 
 exim_answer client_data(void)
 {
-  x.data_told = 1;
+  x.begun = 1;
   return tell(&(exim_event){.kind = EXIM_DATA, .first = exim_expand("$message_exim_id")}, "data");
 }
 
 /* ---- the message ---------------------------------------------------------------------------------------- */
 
+/* Exim has no ACL for a message that comes by BDAT (RFC 3030) before it is there. */
 exim_answer client_end_of_message(int fd)
 {
   if (x.ended)
     return x.end;
   x.ended = 1;
-  x.end = (exim_answer){.code = 250};
-  if (!x.data_told) /* BDAT, before which Exim asks nothing */
-    x.end = client_data();
+  x.end = x.begun ? (exim_answer){.code = 250} : client_data();
   if (x.end.code >= 400)
     return x.end;
   if (x.failed || !x.asker || !message_feed(x.asker, fd))
     x.end = nothing_decided("message");
   else
     x.end = tell(&(exim_event){.kind = EXIM_END}, "end of message");
+  x.decided = !x.failed;
   return x.end;
 }
 
@@ -229,7 +229,7 @@ exim_answer client_reply_to(smtpf_str address)
 {
   char room[PATH_ROOM];
   exim_answer a = x.end;
-  if (!x.failed && x.asker)
+  if (!x.failed && x.asker && x.decided)
     x.asker->reply_to(path_of(room, address), &a);
   return a;
 }

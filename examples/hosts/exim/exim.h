@@ -45,8 +45,9 @@ unsigned exim_number(const char *text);
 /* In memory that lives as long as Exim's message. */
 uschar *exim_copy(const char *text);
 
-/* Takes this process's client; the arguments as smtpf_connect() has them, each may be empty. */
-void client_begin(const char *where, const char *failure, const char *timeout);
+/* Takes this process's client; the arguments as smtpf_connect() has them, each may be empty. `join`: all recipients
+ * share one reply. */
+void client_begin(const char *where, const char *failure, const char *timeout, int join);
 void client_load(const char *where);
 /* All of these answer: 451, or with `pass` 250, where nothing can be decided. */
 exim_answer client_connect(void);

@@ -59,12 +59,13 @@ static void close_session(void)
 }
 
 /* Checks have deadlines of their own: no event waits longer. */
-static int open_session(const char *path, int timeout_s)
+static int open_session(const char *path, int timeout_s, int join)
 {
+  const unsigned more = join ? SMTPF_CAN_JOIN_ONLY : SMTPF_CAN_REPLY_PER_RCPT;
   const smtpf_session_options o = {.size = sizeof o,
                                    .protocol = SMTPF_SMTP,
                                    .capabilities = SMTPF_CAN_SEE_BODY | SMTPF_CAN_DELAY | SMTPF_CAN_EDIT |
-                                                   SMTPF_CAN_DROP_RCPT | SMTPF_CAN_REPLY_PER_RCPT};
+                                                   SMTPF_CAN_DROP_RCPT | more};
   (void)timeout_s;
   close_session();
   if (load(path) && smtpf_driver_new(&x.driver, x.engine, NULL) == SMTPF_OK &&

@@ -36,7 +36,7 @@ FUNCTION(smtpf_preload)
 
 FUNCTION(smtpf_connect)
 {
-  client_begin(ARGUMENT(0), ARGUMENT(1), ARGUMENT(2));
+  client_begin(ARGUMENT(0), ARGUMENT(1), ARGUMENT(2), 0);
   return yield_answer(yield, client_connect());
 }
 

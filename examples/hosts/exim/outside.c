@@ -19,8 +19,7 @@ enum { FLUSH_AT = 64 * 1024, REPLY_MAX = 8192 };
 
 /* What Exim can be asked for, and what need not be said. */
 static const smtpf_milter_terms offer = {
-    SMTPF_MILTER_VERSION,
-    SMTPF_MILTER_CAN_ADDHDRS | SMTPF_MILTER_CAN_CHGHDRS | SMTPF_MILTER_CAN_DELRCPT | SMTPF_MILTER_CAN_RCPTREPLY,
+    SMTPF_MILTER_VERSION, SMTPF_MILTER_CAN_ADDHDRS | SMTPF_MILTER_CAN_CHGHDRS | SMTPF_MILTER_CAN_DELRCPT,
     SMTPF_MILTER_NR_HDR | SMTPF_MILTER_NR_EOH | SMTPF_MILTER_NR_BODY | SMTPF_MILTER_HDR_LEADSPC};
 
 static struct {
@@ -213,16 +212,18 @@ static int dial(const char *path, int timeout_s)
 }
 
 /* Which filter is there shows in what it agrees to: no other one knows of replies for each recipient. */
-static int open_connection(const char *path, int timeout_s)
+static int open_connection(const char *path, int timeout_s, int join)
 {
+  smtpf_milter_terms terms = offer;
   smtpf_milter_response r;
   smtpf_str packet;
   close_connection();
+  terms.actions |= join ? SMTPF_MILTER_JOIN_ONLY : SMTPF_MILTER_CAN_RCPTREPLY;
   if (!dial(path, timeout_s))
     return broken();
-  if (send_packet(&(smtpf_milter_packet){.command = SMTPF_MILTER_OPTNEG, .offer = offer}) && flush() &&
-      response(&r, &packet) && r.reply == SMTPF_MILTER_OPTNEG && r.terms.actions == offer.actions &&
-      r.terms.protocol == offer.protocol)
+  if (send_packet(&(smtpf_milter_packet){.command = SMTPF_MILTER_OPTNEG, .offer = terms}) && flush() &&
+      response(&r, &packet) && r.reply == SMTPF_MILTER_OPTNEG && r.terms.actions == terms.actions &&
+      r.terms.protocol == terms.protocol)
     return 1;
   return broken();
 }

@@ -48,7 +48,7 @@ int local_scan(int fd, uschar **ret)
                                         "${if def:acl_m_smtpf_timeout {$acl_m_smtpf_timeout}}"};
   if (!sender_host_address) /* a user of this machine, who has no session that could be answered */
     return LOCAL_SCAN_ACCEPT;
-  client_begin(exim_expand(options[0]).p, exim_expand(options[1]).p, exim_expand(options[2]).p);
+  client_begin(exim_expand(options[0]).p, exim_expand(options[1]).p, exim_expand(options[2]).p, 1);
   const exim_answer a = whole_conversation(fd);
   if (a.code < 400) {
     client_apply();
