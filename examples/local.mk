@@ -159,8 +159,8 @@ smtpf_milter_LDADD = libhost.la libsmtpfilter.la
 man8_MANS += docs/man/smtpf-milter.8
 EXTRA_DIST += docs/man/smtpf-milter.8
 if HAVE_CHECK
-check_PROGRAMS += tests/unit/test_milter
-TESTS += tests/unit/test_milter
+check_PROGRAMS += tests/unit/test_milter tests/unit/test_milter_client
+TESTS += tests/unit/test_milter tests/unit/test_milter_client
 endif
 MILTER_TESTS = tests/interop/milter_client.py tests/interop/milter_peer.py tests/interop/milter_postfix.py \
 	tests/interop/milter_sendmail.py
@@ -220,5 +220,5 @@ smtpf_exim_policy_la_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_exim_policy_la_LDFLAGS = -module -avoid-version -shared -Wl,-z,nodelete -export-symbols-regex "^smtpf_exim_inside$$"
 smtpf_exim_policy_la_LIBADD = libhost.la libsmtpfilter.la
 endif
-TESTS += tests/interop/exim_module.py
-EXTRA_DIST += tests/interop/exim_module.py docs/guide/exim.md
+TESTS += tests/interop/exim_module.py tests/interop/exim_outside.py
+EXTRA_DIST += tests/interop/exim_module.py tests/interop/exim_outside.py docs/guide/exim.md

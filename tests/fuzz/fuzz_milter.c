@@ -2,7 +2,8 @@
  *
  * The milter protocol: the first byte says how the rest comes in pieces. A packet read from a prefix is not there or
  * the one read from the whole; its strings lie in the bytes and are ended there; whatever is in it makes answers and
- * changes that are whole packets.
+ * changes that are whole packets. What is read can be written again, and is read again as the same. The same bytes are
+ * read as what a filter says, too.
  */
 #include <smtpfilter/milter.h>
 #include <stdlib.h>
@@ -68,6 +69,36 @@ static void strings(const smtpf_milter_packet *p, smtpf_str bytes)
   inside(one, bytes);
 }
 
+static int equal(smtpf_str a, smtpf_str b)
+{
+  return a.n == b.n && (!a.n || !memcmp(a.p, b.p, a.n));
+}
+
+static void comes_back(const smtpf_milter_packet *p)
+{
+  smtpf_milter_packet q = {.size = sizeof q};
+  const int n = smtpf_milter_write(p, room, sizeof room);
+  whole(n);
+  if (n <= 0 || (p->command == SMTPF_MILTER_CONNECT && !p->family)) /* a letter that is none is written as unknown */
+    return;
+  MUST(smtpf_milter_read((smtpf_str){room, (size_t)n}, SMTPF_MILTER_PACKET_MAX, &q) == n && q.command == p->command);
+  MUST(equal(q.name, p->name) && equal(q.value, p->value) && equal(q.rest, p->rest));
+}
+
+static void as_reply(smtpf_str bytes)
+{
+  smtpf_milter_response r = {.size = sizeof r};
+  char words[64];
+  smtpf_str enhanced, text;
+  const int n = smtpf_milter_read_reply(bytes, SMTPF_MILTER_PACKET_MAX, &r);
+  if (n <= 0)
+    return;
+  MUST((size_t)n <= bytes.n);
+  inside(r.name, bytes);
+  const int code = smtpf_milter_reply_parts(r.value, &enhanced, &text, words, sizeof words);
+  MUST(code == SMTPF_EPARSE || (code >= 400 && code < 600 && text.n <= sizeof words));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   smtpf_milter_packet p = {.size = sizeof p}, again = {.size = sizeof again};
@@ -75,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
   smtpf_str rest = {(const char *)data + 1, size - 1};
   for (size_t cut = data[0]; rest.n;) {
+    as_reply(rest);
     const int n = smtpf_milter_read(rest, SMTPF_MILTER_PACKET_MAX, &p);
     if (cut < rest.n) {
       const int part = smtpf_milter_read((smtpf_str){rest.p, cut}, SMTPF_MILTER_PACKET_MAX, &again);
@@ -85,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST((size_t)n <= rest.n && smtpf_milter_wanted(rest) == (size_t)n);
     strings(&p, (smtpf_str){rest.p, (size_t)n});
     written(&p);
+    comes_back(&p);
     rest = (smtpf_str){rest.p + n, rest.n - (size_t)n};
   }
   return 0;

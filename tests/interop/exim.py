@@ -119,7 +119,7 @@ class Exim:
         for _ in range(200):
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 5) as s:
-                    if s.makefile("rb").readline().startswith(b"220"):
+                    if s.makefile("rb").readline():  # an ACL may have another greeting
                         return
             except OSError:
                 pass

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""smtpf_exim.so in a real Exim, with the ACLs of docs/guide/exim.md as they stand there; then as local_scan."""
+"""smtpf_exim.so in a real Exim, with the ACLs of docs/guide/exim.md as they stand there, and as local_scan: the library in
+Exim's process, and smtpf-milter outside, which must answer alike."""
 import os
-import re
 import smtplib
 import socket
 import subprocess
@@ -12,7 +12,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import exim  # noqa: E402
-from harness import FAILED, arrived, check, conclude, skip  # noqa: E402
+import milter  # noqa: E402
+import harness  # noqa: E402
+from harness import FAILED, arrived, check, conclude, fitted, skip  # noqa: E402
 from mta import Missing  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -50,12 +52,17 @@ plain:
   server_set_id = $auth2
 """
 
-def guide():
-    """The main options and the ACLs that the guide tells postmasters to paste."""
-    with open(os.path.join(TOP, "docs/guide/exim.md"), encoding="utf-8") as f:
-        blocks = re.findall(r"(?:^       ?.*\n)+", f.read(), re.M)
-    blocks = ["".join(line[7:] for line in b.splitlines(True)) for b in blocks if "smtpf_" in b]
-    return blocks[0], blocks[1]
+def guide(where, failure="defer"):
+    """Exim's options and ACLs as the guide has them, with our paths."""
+    places = (("/usr/libexec/smtpfilter/smtpf_exim.so", MODULE), ("SMTPF_POLICY = /etc/smtpfilter.conf", "SMTPF_POLICY = " + where),
+              ("SMTPF_FAILURE = defer", "SMTPF_FAILURE = " + failure), ("prdr_enable = true\n", ""))  # it is there already
+    return {"main": fitted(harness.guide("exim.md", "acl_smtp_notquit"), *places), "acls": harness.guide("exim.md", "smtpf_obey:")}
+
+
+def scan(where):
+    lines = harness.guide("exim.md", "local_scan_path").splitlines(True)
+    return {"main": exim.ACLS + fitted(lines[0], ("SMTPF_MODULE", MODULE)), "acls": USERS,
+            "rcpt": fitted("  " + "  ".join(lines[1:]), ("SMTPF_POLICY", where), ("SMTPF_FAILURE", "defer"))}
 
 
 class Client(smtplib.SMTP):
@@ -123,6 +130,24 @@ def acls(server):
         c.rset()
         codes, replies = c.message("x@bad.example", ["yes@example.net", "no@example.net"], "after a reset")
         check("RSET forgets the message before", codes == [250, 250, 550] and replies[0][0] == 250, (codes, replies))
+    with client(server) as c:
+        codes = [c.docmd("MAIL", "FROM:<x@example.org>")[0], c.docmd("RCPT", "TO:<yes@example.net>")[0]]
+        text = b"Subject: doubtful in chunks\r\n\r\nhello\r\n"
+        c.send(b"BDAT %d LAST\r\n" % len(text) + text)
+        codes.append(c.getreply()[0])
+        check("a message by BDAT is tagged too", codes == [250] * 3 and
+              b"\nX-Smtpfilter: tagged" in arrived(server, "yes@example.net", "doubtful in chunks"), codes)
+        large = b"".join(b"%06d %s\n" % (i, b"x" * 60) for i in range(6000))
+        codes = [c.docmd("MAIL", "FROM:<x@example.org>")[0], c.docmd("RCPT", "TO:<mild@example.net>")[0], c.docmd("DATA")[0]]
+        c.send(b"Subject: spammy and large\r\nX-Long: a\r\n\tfold\r\n\r\n" + large.replace(b"\n", b"\r\n") + b".\r\n")
+        codes.append(c.getreply()[0])
+        there = arrived(server, "mild@example.net", "spammy and large")
+        check("a large one arrives as it was", codes == [250, 250, 354, 250] and there.endswith(b"\n\n" + large) and
+              b"\nX-Smtpfilter: tagged" in there and b"\nX-Long: a\n\tfold\n" in there, (codes, len(there)))
+    with client(server) as c:
+        c.docmd("HELO", "client.example")
+        codes, replies = c.message("", ["yes@example.net"], "from nobody")
+        check("HELO, and the null sender", replies and replies[0][0] == 250, (codes, replies))
     mine = [m for m in server.messages("yes@example.net") if b"spammy" in m]
     check("nothing refused arrived", not mine, mine)
 
@@ -135,6 +160,10 @@ def local_scan(server):
         check("local_scan: refused", replies[0][0] == 550 and "nobody wants" in replies[0][1], replies)
         codes, replies = c.message("x@bad.example", ["yes@example.net", "no@example.net"], "both")
         check("local_scan: one answer for all", replies[0][0] == 550, (codes, replies))
+        codes, replies = c.message("x@example.org", ["yes@example.net", "mild@example.net", "drops@example.net"], "spammy for three")
+        there = arrived(server, "mild@example.net", "spammy for three")
+        check("local_scan: wishes that differ are joined, nobody is put off", replies[0][0] == 250 and b"\nX-Smtpfilter: tagged" in there and
+              not server.messages("drops@example.net"), (codes, replies, there))
     with client(server) as c:
         c.login("joe", "anything")
         codes, replies = c.message("x@bad.example", ["no@example.net"], "of a user of ours")
@@ -144,41 +173,48 @@ def local_scan(server):
 
 
 def prepare(root):
+    """A folder with a policy and its store, which Exim's user may write; and the policy's text."""
     os.mkdir(root)
-    for name, text in (("policy", POLICY % {"root": root}), ("rules", RULES)):
+    text = POLICY % {"root": root}
+    for name, content in (("policy", text), ("rules", RULES)):
         with open(os.path.join(root, name), "w", encoding="ascii") as f:
-            f.write(text)
+            f.write(content)
     os.mkdir(os.path.join(root, "store"))
     os.chmod(os.path.join(root, "store"), 0o777)
+    return text
+
+
+def run(what, how, tmp, name):
+    folder = os.path.join(tmp, name)
+    os.mkdir(folder)
+    try:
+        server = exim.Exim(folder, ["example.net"], ours=True, **how)
+    except Missing as why:
+        skip(why)
+    before = len(FAILED)
+    try:
+        what(server)
+    finally:
+        if len(FAILED) > before or sys.exc_info()[0]:
+            print("%s: %s" % (name, server.log()[-3000:]))
+        server.stop()
 
 
 def main():
     if not os.path.exists(MODULE):
         skip("built without Exim's local_scan.h")
-    options, statements = guide()
     with tempfile.TemporaryDirectory() as tmp:
         os.chmod(tmp, 0o755)
-        root = os.path.join(tmp, "policy")
-        prepare(root)
-        policy = os.path.join(root, "policy")
-        options = re.sub(r"(?m)^SMTPF_MODULE = .*$", "SMTPF_MODULE = " + MODULE, options)
-        options = options.replace("prdr_enable = true\n", "")  # it is there already
-        options = re.sub(r"(?m)^SMTPF_POLICY = .*$", "SMTPF_POLICY = " + policy, options)
-        scan = "local_scan_path = %s\n" % MODULE
-        ask = "  warn set acl_m_smtpf_policy = %s\n" % policy
-        for what, how in ((acls, {"main": options, "acls": statements}), (local_scan, {"main": exim.ACLS + scan, "rcpt": ask, "acls": USERS})):
-            folder = os.path.join(tmp, what.__name__)
-            os.mkdir(folder)
-            try:
-                server = exim.Exim(folder, ["example.net"], ours=True, **how)
-            except Missing as why:
-                skip(why)
-            try:
-                what(server)
-            finally:
-                if FAILED or sys.exc_info()[0]:
-                    print(server.log()[-3000:])
-                server.stop()
+        inside, outside = os.path.join(tmp, "inside"), os.path.join(tmp, "outside")
+        prepare(inside)
+        policy = os.path.join(inside, "policy")
+        run(acls, guide(policy), tmp, "acls-inside")
+        run(local_scan, scan(policy), tmp, "scan-inside")
+        socket_path = os.path.join(outside, "socket")
+        daemon = milter.Server(tmp, prepare(outside) + 'milter = { socket_mode = "0666"; };\n', unix=socket_path)
+        run(acls, guide("unix:" + socket_path), tmp, "acls-outside")
+        run(local_scan, scan("unix:" + socket_path), tmp, "scan-outside")
+        check("smtpf-milter was asked, and ends in order", "event=rcpt" in daemon.log() and daemon.stop() == 0, daemon.log()[-2000:])
     conclude()
 
 

@@ -37,11 +37,13 @@ static int load(const char *path)
   if (is_loaded(path, &now))
     return 1;
   smtpf_engine *engine = host_policy_engine(&from);
-  if (!engine)
+  if (!engine && !(x.engine && strcmp(x.path, path) == 0))
     return 0;
+  x.file = now;
+  if (!engine) /* the old one serves on */
+    return 1;
   smtpf_engine_unref(x.engine);
   x.engine = engine;
-  x.file = now;
   memcpy(x.path, path, strlen(path) + 1);
   return 1;
 }
