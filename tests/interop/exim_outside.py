@@ -171,7 +171,7 @@ def main():
                 if FAILED or sys.exc_info()[0]:
                     print(server.log()[-1500:])
                 server.stop()
-    conclude("exim4")
+    conclude()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ HOSTS: Dict[str, Capability] = {
     "reports_commit": Capability.REPORT_COMMIT,
     "edit": Capability.EDIT,
     "cut_through": Capability.CUT_THROUGH,
+    "join_only": Capability.JOIN_ONLY,
     "proxy": _PROXY,
     "prdr": _PROXY | Capability.REPLY_PER_RCPT,
     "proxy-whole": _WHOLE,
@@ -31,6 +32,7 @@ HOSTS: Dict[str, Capability] = {
     "policyd": Capability.DELAY | Capability.EDIT | Capability.QUARANTINE,
     "policyd-rcpt": Capability.DELAY,
     "exim": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY | Capability.DROP_RCPT,
+    "exim-scan": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY | Capability.DROP_RCPT | Capability.JOIN_ONLY,
     "opensmtpd": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY,
     "lmtp": _PROXY | Capability.REPLY_PER_RCPT,
 }
