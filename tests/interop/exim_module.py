@@ -52,11 +52,17 @@ plain:
   server_set_id = $auth2
 """
 
-def guide(where, failure="defer"):
-    """Exim's options and ACLs as the guide has them, with our paths."""
+def guide():
+    """The main options and the ACLs that the guide tells postmasters to paste."""
+    return harness.guide("exim.md", "acl_smtp_notquit"), harness.guide("exim.md", "smtpf_obey:")
+
+
+def pasted(where, failure="defer"):
+    """Both, with our paths."""
+    options, statements = guide()
     places = (("/usr/libexec/smtpfilter/smtpf_exim.so", MODULE), ("SMTPF_POLICY = /etc/smtpfilter.conf", "SMTPF_POLICY = " + where),
               ("SMTPF_FAILURE = defer", "SMTPF_FAILURE = " + failure), ("prdr_enable = true\n", ""))  # it is there already
-    return {"main": fitted(harness.guide("exim.md", "acl_smtp_notquit"), *places), "acls": harness.guide("exim.md", "smtpf_obey:")}
+    return {"main": fitted(options, *places), "acls": statements}
 
 
 def scan(where):
@@ -208,11 +214,11 @@ def main():
         inside, outside = os.path.join(tmp, "inside"), os.path.join(tmp, "outside")
         prepare(inside)
         policy = os.path.join(inside, "policy")
-        run(acls, guide(policy), tmp, "acls-inside")
+        run(acls, pasted(policy), tmp, "acls-inside")
         run(local_scan, scan(policy), tmp, "scan-inside")
         socket_path = os.path.join(outside, "socket")
         daemon = milter.Server(tmp, prepare(outside) + 'milter = { socket_mode = "0666"; };\n', unix=socket_path)
-        run(acls, guide("unix:" + socket_path), tmp, "acls-outside")
+        run(acls, pasted("unix:" + socket_path), tmp, "acls-outside")
         run(local_scan, scan("unix:" + socket_path), tmp, "scan-outside")
         check("smtpf-milter was asked, and ends in order", "event=rcpt" in daemon.log() and daemon.stop() == 0, daemon.log()[-2000:])
     conclude()

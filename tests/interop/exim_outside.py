@@ -12,7 +12,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import exim  # noqa: E402
 import milter  # noqa: E402
-from exim_module import MODULE, Client, client, guide, prepare  # noqa: E402
+from exim_module import MODULE, Client, client, pasted, prepare  # noqa: E402
 from harness import FAILED, arrived, check, conclude, eventually, skip, skipped  # noqa: E402
 from mta import Missing  # noqa: E402
 
@@ -128,7 +128,7 @@ def never_unloaded():
 
 
 def start_exim(tmp, name, where, failure="defer", timeout=""):
-    folder, how = os.path.join(tmp, name), guide(where, failure)
+    folder, how = os.path.join(tmp, name), pasted(where, failure)
     how["acls"] = how["acls"].replace("{SMTPF_FAILURE}", "{SMTPF_FAILURE}{%s}" % timeout)
     os.mkdir(folder)
     return exim.Exim(folder, ["example.net"], ours=True, **how)
