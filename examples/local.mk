@@ -105,7 +105,7 @@ tests_unit_test_tls_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFL
 tests_unit_test_tls_LDADD = $(CHECK_LIBS) $(LIBSSL_LIBS)
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
-smtpf_proxy_SOURCES = $(TLS) $(PROXY)/answer.c $(PROXY)/arrive.c $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
+smtpf_proxy_SOURCES = $(TLS) $(PROXY)/answer.c $(PROXY)/arrive.c $(PROXY)/auth.c $(PROXY)/auth.h $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
 	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/extend.c $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/hop_tls.c $(PROXY)/hop_tls.h $(PROXY)/identity.c $(PROXY)/identity.h \
 	$(PROXY)/incoming.c $(PROXY)/incoming.h $(PROXY)/legs.c \
 	$(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
@@ -125,7 +125,7 @@ tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h ex
 	$(PROXY)/peers.c examples/common/spool.c
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
 tests_unit_test_proxy_CFLAGS = $(AM_CFLAGS) -pthread
-PROXY_TESTS = tests/interop/metrics.py tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py \
+PROXY_TESTS = tests/interop/metrics.py tests/interop/proxy_auth.py tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py \
 	tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_incoming.py tests/interop/proxy_privileges.py \
 	tests/interop/proxy_routes.py \
 	tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \

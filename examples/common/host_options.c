@@ -96,6 +96,9 @@ const smtpf_option host_options[] = {
     FLAG("proxy.tls_required", "false",
          "Whether clients must have TLS before MAIL, else 530 5.7.0. A server that takes mail for its domain from "
          "everybody must not ask for it (RFC 3207 4)."),
+    FLAG("proxy.auth", "false",
+         "Whether clients are offered AUTH, under TLS alone: PLAIN and LOGIN. The exchange is put to the first of the "
+         "servers in `proxy.next_hop` that offers AUTH; whom it takes may relay."),
     NETWORKS("proxy.proxy_protocol_from",
              "Networks whose word is taken for who the client is, on listeners with `proxy:`. A connection from "
              "elsewhere, or without a whole header of the PROXY protocol (version 1 or 2) within 5 seconds, is closed, "

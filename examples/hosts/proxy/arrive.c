@@ -36,6 +36,7 @@ static int make_codec(client *c)
     c->extensions |= SMTPF_EXT_STARTTLS;
   o.protocol = c->lmtp ? SMTPF_LMTP : SMTPF_SMTP;
   o.extensions = c->extensions;
+  o.auth = c->settings->in.auth ? smtpf_str_of(c->settings->in.auth) : (smtpf_str){0};
   if (hop_size && (!o.message_max || hop_size < o.message_max))
     o.message_max = hop_size;
   return smtpf_smtpd_new(&c->codec, &o, NULL);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "auth.h"
 #include "transaction.h"
 
 #define LINGER_MS 2000
@@ -24,6 +25,7 @@ void client_close(client *c)
   c->dead = 1;
   if (c->delay)
     smtpf_driver_timer_cancel(c->loop->base.driver, c->delay);
+  auth_end(c);
   transaction_free(c->tx);
   transaction_free(c->offered);
   c->tx = c->offered = NULL;
@@ -404,6 +406,12 @@ void client_go_on(client *c)
     }
     break;
   case WAIT_BODY: offer_rest(c); break;
+  case WAIT_AUTH:
+    if (auth_has_answer(c)) {
+      c->wait = WAIT_NONE;
+      auth_answered(c);
+    }
+    break;
   default: break;
   }
   client_turn(c);

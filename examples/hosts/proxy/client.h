@@ -11,6 +11,7 @@
 #include "peers.h"
 
 struct transaction;
+struct auth;
 
 enum client_wait {
   WAIT_NONE,    /* for the client's next bytes */
@@ -21,10 +22,11 @@ enum client_wait {
   WAIT_LINGER,  /* for the client to close, after our last word */
   WAIT_HEADER,  /* for a load balancer to say who the client is */
   WAIT_TLS,     /* for a handshake */
+  WAIT_AUTH,    /* for the next hop's word in an exchange of AUTH */
 };
 
 /* What a verdict is about, beyond smtpf_smtpd_kind: what changes the client. 0 is the connection itself. */
-enum { KIND_TLS_FIRST = 64 /* before the banner */, KIND_TLS, KIND_XCLIENT, KIND_LOGIN };
+enum { KIND_TLS_FIRST = 64 /* before the banner */, KIND_TLS, KIND_XCLIENT, KIND_LOGIN, KIND_AUTH };
 
 typedef struct client {
   item item;
@@ -39,7 +41,9 @@ typedef struct client {
   struct transaction *offered;      /* of a MAIL that is being judged */
   char *helo, *offered_helo;        /* of the last HELO, of the one that is being judged; or NULL */
   char *rdns;                       /* verified client name, or NULL */
-  char *said_helo, *login;          /* what XCLIENT said of them, or NULL */
+  char *said_helo;                  /* what XCLIENT said of it, or NULL */
+  char *login;                      /* who it is, by AUTH or XCLIENT; NULL: it has not said */
+  struct auth *auth;                /* an exchange that is under way */
   char *held;                       /* input that came while it waited, or the rest of a piece of the body */
   size_t held_at, held_n, held_end; /* where unused input begins, how much there is, size of `held` */
   size_t rest_n;                    /* of a piece of the body that the session has not taken yet; lies before held_n */

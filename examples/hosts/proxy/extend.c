@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth.h"
 #include "client.h"
 #include "transaction.h"
 #include "xclient.h"
@@ -51,6 +52,9 @@ void client_tell_tls(client *c)
     free(c->login);
     c->said_helo = c->login = NULL;
   }
+  if (c->settings->in.auth && !c->lmtp) /* under TLS alone: what is said passes through here as it is */
+    c->extensions |= SMTPF_EXT_AUTH;
+  smtpf_smtpd_announce(c->codec, c->extensions);
   c->kind = c->kind ? KIND_TLS : KIND_TLS_FIRST;
   c->wait = WAIT_NONE;
   client_told(c, smtpf_session_starttls(c->session, protocol, cipher));
@@ -117,6 +121,12 @@ static void xclient_command(client *c, const smtpf_smtpd_event *ev)
 
 int client_extend(client *c, const smtpf_smtpd_event *ev)
 {
+  if (ev->kind == SMTPF_SMTPD_LINE || (ev->kind == SMTPF_SMTPD_COMMAND && ev->verb == SMTPF_VERB_AUTH)) {
+    c->kind = SMTPF_SMTPD_COMMAND;
+    c->verb = SMTPF_VERB_AUTH;
+    auth_command(c, ev);
+    return 1;
+  }
   if (ev->kind != SMTPF_SMTPD_COMMAND)
     return 0;
   const int bare = ev->verb == SMTPF_VERB_MAIL && c->settings->in.tls_required && !c->secured;
@@ -151,6 +161,14 @@ void client_changed(client *c)
       client_told(c, smtpf_session_auth(c->session, SMTPF_LIT("XCLIENT"), smtpf_str_of(c->login)));
       return;
     }
+  }
+  if (c->kind == KIND_AUTH && good) {
+    client_answer_own(c, 235, SMTPF_LIT("2.7.0"), SMTPF_LIT("authenticated"));
+    return;
+  }
+  if (c->kind == KIND_AUTH) {
+    free(c->login);
+    c->login = NULL;
   }
   if (c->kind == KIND_TLS && !good)
     client_last_words(c, "421 4.3.0 closing after a local failure");

@@ -66,6 +66,10 @@ int incoming_read(incoming *in, const server_settings *base, const host_policy *
     r = read_networks(&in->xclients, e, "proxy.xclient_from", p, err);
   if (r == SMTPF_OK)
     r = read_tls(in, e, p, err);
+  if (host_number(e, "proxy.auth", 0))
+    in->auth = "PLAIN LOGIN";
+  if (r == SMTPF_OK && in->auth && !in->tls && !smtpf_trie_count(in->proxies))
+    r = fail(err, p, "proxy.auth", "true", "proxy.tls_certificate: AUTH is offered under TLS alone");
   return r == SMTPF_OK ? look_at_listeners(in, base, p, err) : r;
 }
 

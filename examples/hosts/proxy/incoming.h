@@ -13,6 +13,7 @@
 typedef struct incoming {
   tls_context *tls; /* NULL: no STARTTLS is offered */
   int tls_required;
+  const char *auth;               /* mechanisms that are offered under TLS; NULL: none */
   smtpf_trie *proxies, *xclients; /* who may speak the PROXY protocol, and XCLIENT */
 } incoming;
 

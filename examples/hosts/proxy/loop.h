@@ -13,7 +13,7 @@
 #define LOOP_BUFFER (128 * 1024)
 #define LOOP_REPLIES (16 * SMTPF_REPLY_MAX)
 
-enum { ITEM_CLIENT = ITEM_OWN, ITEM_HOP };
+enum { ITEM_CLIENT = ITEM_OWN, ITEM_HOP, ITEM_AUTH };
 
 typedef struct shared {
   server_process base;
@@ -26,6 +26,7 @@ typedef struct loop {
   server_loop base;         /* counts clients */
   ring clients, pool, hops; /* hops: those that are not idle */
   ring dead_clients, dead_hops;
+  ring auths, dead_auths;
   ring lookups; /* of targets' servers, that the driver has not answered */
   size_t pool_count;
   spool_cache chunks;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../../common/log.h"
+#include "auth.h"
 #include "client.h"
 #include "hop.h"
 #include "hop_tls.h"
@@ -52,7 +53,8 @@ static loop *loop_of(const server_loop *l)
 static int open_loop(server_loop *base)
 {
   loop *l = loop_of(base);
-  ring *const rings[] = {&l->clients, &l->pool, &l->hops, &l->dead_clients, &l->dead_hops, &l->lookups};
+  ring *const rings[] = {&l->clients,   &l->pool,    &l->hops,  &l->dead_clients,
+                         &l->dead_hops, &l->lookups, &l->auths, &l->dead_auths};
   for (size_t i = 0; i < sizeof rings / sizeof rings[0]; i++)
     ring_init(rings[i]);
   return SMTPF_OK;
@@ -65,6 +67,7 @@ static void bury(server_loop *base)
     client_free(RING_OF(l->dead_clients.next, client, link));
   while (!ring_empty(&l->dead_hops))
     hop_free(RING_OF(l->dead_hops.next, hop, link));
+  auth_bury(l);
 }
 
 static void close_loop(server_loop *base)
@@ -114,6 +117,8 @@ static void event(server_loop *base, item *it, uint32_t events)
   (void)base;
   if (it->kind == ITEM_CLIENT)
     client_event((client *)(void *)it, events);
+  else if (it->kind == ITEM_AUTH)
+    auth_event(it, events);
   else if (((hop *)(void *)it)->state != HOP_DEAD)
     hop_event((hop *)(void *)it, events);
 }
@@ -163,6 +168,7 @@ static void sweep(server_loop *base)
 {
   loop *l = loop_of(base);
   hop_sweep(l);
+  auth_sweep(l);
   client_sweep(l);
   if (base->drain_until)
     dismiss_all(l, base->now_ms >= base->drain_until);

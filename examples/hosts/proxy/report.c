@@ -24,6 +24,8 @@ static print_event event_of(const client *c)
     return (print_event){"connect", {c->address, strlen(c->address)}};
   if (c->kind == KIND_TLS_FIRST || c->kind == KIND_TLS)
     return (print_event){"starttls", {0}};
+  if (c->kind == KIND_AUTH)
+    return (print_event){"auth", smtpf_str_of(c->login)};
   if (c->kind == KIND_XCLIENT || c->kind == KIND_LOGIN)
     return (print_event){c->kind == KIND_LOGIN ? "auth" : "xclient",
                          smtpf_str_of(c->kind == KIND_LOGIN ? c->login : c->address)};
