@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Who sends: a client of our own, which knows PRDR; swaks; smtp-source. Each tells what it was answered."""
+import os
 import re
 import shutil
 import smtplib
@@ -155,7 +156,7 @@ def send_with_swaks(port, who, names, data):
 
 def send_many(port, names, subject, count, sessions):
     """`count` messages by smtp-source, which gives up at the first reply that is no 2xx. Its complaints, or ""."""
-    program = shutil.which("smtp-source", path="/usr/sbin:/sbin:" + __import__("os").environ.get("PATH", ""))
+    program = shutil.which("smtp-source", path="/usr/sbin:/sbin:" + os.environ.get("PATH", ""))
     if not program:
         raise Missing("no smtp-source here")
     out = subprocess.run([program, "-s", str(sessions), "-m", str(count), "-l", "2000", "-f", SENDER, "-t", address(names[0]), "-S", subject,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an adapter says of its server and filter. It starts both in `__init__`, and raises `mta.Missing` where there is no
+"""What an adapter says of its `server` and its `filter`, if it has one. It starts both in `__init__`, and raises `mta.Missing` where there is no
 such server here."""
 import time
 
@@ -55,4 +55,7 @@ class Host:
         raise NotImplementedError
 
     def stop(self):
-        raise NotImplementedError
+        """Both, or what of them has been started."""
+        for part in (getattr(self, "server", None), getattr(self, "filter", None)):
+            if part and part.process.poll() is None:
+                part.stop()

@@ -42,9 +42,6 @@ class Module(Host):
     def waiting(self):
         return self.server.waiting()
 
-    def stop(self):
-        self.server.stop()
-
 
 class Adapter(Module):
     name = "exim-acl"

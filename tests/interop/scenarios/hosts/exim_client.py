@@ -30,8 +30,3 @@ class Adapter(InProcess):
 
     def is_alive(self):
         return self.filter.process.poll() is None and super().is_alive()
-
-    def stop(self):
-        super().stop()
-        if self.filter.process.poll() is None:
-            self.filter.stop()

@@ -43,6 +43,3 @@ class Adapter(Host):
 
     def server_log(self):
         return self.server.log()
-
-    def stop(self):
-        self.server.stop()

@@ -48,11 +48,6 @@ class Milter(Host):
     def server_log(self):
         return self.server.log()
 
-    def stop(self):
-        self.server.stop()
-        if self.filter.process.poll() is None:
-            self.filter.stop()
-
 
 class Adapter(Milter):
     name = "postfix-milter"

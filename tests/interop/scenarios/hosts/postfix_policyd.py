@@ -48,8 +48,3 @@ class Adapter(Host):
 
     def waiting(self):
         return self.server.waiting()
-
-    def stop(self):
-        self.server.stop()
-        if self.filter.process.poll() is None:
-            self.filter.stop()

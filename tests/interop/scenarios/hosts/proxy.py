@@ -14,8 +14,8 @@ class Adapter(Host):
 
     def __init__(self, site):
         super().__init__(site)
-        self.server = Postfix(site.path("server"), BOXES)
         self.port, self.listening = 0, None
+        self.server = Postfix(site.path("server"), BOXES)
         self.before = ""  # the logs of those that have ended
         self.start()
 
@@ -63,8 +63,6 @@ class Adapter(Host):
         return self.server.waiting()
 
     def stop(self):
-        if self.filter.process.poll() is None:
-            self.filter.stop()
-        self.server.stop()
+        super().stop()
         if self.listening:
             self.listening.close()
