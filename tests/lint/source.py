@@ -18,7 +18,8 @@ def files(*folders, ext=(".c", ".h")):
     found = []
     for folder in folders:
         top = os.path.join(SRC, folder)
-        for at, _, names in os.walk(top):
+        for at, inner, names in os.walk(top):
+            inner[:] = [name for name in inner if name != "build" and not name.endswith(".egg-info")]  # pip's, in bindings
             found += [os.path.relpath(os.path.join(at, n), SRC) for n in names if n.endswith(ext)]
     return sorted(found)
 

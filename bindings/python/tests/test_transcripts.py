@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The transcripts of the C library, replayed through Python: synchronously and on asyncio, fed whole and in pieces. Every
+"""The transcripts of the C library, replayed through Python: synchronously, fed whole and in pieces, and on asyncio. Every
 log is the one on the page."""
 import asyncio
 import glob
@@ -23,4 +23,3 @@ def test_transcript(path):
     assert page.play() == page.expected
     assert page.play(feed=7) == page.expected
     assert asyncio.run(page.play_async()) == page.expected
-    assert asyncio.run(page.play_async(feed=7)) == page.expected
