@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -62,8 +61,6 @@ static const char *hop_metric(const hop *h)
 static void lost(hop *h, const char *why)
 {
   transaction *owner = h->owner;
-  char said[200]; /* what TLS has to say goes with it */
-  snprintf(said, sizeof said, "%s", why);
   int how = h->reused || h->messages ? LOST_REUSED : h->state == HOP_READY ? LOST_READY : LOST_NEW;
   if (h->state == HOP_TLS && hop_tls_failed(h, why))
     how = LOST_TLS;
@@ -75,7 +72,7 @@ static void lost(hop *h, const char *why)
   }
   hop_close(h);
   if (owner)
-    transaction_hop_lost(owner, h->leg, said, how);
+    transaction_hop_lost(owner, h->leg, why, how);
 }
 
 static void set_deadline(hop *h, int64_t ms)
