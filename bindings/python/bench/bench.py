@@ -5,7 +5,7 @@
     bench.py [--rounds N] [--messages N]
 
 A ratio is named OURS_vs_PEER and is the median over the rounds of (ours / peer of the same round): throughput of
-smtp-source's messages, higher is better. Peers: aiosmtpd alone, and the stack of stack.py, which makes the same checks
+smtp-source's messages, higher is better; `_cpu_vs_`: the server's processor time for one, lower is better. Peers: aiosmtpd alone, and the stack of stack.py, which makes the same checks
 (reverse DNS, two lists, greeting, sender's domain, recipient, greylist) in Python.
 """
 import argparse
@@ -146,6 +146,9 @@ def figures(rates, cpus, times):
                 if ours in got and peer in got:
                     name = "%s_vs_%s_%s" % (ours, peer, where)
                     ratios[name.replace("-", "_")] = median([a / b for a, b in zip(got[ours], got[peer])])
+                    spent = cpus[size, sessions]
+                    ratios[name.replace("_vs_", "_cpu_vs_").replace("-", "_")] = median(
+                        [a / b for a, b in zip(spent[ours], spent[peer])])
         for kind in got:
             plain["%s_per_second_%s" % (kind.replace("-", "_"), where)] = median(got[kind])
             plain["%s_cpu_us_%s" % (kind.replace("-", "_"), where)] = median(cpus[size, sessions][kind])
