@@ -405,6 +405,5 @@ endif
 # Short scenarios of host programs that are run under valgrind; all of them: ./bootstrap show hosts-valgrind.
 print-watched-tests:
 	@echo $(WATCHED_TESTS)
-WATCHED_TESTS = tests/interop/exim_module.py tests/interop/milter_client.py tests/interop/milter_peer.py \
-	tests/interop/opensmtpd.py tests/interop/policyd.py tests/interop/policyd_postfix.py
+WATCHED_TESTS = tests/interop/milter_peer.py tests/interop/opensmtpd.py tests/interop/policyd.py tests/interop/policyd_postfix.py
 .PHONY: print-watched-tests print-unit-tests print-plain-tests print-fuzz-targets print-threaded-tests

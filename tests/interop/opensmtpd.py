@@ -180,12 +180,15 @@ def alone(policy):
     cut_spool(f.process.pid)
     back, answer = f.message("s1", [])
     check("one that cannot be read again is not taken", answer.startswith("reject|451"), (len(back), answer))
-    fields = ["Subject: many", "x-SMTPFILTER: forged"] + ["a:"] * 60000 + ["X-Smtpfilter: forged"]
-    f.envelope("s1", "y@example.org", "yes@example.net")
-    began = time.monotonic()
-    back, answer = f.message("s1", own + fields + ["", "x"])
-    check("many fields, some forged", answer == "proceed" and back == own + [fields[0]] + ["a:"] * 60000 + ["", "x", "."], len(back))
-    check("and nobody waits for them", time.monotonic() - began < 8, time.monotonic() - began)
+    took = []
+    for first, last, left in ((["Subject: many"], [], ["Subject: many"]),
+                              (["Subject: many", "x-SMTPFILTER: forged"], ["X-Smtpfilter: forged"], ["Subject: many"])):
+        f.envelope("s1", "x@example.org", "yes@example.net")
+        began = time.monotonic()
+        back, answer = f.message("s1", own + first + ["a:"] * 60000 + last + ["", "x"])
+        took.append(time.monotonic() - began)
+        check("many fields, some forged", answer == "proceed" and back == own + left + ["a:"] * 60000 + ["", "x", "."], len(back))
+    check("and nobody waits for them", took[1] < 4 * took[0], took)
     return f
 
 

@@ -66,14 +66,16 @@ def stranger(argv):
 
 def farewell():
     """A test that broke off says what was found, too."""
-    print("\n".join(findings())[:6000])
+    for paragraph in findings()[:20]:
+        print(paragraph[:6000])
     shutil.rmtree(FOLDER, True)
 
 
 def report():
     """Prints what was found, once; how much that is."""
     found = [p for p in findings() if is_ours(p)]
-    print("\n".join(found)[:6000])
+    for paragraph in found[:20]:
+        print(paragraph[:6000])
     for name in os.listdir(FOLDER) if FOLDER else []:
         os.truncate(os.path.join(FOLDER, name), 0)
     return len(found)
