@@ -199,9 +199,10 @@ def main():
     parser.add_argument("--kills", type=int, default=20 if shown else 3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--think", type=int, default=1500 if shown else 60, help="milliseconds, at most, between a client's steps")
+    parser.add_argument("--patience", type=int, default=0, help="seconds the server has for who is silent")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     a = parser.parse_args()
-    a.patience = max(2, min(60, int(a.seconds / 5)))
+    a.patience = a.patience or max(2, min(60, int(a.seconds / 5)))
     build = os.environ.get("builddir", ".")
     program = os.environ.get("SMTPF_PROXY", os.path.join(build, "smtpf-proxy"))
     failed, result = 0, {}
