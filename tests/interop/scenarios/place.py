@@ -60,10 +60,10 @@ class Site:
                                main="acl_smtp_rcpt = anybody\n", acls="anybody:\n  accept\n")
         got = clients.send(self.sender.port, "office", names, data)
         assert got.end and got.end.code == 250, got
-        eventually(lambda: not self.sender.waiting(), 1.5)
-        for _ in range(8):  # what it would do later, now
-            if self.sender.waiting():
-                subprocess.run(self.sender.command("-qff"), timeout=60, check=False)
+        for _ in range(30):  # what it would do later, now
+            if eventually(lambda: not self.sender.waiting(), 1):
+                break
+            subprocess.run(self.sender.command("-qff"), timeout=60, check=False)
         new = self.sender.messages(clients.SENDER)[self.read:]
         self.read += len(new)
         return new
