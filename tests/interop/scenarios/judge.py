@@ -130,7 +130,7 @@ def lives(scene, _line):
 JUDGES = {"mail": answer, "rcpt": answer, "data": answer, "end": answer, "each": answer, "told": answer, "box": box, "held": held,
           "rule": rule, "unsaid": unsaid, "logged": logged, "outcomes": outcomes, "arrived": arrived, "bounce": bounce, "lives": lives}
 PATIENT = ("box", "held", "rule", "logged")  # what comes a moment later
-RACY = ("outcomes",)  # what may be seen, not what must
+RACY = ("outcomes", "arrived")  # what may be seen, not what must
 
 
 def judge(scene, line, patient=True):
