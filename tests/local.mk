@@ -258,7 +258,7 @@ if HAVE_LIBMILTER
 BENCHES += tests/bench/milter_null
 endif
 tests_bench_milter_null_LDADD = -lmilter -lpthread
-EXTRA_DIST += tests/bench/common.py tests/bench/hosts.py
+EXTRA_DIST += tests/bench/common.py tests/bench/exim_clients.py tests/bench/hosts.py
 bench-programs: $(BENCHES) tests/bench/bench_mail tests/bench/bench_content
 EXTRA_DIST += tests/bench/run.py
 .PHONY: bench-programs

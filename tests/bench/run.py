@@ -18,6 +18,7 @@ import tempfile
 import time
 
 from common import Server, fold, free_port, median, postgrey, run, source
+from exim_clients import bench_exim
 from hosts import bench_hosts
 
 SIZES = {"4k": 4096, "64k": 65536}
@@ -205,7 +206,7 @@ def bench_policyd(build, rounds, name):
     return {**result, "runs": rounds}
 
 
-SLOW = {"store": 2, "greylist": 1, "rules": 2, "scanner": 1, "hosts": 5}  # many rounds inside; seldom enough as a whole
+SLOW = {"store": 2, "greylist": 1, "rules": 2, "scanner": 1, "hosts": 5, "exim": 3}  # many rounds inside; seldom enough as a whole
 
 
 def beside(name):
@@ -231,11 +232,12 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--build", required=True)
     p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "rules", "store", "greylist", "scanner", "hosts", "greylist-large"])
+    p.add_argument("name", choices=["proxy", "policy", "session", "wire", "mail", "content", "rules", "store", "greylist", "scanner", "hosts", "exim", "greylist-large"])
     args = p.parse_args()
     build = os.path.abspath(args.build)
     result = (bench_proxy(build, args.rounds) if args.name == "proxy" else
               bench_hosts(build, min(args.rounds, SLOW["hosts"])) if args.name == "hosts" else
+              bench_exim(build, min(args.rounds, SLOW["exim"])) if args.name == "exim" else
               bench_policyd(build, args.rounds, args.name) if args.name in RECORDS else
               bench_program(build, args.rounds, args.name))
     print(json.dumps(result))
