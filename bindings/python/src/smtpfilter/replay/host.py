@@ -31,8 +31,10 @@ HOSTS: Dict[str, Capability] = {
     "milter": Capability.SEE_BODY | Capability.EDIT | Capability.QUARANTINE | Capability.DELAY | Capability.DROP_RCPT,
     "policyd": Capability.DELAY | Capability.EDIT | Capability.QUARANTINE,
     "policyd-rcpt": Capability.DELAY,
+    "join_only": Capability.JOIN_ONLY,
     "exim": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY | Capability.DROP_RCPT,
     "exim-scan": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY | Capability.DROP_RCPT | Capability.JOIN_ONLY,
+    "exim-scan": (Capability.SEE_BODY | Capability.EDIT | Capability.DELAY | Capability.DROP_RCPT | Capability.JOIN_ONLY),
     "opensmtpd": Capability.SEE_BODY | Capability.EDIT | Capability.DELAY,
     "lmtp": _PROXY | Capability.REPLY_PER_RCPT,
 }
