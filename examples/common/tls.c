@@ -87,7 +87,9 @@ static BIO_METHOD *wire_new(void)
 static const char *reason(void)
 {
   const unsigned long e = ERR_peek_error();
-  const char *said = e ? ERR_reason_error_string(e) : NULL;
+  const char *said = !e                              ? NULL
+                     : ERR_GET_LIB(e) == ERR_LIB_SYS ? strerror(ERR_GET_REASON(e))
+                                                     : ERR_reason_error_string(e);
   return said ? said : "no reason given";
 }
 

@@ -11,7 +11,7 @@ int tls_context_new(tls_context **out, const tls_options *o, smtpf_error *err)
   (void)out, (void)o;
   if (err) {
     *err = (smtpf_error){.size = sizeof *err, .code = SMTPF_EUNSUPPORTED};
-    snprintf(err->text, sizeof err->text, "a program that was built with OpenSSL (libssl-dev)");
+    snprintf(err->text, sizeof err->text, "TLS: expected a program that was built with OpenSSL (libssl-dev)");
   }
   return SMTPF_EUNSUPPORTED;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "incoming.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int fail(smtpf_error *err, const host_policy *p, const char *path, const char *value, const char *expected)
@@ -40,9 +41,11 @@ static int read_tls(incoming *in, const smtpf_engine *e, const host_policy *p, s
                 "at most four, of different kinds");
   if (!o.certificate[0])
     return in->tls_required ? fail(err, p, "proxy.tls_required", "true", "proxy.tls_certificate") : SMTPF_OK;
-  const int r = tls_context_new(&in->tls, &o, &said);
-  return r == SMTPF_OK ? r
-                       : fail(err, p, "proxy.tls_certificate", o.certificate[0], said.text[0] ? said.text : "memory");
+  if (tls_context_new(&in->tls, &o, &said) == SMTPF_OK)
+    return SMTPF_OK;
+  char why[sizeof said.text + 32];
+  snprintf(why, sizeof why, "files that can be used (%s)", said.text[0] ? said.text : "no memory");
+  return fail(err, p, "proxy.tls_certificate", o.certificate[0], why);
 }
 
 /* A listener that could never serve anybody is a mistake. */
