@@ -254,11 +254,15 @@ def wishes(tmp):
         check("not too late to be held", got[1].startswith("action=HOLD "), got)
         got = [ask(s, instance="12", sender="no address", recipient=r) for r in ("b@example.net", "tag@example.net")]
         check("a sender that is refused is so for each recipient", all(g.startswith("action=501 5.1.7") for g in got), got)
+        got = [ask(s, instance="13", recipient="drop@example.net", **BAD),
+               ask(s, instance="13", state="DATA", recipient="b@example.net", recipient_count="1", **BAD)]
+        check("the only recipient is not who was asked about", got == ["action=DUNNO"] * 2, got)
     forgotten(server)
     code, log = server.stop()
     lost = [line for line in log.splitlines() if "lost" in line]
-    check("what is lost is told", code == 0 and len(lost) == 3 and "what=decision instance=8 " in lost[0] and
-          "what=forward instance=9 detail=away@example.net" in lost[1] and "what=PREPEND instance=10 detail=X-Smtpfilter: tagged" in lost[2], log)
+    check("what is lost is told", code == 0 and len(lost) == 4 and "what=decision instance=8 " in lost[0] and
+          "what=forward instance=9 detail=away@example.net" in lost[1] and "what=PREPEND instance=10 detail=X-Smtpfilter: tagged" in lost[2] and
+          "what=decision instance=13 " in lost[3], log)
 
 
 def forgotten(server):

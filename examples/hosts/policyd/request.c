@@ -102,11 +102,23 @@ static int tell(connection *c, enum step step)
   }
 }
 
-/* Whoever was not asked about may wish for something else. */
+/* Whether the session has taken this recipient. */
+static int is_known(const connection *c, smtpf_str address)
+{
+  char room[PATH_MAX_BYTES];
+  const smtpf_str asked = path(address, room);
+  smtpf_recipient_info r = {.size = sizeof r};
+  for (size_t i = 0; smtpf_verdict_recipient(verdict(c), i, &r) == SMTPF_OK; i++)
+    if (r.path.n == asked.n && memcmp(r.path.p, asked.p, asked.n) == 0)
+      return 1;
+  return 0;
+}
+
+/* Whoever was not asked about may wish for something else; an only recipient is named. */
 static int is_complete(connection *c)
 {
   const size_t taken = number(c->request.recipient_count), known = smtpf_verdict_recipient_count(verdict(c));
-  if (!known || taken > known + c->about->repeated)
+  if (!known || taken > known + c->about->repeated || (c->request.recipient.n && !is_known(c, c->request.recipient)))
     c->about->incomplete = 1;
   return !c->about->incomplete;
 }
