@@ -7,6 +7,9 @@
 /* A record holds at most RECORD bytes, of which all but the last may have been read before: so what one read of the
  * wire can make plain is that much more than what it brought. PIECE is how much is made of TLS at a time. */
 enum { RECORD = 16384, WIRE = 32768, PIECE = 65536 };
+/* More of the wire without one plain byte is no record and no flight of a handshake; more that waits for a peer who
+ * does not read is no message of ours: it is somebody who keeps us busy. */
+enum { NOTHING_MOST = 262144, WAITS_MOST = 4 * PIECE };
 
 int conduit_start(conduit *c, tls_context *context, const char *name, int verify)
 {
@@ -42,6 +45,7 @@ ssize_t conduit_read(conduit *c, char *room, size_t cap)
 {
   char wire[WIRE];
   const size_t most = cap - RECORD < sizeof wire ? cap - RECORD : sizeof wire;
+  size_t heard = 0;
   if (!c->tls)
     return receive(c->fd, room, cap);
   for (ssize_t r = unwrap(c, "", 0, room, cap);;) {
@@ -60,6 +64,11 @@ ssize_t conduit_read(conduit *c, char *room, size_t cap)
     r = unwrap(c, wire, (size_t)n, room, cap);
     if (conduit_flush(c) < 0)
       return -1;
+    heard += (size_t)n;
+    if (!r && (heard > NOTHING_MOST || tls_out(c->tls).n > WAITS_MOST)) {
+      errno = EBADMSG;
+      return -1;
+    }
   }
 }
 

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from proxy_harness import eventually, run  # noqa: E402
+from proxy_harness import Sink, eventually, run  # noqa: E402
 from proxy_incoming import PEM, Line, World, context, expect, send  # noqa: E402
 
 
@@ -116,6 +116,61 @@ def auth_cannot_be_asked():
         fresh.close()
 
 
+def auth_gone_meanwhile():
+    """The next hop gives up while the client thinks: it hears so, and does not wait for ever."""
+    w, _ = auth_world()
+
+    def leaves(_sink, connection, _line):
+        connection.sendall(b"334 VXNlcm5hbWU6\r\n")
+        time.sleep(0.1)
+        return b"421 4.4.2 too slow\r\n"
+
+    w.sink.rules["AUTH"] = leaves
+    with w:
+        line = secured(w)
+        expect(line.say(b"AUTH LOGIN"), b"334")
+        time.sleep(0.4)
+        line.socket.settimeout(5)
+        expect(line.say(b"YWxpY2U="), b"454 4.7.0")
+        expect(line.say(b"NOOP"), b"250")
+        line.close()
+
+
+def auth_secret_is_no_name():
+    """A name that cannot be kept is nobody's, and what comes after it is not taken for it."""
+    w, _ = auth_world()
+
+    def anybody(_sink, connection, _line):
+        reader = connection.makefile("rb", buffering=0)
+        for challenge in (b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"):
+            connection.sendall(b"334 " + challenge + b"\r\n")
+            reader.readline()
+        return b"235 2.7.0 welcome\r\n"
+
+    w.sink.rules["AUTH"] = anybody
+    with w:
+        line = secured(w)
+        expect(line.say(b"AUTH LOGIN"), b"334")
+        expect(line.say(base64.b64encode(b"a" * 300)), b"334")
+        expect(line.say(b"c2VjcmV0"), b"535 5.7.8")
+        line.close()
+        assert "secret" not in w.proxy.log()
+
+
+def auth_by_the_second_server():
+    """What the first one still says is not taken for the second one's."""
+    second, seen = Sink(extensions=("8BITMIME", "AUTH PLAIN LOGIN")), []
+    second.rules["AUTH"] = knows(seen)
+    w, _ = auth_world([("proxy.next_hop+", second.address)])
+    w.sink.rules["BANNER"] = b"554 go away\r\n421 4.3.2 bye\r\n"
+    with w:
+        line = secured(w)
+        expect(line.say(b"AUTH PLAIN AGFsaWNlAHNlY3JldA=="), b"235")
+        assert seen == [True]
+        line.close()
+    second.close()
+
+
 def auth_through_tls():
     """The next hop is asked under TLS where the policy wants that."""
     w, seen = auth_world([("proxy.hop_tls", "encrypt")], ("8BITMIME", "STARTTLS", "AUTH PLAIN LOGIN"))
@@ -133,7 +188,8 @@ def auth_through_tls():
         line.close()
 
 
-CASES = [auth_by_the_next_hop, auth_refused, auth_cannot_be_asked, auth_through_tls]
+CASES = [auth_by_the_next_hop, auth_refused, auth_cannot_be_asked, auth_gone_meanwhile, auth_secret_is_no_name, auth_by_the_second_server,
+         auth_through_tls]
 
 if __name__ == "__main__":
     sys.exit(run(CASES, sys.argv[1:]))

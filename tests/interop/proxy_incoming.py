@@ -491,6 +491,11 @@ def xclient():
         eventually("delivery", lambda: w.sink.messages)
         head = w.sink.messages[0].data[:300]
         assert b"from said.example.org (client.example.org [192.0.2.25])" in head and b"with ESMTPA " in head, head
+        expect(line.say(b"XCLIENT ADDR=192.0.2.26"), b"220")  # another client, who has neither logged in nor said HELO
+        line.say(b"EHLO other.example.org")
+        expect(line.say(b"MAIL FROM:<sender@example.org>"), b"250")
+        expect(line.say(b"RCPT TO:<somebody@elsewhere.example>"), b"5")
+        assert "arg=other.example.org" in w.proxy.log()
         line.close()
 
 

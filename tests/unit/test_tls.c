@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <check.h>
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../examples/common/conduit.h"
 #include "tls_pair.h"
 
 static char directory[] = "/tmp/test_tls.XXXXXX";
@@ -180,6 +186,41 @@ START_TEST(outlives_its_context)
 }
 END_TEST
 
+/* A peer that speaks TLS, and says nothing by it: new keys, again and again, as long as somebody listens. */
+static void *babble(void *user)
+{
+  const int *fd = user;
+  SSL_CTX *c = SSL_CTX_new(TLS_client_method());
+  SSL *s = SSL_new(c);
+  SSL_set_fd(s, *fd);
+  if (SSL_connect(s) == 1)
+    for (int i = 0; i < 100000 && SSL_key_update(s, SSL_KEY_UPDATE_NOT_REQUESTED) && SSL_do_handshake(s) == 1; i++)
+      continue;
+  SSL_free(s);
+  SSL_CTX_free(c);
+  return NULL;
+}
+
+START_TEST(ends_with_who_says_nothing)
+{
+  int fds[2];
+  char room[CONDUIT_ROOM];
+  pthread_t peer;
+  ssize_t n;
+  ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+  ck_assert_int_eq(pthread_create(&peer, NULL, babble, &fds[1]), 0);
+  conduit c = {.fd = fds[0]};
+  ck_assert_int_eq(conduit_start(&c, server, NULL, 0), 0);
+  n = conduit_read(&c, room, sizeof room); /* the socket blocks: what never ends shows */
+  ck_assert_int_eq((int)n, -1);
+  ck_assert_int_eq(errno, EBADMSG);
+  conduit_free(&c);
+  close(fds[0]);
+  pthread_join(peer, NULL);
+  close(fds[1]);
+}
+END_TEST
+
 static const struct {
   const char *certificate[2], *key, *authorities, *ciphers, *says;
   int client;
@@ -237,10 +278,12 @@ int main(void)
   tcase_add_loop_test(t, fails_on_what_is_not_tls, 0, sizeof garbage / sizeof garbage[0]);
   tcase_add_test(t, keeps_to_the_minimum);
   tcase_add_test(t, outlives_its_context);
+  tcase_add_test(t, ends_with_who_says_nothing);
   tcase_add_loop_test(t, refuses_bad_files, 0, sizeof bad / sizeof bad[0]);
   suite_add_tcase(s, t);
   SRunner *r = srunner_create(s);
   int failed = 1;
+  signal(SIGPIPE, SIG_IGN);
   if (prepare()) {
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);

@@ -16,7 +16,7 @@
 #include "../log.h"
 #include "parts.h"
 
-enum { REQUEST_MAX = 4096, REQUEST_MS = 3000, BACKLOG = 16 };
+enum { REQUEST_MAX = 4096, REQUEST_MS = 3000, PAUSE_MS = 250, BACKLOG = 16 };
 
 /* ---- one connection ------------------------------------------------------------------------------------- */
 
@@ -131,6 +131,8 @@ static void *run(void *user)
     const int fd = p[0].revents & POLLIN ? accept4(m->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
     if (fd >= 0)
       serve(m, fd);
+    else if (p[0].revents && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+      poll(&p[1], 1, PAUSE_MS); /* the connection would only be shown again */
   }
   return NULL;
 }

@@ -31,6 +31,7 @@ typedef struct auth {
   int state, code;
   int64_t deadline;
   const char *mechanism;
+  int learned; /* the response that names who it is has been seen */
   char identity[256];
   char enhanced[16], text[600]; /* of the answer */
   size_t line_n;
@@ -64,13 +65,14 @@ static size_t decode(smtpf_str s, char *out, size_t cap)
   return n;
 }
 
-/* PLAIN: authorization identity, NUL, authentication identity, NUL, password (RFC 4616); LOGIN: the name comes first.
- */
+/* PLAIN: authorization identity, NUL, authentication identity, NUL, password (RFC 4616); LOGIN: the name comes first,
+ * and what comes after it is a secret, also behind a name that cannot be kept. */
 static void learn(auth *a, smtpf_str response)
 {
   char room[1024];
-  if (a->identity[0])
+  if (a->learned)
     return;
+  a->learned = 1;
   const size_t n = decode(response, room, sizeof room - 1);
   room[n] = 0;
   const size_t first = strlen(room);
@@ -192,7 +194,7 @@ static void reply(auth *a, const smtpf_smtpc_reply *r)
 static int hear(auth *a)
 {
   char *room = a->loop->hop_in;
-  const int fd = a->item.fd;
+  const size_t asked = a->server; /* another one may have the same descriptor, and must not hear for this one */
   const ssize_t n = conduit_read(&a->wire, room, sizeof a->loop->hop_in);
   const int e = n < 0 ? errno : 0;
   if (e == EAGAIN) {
@@ -208,12 +210,12 @@ static int hear(auth *a)
   size_t left = (size_t)n;
   smtpf_smtpc_reply r;
   int got = SMTPF_PENDING;
-  while (a->client && a->item.fd == fd && !a->code && a->state != TLS &&
+  while (a->client && a->server == asked && !a->code && a->state != TLS &&
          (got = smtpf_smtpc_next(a->codec, &p, &left, &r)) == SMTPF_OK)
     reply(a, &r);
-  if (a->item.fd == fd && !a->code && (got < 0 || left))
+  if (a->server == asked && !a->code && (got < 0 || left))
     lost(a, "does not speak SMTP");
-  return a->item.fd == fd && !a->code;
+  return a->server == asked && !a->code;
 }
 
 void auth_event(item *it, uint32_t events)
@@ -321,7 +323,10 @@ static void go_on(client *c, smtpf_str response)
   memcpy(line, response.p, response.n);
   memcpy(line + response.n, "\r\n", 2);
   c->wait = WAIT_AUTH;
-  say(a, EXCHANGE, line, response.n + 2);
+  if (a->code) /* the next hop did not wait for it */
+    client_resume(c);
+  else
+    say(a, EXCHANGE, line, response.n + 2);
   explicit_bzero(line, sizeof line);
 }
 

@@ -77,7 +77,8 @@ static unsigned number(const char *s)
   return *s ? (unsigned)strtoul(s, NULL, 10) : 0;
 }
 
-/* What is not told stays as it was. */
+/* What is not told stays as it was, unless it is another client: who that is, and what it calls itself, must be said of
+ * it. */
 static int take(client *c, const xclient *x)
 {
   if (x->told & 1U << XCLIENT_ADDR)
@@ -90,9 +91,9 @@ static int take(client *c, const xclient *x)
     c->local_port = number(x->value[XCLIENT_DESTPORT]);
   if (x->told & (1U << XCLIENT_NAME | 1U << XCLIENT_ADDR) && !set(&c->rdns, x->value[XCLIENT_NAME]))
     return 0;
-  if (x->told & 1U << XCLIENT_HELO && !set(&c->said_helo, x->value[XCLIENT_HELO]))
+  if (x->told & (1U << XCLIENT_HELO | 1U << XCLIENT_ADDR) && !set(&c->said_helo, x->value[XCLIENT_HELO]))
     return 0;
-  return !(x->told & 1U << XCLIENT_LOGIN) || set(&c->login, x->value[XCLIENT_LOGIN]);
+  return !(x->told & (1U << XCLIENT_LOGIN | 1U << XCLIENT_ADDR)) || set(&c->login, x->value[XCLIENT_LOGIN]);
 }
 
 static void xclient_command(client *c, const smtpf_smtpd_event *ev)
