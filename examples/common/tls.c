@@ -344,11 +344,6 @@ int tls_up(const tls *t)
   return SSL_is_init_finished(t->ssl);
 }
 
-int tls_resumed(const tls *t)
-{
-  return SSL_session_reused(t->ssl);
-}
-
 const char *tls_protocol(const tls *t)
 {
   return tls_up(t) ? SSL_get_version(t->ssl) : "";

@@ -63,8 +63,6 @@ void tls_close(tls *t);
 
 /* 1 once the handshake is done. */
 int tls_up(const tls *t);
-/* 1 when it went on where an earlier session ended. */
-int tls_resumed(const tls *t);
 /* `TLSv1.3`, `TLS_AES_256_GCM_SHA384`; empty before it is up. */
 const char *tls_protocol(const tls *t);
 const char *tls_cipher(const tls *t);

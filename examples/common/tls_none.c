@@ -71,12 +71,6 @@ int tls_up(const tls *t)
   return 0;
 }
 
-int tls_resumed(const tls *t)
-{
-  (void)t;
-  return 0;
-}
-
 const char *tls_protocol(const tls *t)
 {
   (void)t;

@@ -37,7 +37,7 @@ def guide(heading, name, port):
         text = f.read().split("\n## %s\n" % heading)[1]
     block = next(b for b in re.findall(r"(?m)(?:^    .*\n)+", text) if b.strip().startswith(name))
     lines = re.sub(r"\n +", " ", re.sub(r"(?m)^    ", "", block))
-    return re.sub(r"(unix:private/smtpf-policyd|inet:127\.0\.0\.1:10023)", "inet:127.0.0.1:%d" % port, lines)
+    return re.sub(r"(unix:smtpf-policyd/socket|inet:127\.0\.0\.1:10023)", "inet:127.0.0.1:%d" % port, lines)
 
 
 def send(port, sender, recipient, subject, client="198.51.100.7"):

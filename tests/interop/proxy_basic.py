@@ -573,31 +573,6 @@ def draining_is_bounded():
         check(busy.reply().startswith(b"421"), "not told")
 
 
-def many_clients_on_four_threads():
-    with stage(options={"proxy.threads": "4"}) as (sink, proxy):
-        failures = []
-
-        def work(k):
-            try:
-                for i in range(5):
-                    c = Client(proxy)
-                    reply = c.deliver(b"Subject: %d %d\r\n\r\nx\r\n" % (k, i))
-                    if not reply.startswith(b"250"):
-                        failures.append(reply)
-                    c.expect(b"QUIT", b"221")
-                    c.close()
-            except (OSError, AssertionError) as e:
-                failures.append(e)
-
-        threads = [threading.Thread(target=work, args=(k,)) for k in range(20)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join(60)
-        check(not failures, failures)
-        check(len({without_trace(m.data) for m in sink.messages}) == 100, len(sink.messages))
-
-
 def json_log_has_one_object_a_verdict():
     import json
     with stage(arguments=["--log", "json", "--explain"]) as (sink, proxy):

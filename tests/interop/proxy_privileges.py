@@ -157,6 +157,16 @@ def unit_files():
             assert said.returncode == 0, said.stderr
         keys = [line.split("=")[0] for line in text.splitlines() if "=" in line and not line.startswith("#")]
         assert {"Type", "ExecStart", "User", "NoNewPrivileges", "ProtectSystem", "SystemCallFilter", "WantedBy"} <= set(keys), path
+        # Its own: systemd removes the folder when the unit stops.
+        assert "RuntimeDirectory=%s\n" % program in text, path
+        # Where the guide has it listen and keep mail it can write, and it may give its socket to a group.
+        with open(os.path.join(SRC, "docs", "guide", program[len("smtpf-"):] + ".md"), encoding="utf-8") as f:
+            folders = re.findall(r"install -d (?:-\S+ \S+ )*(/\S+)(?: (/\S+))?", f.read())
+        writable = set(re.search(r"^ReadWritePaths=(.*)$", text, re.M).group(1).replace("-/", "/").split())
+        wanted = {folder for pair in folders for folder in pair if folder}
+        assert wanted and wanted <= writable, (path, wanted, writable)
+        calls = re.findall(r"^SystemCallFilter=(.*)$", text, re.M)
+        assert program == "smtpf-policyd" or calls[-1] == "@chown", (path, calls)
     analyze = shutil.which("systemd-analyze")
     if not analyze:
         raise Skip("no systemd-analyze: only their commands were looked at")

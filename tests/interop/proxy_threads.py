@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""smtpf-proxy with four threads under load: clients that deliver, clients that leave, a next hop that cuts its
-connections, reloads in between, and a drain at the end. Every message that was answered 250 has arrived. Built with
+"""smtpf-proxy with four threads: many clients whose mail all arrives; then, under load, clients that deliver, clients
+that leave, a next hop that cuts its connections, reloads in between, and a drain at the end. Every message that was answered 250 has arrived. Built with
 ThreadSanitizer this is the run that must be clean."""
 import os
 import random
@@ -10,6 +10,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from proxy_basic import check, stage  # noqa: E402
 from proxy_harness import Client, Proxy, Sink, run, without_trace  # noqa: E402
 
 CLIENTS, MESSAGES = 16, 40
@@ -44,6 +45,31 @@ class Load(threading.Thread):
                 self.one(i)
         except (OSError, AssertionError) as e:
             self.error = e
+
+
+def many_clients_on_four_threads():
+    with stage(options={"proxy.threads": "4"}) as (sink, proxy):
+        failures = []
+
+        def work(k):
+            try:
+                for i in range(5):
+                    c = Client(proxy)
+                    reply = c.deliver(b"Subject: %d %d\r\n\r\nx\r\n" % (k, i))
+                    if not reply.startswith(b"250"):
+                        failures.append(reply)
+                    c.expect(b"QUIT", b"221")
+                    c.close()
+            except (OSError, AssertionError) as e:
+                failures.append(e)
+
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(20)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(60)
+        check(not failures, failures)
+        check(len({without_trace(m.data) for m in sink.messages}) == 100, len(sink.messages))
 
 
 def four_threads_under_load():
@@ -81,4 +107,4 @@ def four_threads_under_load():
 
 
 if __name__ == "__main__":
-    sys.exit(run([four_threads_under_load], sys.argv[1:]))
+    sys.exit(run([many_clients_on_four_threads, four_threads_under_load], sys.argv[1:]))

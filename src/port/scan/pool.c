@@ -13,11 +13,6 @@ smtpf_driver *smtpf_scan_pool_driver(const smtpf_scan_pool *pool)
   return pool->driver;
 }
 
-const smtpf_section *smtpf_scan_pool_settings(const smtpf_scan_pool *pool)
-{
-  return pool->settings;
-}
-
 int smtpf_scan_pool_start(smtpf_scan_pool **out, smtpf_driver *driver, const smtpf_section *settings,
                           const smtpf_scan_protocol *protocol, unsigned port)
 {

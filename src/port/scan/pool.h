@@ -147,7 +147,6 @@ int smtpf_scan_pool_start(smtpf_scan_pool **out, smtpf_driver *driver, const smt
 /* No talk is open. NULL is accepted. */
 void smtpf_scan_pool_stop(smtpf_scan_pool *pool);
 smtpf_driver *smtpf_scan_pool_driver(const smtpf_scan_pool *pool);
-const smtpf_section *smtpf_scan_pool_settings(const smtpf_scan_pool *pool);
 
 /* What the functions of smtpf_scanner call. The talk lies at the beginning of memory the type owns. */
 int smtpf_scan_talk_open(smtpf_scan_talk *talk, smtpf_scan_pool *pool, smtpf_op op);
