@@ -133,3 +133,18 @@ def test_no_next_server():
         port = s.getsockname()[1]
     with pytest.raises(Deferred):
         asyncio.run(Relay("127.0.0.1", port, timeout=5)(copy_of(FORWARD)))
+
+
+@pytest.mark.parametrize("bye", [b"421 too late", b"500 what", b"221 bye"])
+def test_what_is_said_to_quit_changes_nothing(bye):
+    server = Answers(b"220 x", b"250 x", b"250 ok", b"250 ok", b"354 go", b"250 taken", bye)
+    asyncio.run(Relay("127.0.0.1", server.port, timeout=5)(copy_of(FORWARD)))
+    server.close()
+
+
+def test_a_new_maildir_is_durable_with_all_its_folders(tmp_path, monkeypatch):
+    synced, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.add(os.readlink("/proc/self/fd/%d" % fd)), fsync(fd))[1])
+    asyncio.run(Maildir(tmp_path / "mail")(copy_of()))
+    box = tmp_path / "mail" / "b@example.net"
+    assert {str(f) for f in (tmp_path, tmp_path / "mail", box, box / "new")} <= synced

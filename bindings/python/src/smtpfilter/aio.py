@@ -47,6 +47,8 @@ class AsyncDriver(Driver):
 
     def close(self) -> None:
         """Ends the driver. Events that are pending raise :class:`asyncio.CancelledError`."""
+        if self._inside:
+            super().close()  # raises
         if self._watched >= 0:
             if not self.loop.is_closed():
                 self.loop.remove_reader(self._watched)

@@ -207,11 +207,11 @@ def py_check_feed(self: Any, t: Any, data: Any, n: int) -> int:
         return n
     try:
         taken = task._opened.check.feed(task, ffi.buffer(data, n)[:])
+        taken = n if taken is None else max(0, min(n, int(taken)))
     except BaseException as error:
         task.broken = error
         task.driver._caught(f"check {task._opened.check.name}", error)
-        taken = None
-    taken = n if taken is None else max(0, min(n, taken))
+        taken = n
     task._fed += taken
     return taken
 

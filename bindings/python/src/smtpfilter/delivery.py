@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import smtplib
@@ -132,8 +133,8 @@ class Maildir:
 
     def _store(self, copy: Copy, name: str) -> None:
         folder = self.folder(copy.recipient.canonical or copy.recipient.address, copy.quarantined)
-        for sub in ("tmp", "new", "cur"):
-            os.makedirs(os.path.join(folder, sub), 0o700, exist_ok=True)
+        for sub in ("tmp", "cur", "new"):
+            _make(os.path.join(folder, sub))
         temporary = os.path.join(folder, "tmp", name)
         head = ("Return-Path: <%s>\r\n" % copy.sender).encode("utf-8", "surrogateescape")
         try:
@@ -146,11 +147,27 @@ class Maildir:
             if os.path.exists(temporary):
                 os.unlink(temporary)
             raise
-        at = os.open(os.path.join(folder, "new"), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(at)
-        finally:
-            os.close(at)
+        _sync(os.path.join(folder, "new"))
+
+
+def _sync(folder: str) -> None:
+    """Makes a folder's entries durable."""
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(at)
+    finally:
+        os.close(at)
+
+
+def _make(folder: str) -> None:
+    """Makes a folder, and those above it; each is durable in its own."""
+    if os.path.isdir(folder):
+        return
+    above = os.path.dirname(folder) or "."
+    _make(above)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    _sync(above)
 
 
 class Relay:
@@ -164,8 +181,13 @@ class Relay:
 
     def _send(self, copy: Copy) -> None:
         try:
-            with smtplib.SMTP(self.host, self.port, self.hostname, self.timeout) as smtp:
+            smtp = smtplib.SMTP(self.host, self.port, self.hostname, self.timeout)
+            try:
                 smtp.sendmail(copy.sender, [copy.address], copy.content)
+                with contextlib.suppress(OSError, smtplib.SMTPException):
+                    smtp.quit()  # the copy is theirs, whatever they say to this
+            finally:
+                smtp.close()
         except smtplib.SMTPRecipientsRefused as e:
             raise _answered(*next(iter(e.recipients.values()))) from None
         except smtplib.SMTPResponseException as e:

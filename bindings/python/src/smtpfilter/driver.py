@@ -8,6 +8,7 @@ import os
 import threading
 import warnings
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary, ref
 
@@ -15,7 +16,7 @@ from . import _trampolines as _trampolines
 from ._adapters import Ports
 from ._error import ClosedError, ThreadError
 from ._ffi import ffi, lib
-from ._glue import c_text, check, finalizing, from_c
+from ._glue import c_text, check, failure, finalizing, from_c
 from .calls import Calls
 from .engine import Engine
 from .errors import ForkError
@@ -64,7 +65,9 @@ class Driver(Calls):
         self._pid = os.getpid()
         self._log = engine._log
         self._sessions: WeakValueDictionary[int, BaseSession[Any]] = WeakValueDictionary()
-        self._orphans: deque[Any] = deque()
+        self._orphans: deque[tuple[Any, Engine]] = deque()
+        self._inside = 0
+        self._ready: list[BaseSession[Any]] = []
         self._interrupt: BaseException | None = None
         self._room = new_room()
         self._ports: Ports = Ports(self, ports)
@@ -87,13 +90,15 @@ class Driver(Calls):
         """Does what is due, without blocking; the sessions whose pending event, or piece of a message, may go on."""
         ptr = self._live()
         self._bury()
-        check(lib.smtpf_driver_process(ptr), "process")
-        ready: list[BaseSession[Any]] = []
+        check(self._enter(lib.smtpf_driver_process, ptr), "process")
         while s := lib.smtpf_driver_next(ptr):
             session = self._sessions.get(int(ffi.cast("intptr_t", s)))
             if session is not None:
-                ready.append(session)
+                self._ready.append(session)
+        if self._interrupt is not None and self._ready:
+            self.wake()  # the next call names them
         self._raise_interrupt()
+        ready, self._ready = self._ready, []
         return ready
 
     def deadline(self) -> float | None:
@@ -134,6 +139,16 @@ class Driver(Calls):
             raise ForkError("the driver was made before this process was forked; make a new one here")
         raise ThreadError("a driver and its sessions belong to the thread that made them; only wake() is for others")
 
+    def _enter(self, function: Callable[..., int], *args: Any) -> int:
+        """A call in which the library may call Python code: what that closes is freed behind it."""
+        self._inside += 1
+        try:
+            return function(*args)
+        finally:
+            self._inside -= 1
+            if self._orphans:
+                self._bury()
+
     def _raise_interrupt(self) -> None:
         """KeyboardInterrupt and the like, raised in Python code that C called, reach the program here."""
         if self._interrupt is not None:
@@ -141,28 +156,32 @@ class Driver(Calls):
             raise interrupt
 
     def _caught(self, where: str, error: BaseException) -> None:
-        """Python code that C called raised. It goes to the log; what is no Exception goes on afterwards, too."""
+        """Python code that C called raised. It goes to the log; what is meant for the program goes on afterwards, too.
+        A cancellation is not: it would end the event of whoever called last."""
         self._log.exception(where, error)
-        if not isinstance(error, Exception):
+        if not isinstance(error, (Exception, asyncio.CancelledError)):
             self._interrupt = error
 
     # ---- life ---------------------------------------------------------------------------------------------------
 
     def _bury(self) -> None:
         """Frees sessions that were dropped without close(), on the right thread and outside of their calls."""
-        while self._orphans:
-            lib.smtpf_session_free(self._orphans.popleft())
+        while self._orphans and not self._inside:
+            ptr, _engine = self._orphans.popleft()
+            self._enter(lib.smtpf_session_free, ptr)
 
     def close(self) -> None:
-        """Ends its sessions, then the ports. Again: does nothing."""
+        """Ends its sessions, then the ports. Again: does nothing. A BusyError in what the library itself called."""
         if not self._ptr:
             return
         ptr = self._live()
+        if self._inside:
+            raise failure(lib.SMTPF_EBUSY, "close")
         for session in list(self._sessions.values()):
             session.close()
         self._bury()
         self._ptr = None
-        lib.smtpf_driver_free(ptr)
+        self._enter(lib.smtpf_driver_free, ptr)
         self._forget_asked()
 
     def __enter__(self) -> Driver:

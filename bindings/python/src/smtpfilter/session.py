@@ -75,7 +75,7 @@ class BaseSession(ABC, Generic[T]):
 
     def _call(self, function: Callable[..., int], *args: Any) -> int:
         """A call into C: of the right thread, its errors raised, and what Python code inside it wants to be raised."""
-        result = function(self._live(), *args)
+        result = self.driver._enter(function, self._live(), *args)
         if result < 0:
             raise failure(result)
         if self.driver._interrupt is not None:
@@ -218,19 +218,22 @@ class BaseSession(ABC, Generic[T]):
         return self._ptr
 
     def close(self) -> None:
-        """Frees it, at any moment. What was promised and not committed is logged as `unclosed`."""
+        """Frees it, at any moment; in what the library itself called, when that has returned. What was promised and not
+        committed is logged as `unclosed`."""
         if not self._ptr:
             return
         ptr, self._ptr = self._live(), None
         self.pending = False
         self.driver._sessions.pop(int(ffi.cast("intptr_t", ptr)), None)
-        lib.smtpf_session_free(ptr)
-        self.driver._raise_interrupt()
+        self.driver._orphans.append((ptr, self._engine))
+        self.driver._bury()
+        if not self.driver._inside:
+            self.driver._raise_interrupt()
 
     def __del__(self) -> None:
         if self._ptr and not finalizing():
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self)
-            self.driver._orphans.append(self._ptr)
+            self.driver._orphans.append((self._ptr, self._engine))
 
     def __repr__(self) -> str:
         state = "closed" if not self._ptr else "pending" if self.pending else "open"
@@ -275,7 +278,8 @@ class Session(BaseSession[Verdict]):
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = _TICK_MS if end is None else min(_TICK_MS, max(0, round((end - time.monotonic()) * 1000)))
-            result = lib.smtpf_session_wait(self._live(), left)  # short waits, so that signals are handled
+            # short waits, so that signals are handled
+            result = self.driver._enter(lib.smtpf_session_wait, self._live(), left)
             self.driver._raise_interrupt()
             if result == lib.SMTPF_OK:
                 return

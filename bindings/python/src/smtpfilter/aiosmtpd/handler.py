@@ -58,6 +58,7 @@ class Conversation:
         self.prdr = False
         self.delivering: "Optional[asyncio.Task[Verdict]]" = None
         self.helo = ""
+        self.gone = False
 
     async def connect(self, server: _smtp.SMTP) -> Verdict:
         """Tells who the client is; once."""
@@ -72,7 +73,7 @@ class Conversation:
         await self.connect(server)
         tls = server.transport.get_extra_info("ssl_object") if server.transport else None
         if tls is not None and not self.tls:
-            self.tls = True
+            self.tls, self.identity = True, None  # RFC 3207 4.2: what was said before is forgotten
             cipher = tls.cipher()
             await self.session.starttls(tls.version() or "", cipher[0] if cipher else "")
         state = server.session
@@ -82,6 +83,7 @@ class Conversation:
 
     def close(self) -> None:
         """The connection is gone. A delivery that is under way ends first: its copies are taken."""
+        self.gone = True
         if self.delivering is not None and not self.delivering.done():
             self.delivering.add_done_callback(lambda _: self.close())
         elif self.session._ptr:
@@ -248,11 +250,11 @@ class Handler:
         conversation = self.conversation(server)
         verdict = await conversation.session.data()
         if verdict.action != Action.ACCEPT:
-            return await self._say(verdict, server)
+            return self.for_all(server, await self._say(verdict, server))
         content = self.lines(envelope.original_content)
         wrong = self.fault(content, len(content))
         if wrong:
-            return await self._say(await conversation.session.violation(*wrong), server)
+            return self.for_all(server, await self._say(await conversation.session.violation(*wrong), server))
         await conversation.session.body(content)
         return await self.finish(server, conversation, content)
 
@@ -309,43 +311,65 @@ class Handler:
         conversation.delivering = task
         verdict = await asyncio.shield(task)
         said = await self._say(verdict, server)
-        if not ours(server) or not (conversation.lmtp or conversation.prdr):
+        if not ours(server):
+            return self.for_all(server, said)
+        if not (conversation.lmtp or conversation.prdr):
             return said
         each = [reply(to.reply_code, to.enhanced, to.text) for to in verdict.recipients]
         if conversation.lmtp or not each:
-            return "\r\n".join(each) or said
+            return "\r\n".join(each) or self.for_all(server, said)
         return "\r\n".join(["353 content analysis has completed", *each, said])
+
+    def for_all(self, server: _smtp.SMTP, said: str) -> str:
+        """One answer to the whole message: LMTP has it once for each recipient (RFC 2033 4.2)."""
+        return "\r\n".join([said] * (len(server.envelope.rcpt_tos) if self.conversation(server).lmtp else 1))
 
     async def _finish(self, server: _smtp.SMTP, conversation: Conversation, content: bytes) -> Verdict:
         session = conversation.session
         verdict = await session.eom()
         copies = [(i, to) for i, to in enumerate(verdict.recipients) if not to.final]
-        if verdict.action != Action.ACCEPT or not copies:
-            return verdict
+        if verdict.action != Action.ACCEPT or not copies or conversation.gone:
+            return verdict  # a client that went away while we looked at the message sends it again
         trace = self._trace(server, conversation) if self.received else b""
         edits = verdict.edits
+        made: Dict[Any, bytes] = {}
         if len(copies) == 1:
-            results = [await self._one(edits, *copies[0], trace, content)]
+            results = [await self._one(edits, *copies[0], trace, content, made)]
         else:
-            results = await asyncio.gather(*(self._one(edits, i, to, trace, content) for i, to in copies))
+            results = await asyncio.gather(*(self._one(edits, i, to, trace, content, made) for i, to in copies))
         for (i, _), result in zip(copies, results):
             if isinstance(result, Refused):
                 kind = CommitResult.FAILED if result.code < 500 else CommitResult.REFUSED
-                session.hop_reply(i, result.code, result.enhanced, result.text)
+                self._hop_reply(session, i, result)
             else:
                 kind = CommitResult.OK
             verdict = await session.commit(kind, i)
         return verdict
 
-    async def _one(self, edits: Sequence[Edit], i: int, to: Recipient, trace: bytes,
-                   content: bytes) -> Optional[Refused]:
+    def _hop_reply(self, session: AsyncSession, i: int, said: Refused) -> None:
+        """What the next hop said, as far as it can be said on: some say 550 with 4.7.1. The commits of other copies come
+        behind this; nothing may keep them from it."""
+        for enhanced in (said.enhanced, "") if 400 <= said.code < 600 else ():
+            try:
+                session.hop_reply(i, said.code, enhanced, said.text)
+                return
+            except ValueError:
+                continue
+        log.warning("not a reply: %r %r %r", said.code, said.enhanced, said.text)
+
+    async def _one(self, edits: Sequence[Edit], i: int, to: Recipient, trace: bytes, content: bytes,
+                   made: Dict[Any, bytes]) -> Optional[Refused]:
+        """Delivers a copy; None: it is durable. Copies with the same edits share their bytes, in `made`."""
         if to.disposition == Disposition.DISCARDED:
             return None
         try:
-            await self.deliver(Copy(to, trace + edited(content, edits, i), to.sender))
+            wanted = tuple((e.op, e.name, e.value, e.occurrence) for e in edits if e.recipient in (None, i))
+            if wanted not in made:
+                made[wanted] = trace + edited(content, edits, i)
+            await self.deliver(Copy(to, made[wanted], to.sender))
         except Refused as e:
             return e
-        except Exception:
+        except (Exception, asyncio.CancelledError):  # cancelled: nobody says that it is durable
             log.exception("a delivery to %s failed", to.address)
             return Deferred()
         return None

@@ -14,8 +14,9 @@ from .. import Action
 from .handler import Conversation, Handler, names
 
 _PATH = re.compile(r'<(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*>|[^ ]+')
-_MAIL_KEYS = {"SIZE", "BODY", "SMTPUTF8", "PRDR"}
+_MAIL_KEYS = {"SIZE", "BODY", "SMTPUTF8", "PRDR", "AUTH"}  # AUTH: who offers it takes it (RFC 4954 3)
 _PIECE = 1 << 24  # more than a reader ever holds
+_LINE = 4096  # of a longer line the pieces are looked at
 
 
 class SMTP(_smtp.SMTP):
@@ -135,18 +136,25 @@ class SMTP(_smtp.SMTP):
                 raise ConnectionResetError
             self._reset_timeout()
             lines, buffer, last = _cut(buffer + piece)
+            if last:  # commands behind the message stand before those that come while we look at it
+                self._reader._buffer[:0] = buffer
+            elif len(buffer) > _LINE:
+                more, buffer = _early(buffer)
+                lines += more
             size += len(lines)
             lines = handler.lines(lines)
-            wrong = wrong or handler.fault(lines, size) or (handler.fault(buffer, size) if not last and len(buffer) > 4096 else None)
+            wrong = wrong or handler.fault(lines, size)
+            if not last and len(buffer) > _LINE:
+                wrong = wrong or handler.fault(handler.lines(buffer.rstrip(b"\r")), size)
+                if wrong:  # nothing of this line matters but its end
+                    buffer = b"x\r" if buffer.endswith(b"\r") else b"x"
             if not wrong and lines:
                 parts.append(lines)
                 await conversation.session.body(lines)
             elif wrong:
                 parts.clear()
-        if buffer:
-            self._reader.feed_data(buffer)
         if wrong:
-            return await handler._say(await conversation.session.violation(*wrong), self)
+            return handler.for_all(self, await handler._say(await conversation.session.violation(*wrong), self))
         content = b"".join(parts)
         self.envelope.content = self.envelope.original_content = content
         return await handler.finish(self, conversation, content)
@@ -166,6 +174,12 @@ def _cut(buffer: bytes) -> "tuple[bytes, bytes, bool]":
     if lines.startswith(b"."):
         lines = lines[1:]
     return lines.replace(b"\r\n.", b"\r\n"), rest, last
+
+
+def _early(buffer: bytes) -> "tuple[bytes, bytes]":
+    """A line's beginning up to its last bare CR or LF, and the rest, in which a dot is nothing special any more."""
+    at = max(0, buffer.rfind(b"\n"), buffer.rfind(b"\r", 0, -1))
+    return (buffer[1:at] if at and buffer.startswith(b".") else buffer[:at]), buffer[at:]
 
 
 class LMTP(_lmtp.LMTP, SMTP):
