@@ -149,7 +149,8 @@ SMTPF_API int smtpf_session_data(smtpf_session *s);
  * @param[out] taken  how many were taken; the rest must be offered again (back-pressure)
  * @return SMTPF_OK; SMTPF_PENDING when not all was taken, because a check that reads the message is behind: the ready
  *         callback, smtpf_driver_next() or smtpf_session_wait() says when to offer the rest, from `taken` on;
- *         SMTPF_ESTATE; SMTPF_EBUSY. Since 0.1.
+ *         SMTPF_ESTATE; SMTPF_EBUSY; SMTPF_EUNSUPPORTED without SMTPF_CAN_SEE_BODY: nothing would be looked at. Since
+ * 0.1.
  */
 SMTPF_API int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *taken);
 

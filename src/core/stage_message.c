@@ -149,6 +149,8 @@ int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *ta
     return SMTPF_EBUSY;
   if (s->state != SMTPF_STATE_DATA)
     return SMTPF_ESTATE;
+  if (!(s->can & SMTPF_CAN_SEE_BODY)) /* nobody would look at it, and nobody would be told */
+    return SMTPF_EUNSUPPORTED;
   *taken = n;
   if (s->scan) {
     const int r = smtpf_driver_enter(s->driver);

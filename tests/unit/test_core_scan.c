@@ -276,6 +276,25 @@ START_TEST(too_large_in_the_middle_of_a_piece)
 }
 END_TEST
 
+/* Who has not said that there is a message to see learns that nobody looks at it: it must not pass for clean. */
+START_TEST(a_host_that_sees_no_message)
+{
+  size_t taken = 7;
+  begin_world(1);
+  smtpf_session *s = world_session(&W, SMTPF_CAN_EDIT, SMTPF_SMTP);
+  ck_assert_int_eq(world_connect(s, "192.0.2.25"), SMTPF_OK);
+  ck_assert_int_eq(world_helo(s, "mail.example.org"), SMTPF_OK);
+  ck_assert_int_eq(world_mail(s, "<a@example.org>"), SMTPF_OK);
+  ck_assert_int_eq(world_rcpt(s, "<b@example.net>"), SMTPF_OK);
+  ck_assert_int_eq(smtpf_session_data(s), SMTPF_OK);
+  ck_assert_int_eq(smtpf_session_body(s, message, sizeof message - 1, &taken), SMTPF_EUNSUPPORTED);
+  ck_assert_uint_eq(taken, 7);
+  ck_assert_uint_eq(readers[0].n, 0);
+  ck_assert_int_eq(end_message(s), 250);
+  close_world(s);
+}
+END_TEST
+
 /* A finding that is lost while the message comes is not nothing found, whatever is said in between (promise L4). */
 static int lose(void *self, smtpf_task *t, const smtpf_event *ev)
 {
@@ -470,6 +489,7 @@ TCase *scan_cases(void)
   tcase_add_test(c, a_hit_counts_and_clean_needs_all_of_it);
   tcase_add_test(c, who_never_goes_on_is_unknown);
   tcase_add_test(c, given_up);
+  tcase_add_test(c, a_host_that_sees_no_message);
   tcase_add_test(c, too_large_is_read_by_nobody);
   tcase_add_test(c, too_large_in_the_middle_of_a_piece);
   tcase_add_test(c, a_finding_is_lost_on_the_way);
