@@ -6,12 +6,13 @@ copy is there twice, but where a client was told 4xx."""
 import os
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from proxy_harness import HAM, Client, Proxy, Sink, eventually, run, without_trace  # noqa: E402
+from proxy_harness import HAM, Client, Proxy, Sink, eventually, run, stuffed, without_trace  # noqa: E402
 
 DOMAINS = [("local_domains", "example.net"), ("local_domains+", "b.example"), ("local_domains+", "c.example"),
            ("local_domains+", "sub.c.example")]
@@ -358,6 +359,27 @@ def recipients_of_before_are_put_to_the_new_server():
     closed(client, proxy, first, b)
 
 
+def a_client_that_leaves_before_354_harms_nobody():
+    """A server that was told DATA, and then nothing, does not answer: that is not its fault."""
+    def slow(*_):
+        time.sleep(0.4)
+        return b""
+
+    a, b = Sink(rules={"DATA": slow}), Sink()
+    proxy = Several([a.address, b.address], [("proxy.hop_timeout", "1s")])
+    client = Client(proxy)
+    client.begin(b"<x@example.net>")
+    client.send(stuffed(HAM))
+    time.sleep(0.2)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    time.sleep(2)
+    log = proxy.stop()
+    assert "hop-down" not in log, log
+    assert not a.messages and not b.messages
+    closed(a, b)
+
+
 def an_lmtp_hop_in_parts():
     """LMTP: those that have their 250 are taken, those behind the end of the connection are not, and nothing is sent
     anew; the client that has a reply each is told each."""
@@ -463,7 +485,7 @@ CASES = [each_domain_has_its_hop, a_refusal_is_its_own_hops, a_dead_hop_is_its_o
          a_server_lost_inside_the_message_is_replaced, after_the_dot_nothing_is_repeated, a_refusal_is_no_failure,
          all_servers_are_dead, one_that_was_down_is_asked_last_and_comes_back, one_finds_out_for_all,
          an_idle_connection_that_was_closed_is_replaced, recipients_of_before_are_put_to_the_new_server,
-         an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
+         a_client_that_leaves_before_354_harms_nobody, an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
 
 if __name__ == "__main__":
     sys.exit(run(CASES, sys.argv[1:]))

@@ -425,7 +425,8 @@ void client_session_ready(client *c)
 
 void client_dismiss(client *c, int now)
 {
-  if (c->dead || c->closing || c->wait == WAIT_LINGER)
+  const int is_over = c->closing || c->wait == WAIT_LINGER;
+  if (c->dead || (is_over && !now))
     return;
   if (c->wait == WAIT_HEADER || c->wait == WAIT_TLS) {
     client_close(c);
@@ -433,7 +434,7 @@ void client_dismiss(client *c, int now)
   }
   if (!now && ((c->tx && c->tx->n) || c->offered || c->wait != WAIT_NONE || c->held_n || c->partial))
     return;
-  if (!client_unsent(c))
+  if (!is_over && !client_unsent(c))
     client_last_words(c, "421 4.3.2 is shutting down");
   c->closing = 1;
   if (now) {

@@ -526,10 +526,16 @@ static void settle(hop *h)
   ring_append(&l->pool, &h->link);
 }
 
+/* What is said next would be a message's first line, or its reply could not be noted. */
+static int takes_no_command(const hop *h)
+{
+  return h->data_open || h->expects == sizeof h->expect || memchr(h->expect, EXPECT_DATA, h->expects);
+}
+
 void hop_release(hop *h)
 {
   h->owner = NULL;
-  if (h->state != HOP_READY || h->data_open || hop_waits(h) || h->soiled || h->target) {
+  if (h->state != HOP_READY || takes_no_command(h) || hop_waits(h) || h->soiled || h->target) {
     leave(h); /* an open transaction ends with QUIT (RFC 5321 4.1.1.10) */
     return;
   }
