@@ -60,7 +60,7 @@ def guide():
 def pasted(where, failure="defer"):
     """Both, with our paths."""
     options, statements = guide()
-    places = (("/usr/libexec/smtpfilter/smtpf_exim.so", MODULE), ("SMTPF_POLICY = /etc/smtpfilter.conf", "SMTPF_POLICY = " + where),
+    places = (("/usr/local/libexec/smtpfilter/smtpf_exim.so", MODULE), ("SMTPF_POLICY = /etc/smtpfilter.conf", "SMTPF_POLICY = " + where),
               ("SMTPF_FAILURE = defer", "SMTPF_FAILURE = " + failure), ("prdr_enable = true\n", ""))  # it is there already
     return {"main": fitted(options, *places), "acls": statements}
 
