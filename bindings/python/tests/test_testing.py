@@ -79,6 +79,11 @@ def test_lmtp():
         assert [to.reply_code for to in outcome.recipients.values()] == [250, 250]
 
 
+def test_a_host_that_sees_no_message():
+    with Filter(POLICY, host="policyd") as f, f.client() as c:
+        assert c.send(to="b@example.net")["b@example.net"].disposition == Disposition.HANDED_OVER
+
+
 def test_a_policy_that_does_not_load():
     with pytest.raises(LookupError):
         Filter("no_such_option = 3;")

@@ -262,7 +262,8 @@ class Client:
         if not verdict.accepted:
             return Outcome(verdict, refused=refused)
         raw = message.encode() if isinstance(message, str) else message
-        s.body(re.sub(rb"\r?\n", b"\r\n", raw))
+        if s.capabilities & Capability.SEE_BODY:
+            s.body(re.sub(rb"\r?\n", b"\r\n", raw))
         verdict = s.eom()
         if s.capabilities & Capability.REPORT_COMMIT and verdict.accepted and not all(to.final for to in verdict.recipients):
             verdict = s.commit()
