@@ -359,6 +359,33 @@ def recipients_of_before_are_put_to_the_new_server():
     closed(client, proxy, first, b)
 
 
+def a_client_that_is_refused_by_xclient_harms_nobody():
+    """What a server thinks of one client, or of the name that it greets with, is no failure of that server."""
+    for verb in ("XCLIENT", "EHLO"):
+        told = []
+
+        def refuses(sink, _connection, line, verb=verb, told=told):
+            told.append(line)
+            return b"554 5.7.1 client refused\r\n" if any(b"bad.example" in x for x in sink.lines[-2:]) else b""
+
+        a = Sink(extensions=("8BITMIME", "XCLIENT NAME ADDR HELO"), rules={verb: refuses, "HELO": refuses})
+        b = Sink()
+        proxy = Several([a.address, b.address])
+        client = Client(proxy, hello=False)
+        client.expect(b"EHLO bad.example", b"250")
+        client.expect(b"MAIL FROM:<s@example.org>", b"250")
+        client.say(b"RCPT TO:<x@example.net>")
+        assert told
+        client.close()
+        good = Client(proxy)
+        assert good.deliver(HAM, b"<x@example.net>").startswith(b"250")
+        assert len(a.messages) == 1
+        good.close()
+        log = proxy.stop()
+        assert "hop-down" not in log, log
+        closed(a, b)
+
+
 def a_client_that_leaves_before_354_harms_nobody():
     """A server that was told DATA, and then nothing, does not answer: that is not its fault."""
     def slow(*_):
@@ -485,7 +512,7 @@ CASES = [each_domain_has_its_hop, a_refusal_is_its_own_hops, a_dead_hop_is_its_o
          a_server_lost_inside_the_message_is_replaced, after_the_dot_nothing_is_repeated, a_refusal_is_no_failure,
          all_servers_are_dead, one_that_was_down_is_asked_last_and_comes_back, one_finds_out_for_all,
          an_idle_connection_that_was_closed_is_replaced, recipients_of_before_are_put_to_the_new_server,
-         a_client_that_leaves_before_354_harms_nobody, an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
+         a_client_that_is_refused_by_xclient_harms_nobody, a_client_that_leaves_before_354_harms_nobody, an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
 
 if __name__ == "__main__":
     sys.exit(run(CASES, sys.argv[1:]))

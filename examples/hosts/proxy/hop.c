@@ -66,7 +66,7 @@ static void lost(hop *h, const char *why)
     how = LOST_TLS;
   if (how == LOST_NEW)
     metrics_count(h->loop->base.metrics, METRICS_HOP_FAILURES, hop_metric(h), NULL);
-  if (h->server && how == LOST_NEW) {
+  if (h->server && how == LOST_NEW && !h->identified) { /* once told of a client, it may be that client it refuses */
     mark_down(h->settings, h->server, h->loop->base.now_ms, why);
     h->probing = 0;
   }
