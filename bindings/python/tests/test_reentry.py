@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 from conftest import World, evidence, talk
+from test_life import elsewhere
 
-from smtpfilter import BusyError, Check, ClosedError, Session, Stage, clear, zone
+from smtpfilter import (
+    LATER, BusyError, Check, ClosedError, DeadlineError, Directory, Driver, EvidenceKind, NotFoundError, Scanner,
+    ScanResult, Session, Stage, ThreadError, clear, policy_directory, zone,
+)  # fmt: skip
 from smtpfilter.aio import AsyncDriver, AsyncSession
 
 
@@ -102,3 +106,105 @@ def test_a_policy_lives_as_long_as_a_dropped_session(world: World) -> None:
         driver.process()
         gc.collect()
         assert old() is None
+
+
+# ---- too late, or from elsewhere --------------------------------------------------------------------------------------
+
+
+def test_a_message_that_outlives_its_driver(world: World) -> None:
+    kept: list[Any] = []
+
+    class Never(Scanner):
+        name = "never"
+
+        def scan(self, message: Any) -> Any:
+            kept.append(message)
+            return LATER
+
+    world.config.add_scanner(Never())
+    world.options["scanners"] = {"s": {"type": "never", "kind": "virus"}}
+    with world.driver() as driver, Session(driver, timeout=0.1) as session:
+        talk(session)
+        session.data()
+        session.body(b"Subject: x\r\n\r\nx\r\n")
+        with pytest.raises(DeadlineError):
+            session.eom()
+        assert isinstance(elsewhere(lambda: kept[0].again()), ThreadError)
+        assert kept[0].size > 0
+    (message,) = kept
+    message.room()
+    message.answer(ScanResult.clean())
+    assert message.size == 0
+    with pytest.raises(OSError):
+        message.fileno()
+    with pytest.raises(NotFoundError):
+        message.again()
+
+
+def test_what_belongs_to_a_thread(world: World) -> None:
+    class Slow(Directory):
+        def lookup(self, address: str) -> Any:
+            token = self.token
+            assert isinstance(elsewhere(lambda: self.answer(token, True)), ThreadError)
+            return True
+
+    class Far(Check):
+        name, stages = "far", Stage.RCPT
+
+        def run(self, task: Any) -> Any:
+            assert isinstance(elsewhere(lambda: task.fact("x")), ThreadError)
+            return clear("done")
+
+    world.config.add_check(Far())
+    with world.driver(directory=Slow()) as driver, Session(driver) as session:
+        assert evidence(talk(session), "far").code == "done"
+    assert not world.exceptions()
+
+
+def test_an_inner_port_serves_one_driver(world: World) -> None:
+    class Some(Directory):
+        inner = policy_directory()
+
+        def lookup(self, address: str) -> Any:
+            return self.inner.pass_on(self.token, address)
+
+    with world.driver(directory=Some()) as driver, Session(driver) as session:
+        with pytest.raises(RuntimeError, match="inner"):
+            Driver(driver.engine, resolver=zone(""), directory=Some())
+        assert talk(session).accepted
+    Driver(world.engine(), resolver=zone(""), directory=Some()).close()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_fault_of_ours_is_not_clear(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(driver: Any) -> Any:
+        raise KeyError("a fault")
+
+    world.config.add_check(Does(lambda: None))
+    with world.driver() as driver, Session(driver) as session:
+        monkeypatch.setattr("smtpfilter.check.driver_at", broken)
+        assert evidence(talk(session), "does").kind == EvidenceKind.UNKNOWN
+
+
+def test_a_task_cancelled_before_it_waits(world: World) -> None:
+    class Slow(Check):
+        name, stages = "slow", Stage.RCPT
+
+        async def run(self, task: Any) -> Any:
+            await asyncio.sleep(5)
+
+    world.config.add_check(Slow())
+
+    async def main() -> None:
+        async with AsyncDriver(world.engine(), resolver=zone("")) as driver, AsyncSession(driver) as session:
+            await session.connect("192.0.2.1")
+            await session.helo("mail.example.org")
+            await session.mail("a@example.org")
+            waits = asyncio.ensure_future(session.rcpt("b@example.net"))
+            waits.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waits
+            await asyncio.sleep(0)
+            assert not session.pending and not driver._waiting
+
+    asyncio.run(main())

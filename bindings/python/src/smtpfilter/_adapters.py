@@ -112,8 +112,11 @@ class Adapter:
 
     def started(self, driver: Any) -> int:
         self.ptr = driver
-        self.port._adapter = self
         inner = self.port.inner
+        if inner is not None and inner._self is not None:
+            self.driver._ports.cause = RuntimeError("an `inner` serves one driver: each port wants its own")
+            return int(lib.SMTPF_EIO)
+        self.port._adapter = self
         if inner is not None and (result := inner._start(driver, self)) < 0:
             return result
         try:

@@ -48,6 +48,12 @@ def from_c(function: F) -> F:
     return function
 
 
+def from_c_or_unknown(function: F) -> F:
+    """The same for what must not seem to have found nothing when even its own care fails."""
+    ffi.def_extern(name=function.__name__, error=lib.SMTPF_EINVAL)(function)
+    return function
+
+
 def encode(text: Text) -> bytes:
     """Bytes for C. What `decode` could not read comes back as it was."""
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")

@@ -12,7 +12,7 @@ A driver has one descriptor; it is added to the running loop, and thousands of s
                 verdict = await session.helo("mail.example.org")
                 print(verdict.code, verdict.text)
 
-An event begins when its method is called, and its verdict is what ``await`` gives. A task that is cancelled while it
+An event begins when its method is called, and its verdict is what ``await`` gives. A task that is cancelled before or while it
 waits aborts its session: the client is gone. Checks, scanners and ports that are ``async def`` run as tasks of the loop.
 """
 from __future__ import annotations
@@ -80,13 +80,20 @@ class _Ready:
 class _Later:
     """A verdict to come."""
 
-    __slots__ = ("_session", "_future")
+    __slots__ = ("_session", "_future", "_awaited")
 
     def __init__(self, session: "AsyncSession", future: "asyncio.Future[Any]") -> None:
         self._session = session
         self._future = future
+        self._awaited = False
+
+    def __del__(self) -> None:
+        """A task that was cancelled before it came to wait: nobody will ever ask for this verdict."""
+        if not self._awaited and self._session._future is self._future and not self._future.done():
+            self._session._gone()
 
     def __await__(self) -> Generator[Any, None, Any]:
+        self._awaited = True
         try:
             return (yield from self._future)
         except asyncio.CancelledError:

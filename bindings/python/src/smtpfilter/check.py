@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._enums import Apart, Family, FindingFlag, PieceKind, Stage
 from ._ffi import ffi, lib
-from ._glue import Keep, bytes_of, check, from_c, handles, put_error, text_of
+from ._glue import Keep, bytes_of, check, from_c, from_c_or_unknown, handles, put_error, text_of
 from .driver import driver_at
 from .engine import raised
 from .finding import Finding
@@ -177,7 +177,7 @@ def py_check_apart(self: Any) -> int:
     return int(opened.check.apart)
 
 
-@from_c
+@from_c_or_unknown
 def py_check_run(self: Any, t: Any, ev: Any) -> int:
     opened: Opened = ffi.from_handle(self)
     task = Task(opened, t, driver_at(lib.smtpf_task_driver(t)))
@@ -191,7 +191,7 @@ def py_check_run(self: Any, t: Any, ev: Any) -> int:
         return task.fail(error)
 
 
-@from_c
+@from_c_or_unknown
 def py_check_resume(self: Any, t: Any, answer: Any) -> int:
     task = task_of(t)
     try:
@@ -227,7 +227,7 @@ def py_check_content(self: Any, t: Any, piece: Any) -> None:
             task.driver._caught(f"check {task._opened.check.name}", error)
 
 
-@from_c
+@from_c_or_unknown
 def py_check_finish(self: Any, t: Any) -> int:
     task = task_of(t)
     c = task._opened.check

@@ -127,9 +127,12 @@ class Driver(Calls):
 
     # ---- who may call -------------------------------------------------------------------------------------------
 
-    def _live(self) -> Any:
+    def _own_thread(self) -> None:
         if threading.get_ident() != self._thread:
             self._refuse()
+
+    def _live(self) -> Any:
+        self._own_thread()
         if not self._ptr:
             raise ClosedError("the driver is closed")
         return self._ptr

@@ -36,7 +36,7 @@ class Later:
 
 
 LATER: Final = Later()
-"""The answer comes by `Port.answer`."""
+"""The answer comes by `Port.answer`. A port that answers so serves one driver."""
 Answer: TypeAlias = "T | Later | Awaitable[T]"
 
 
@@ -58,7 +58,11 @@ class Port:
 
     def answer(self, token: int, value: Any) -> bool:
         """Completes what was answered with LATER, on the driver's thread. False: nobody waits for it any more."""
-        return self._adapter is not None and self._adapter.complete(token, value)
+        adapter = self._adapter
+        if adapter is None or adapter.ptr is None:
+            return False
+        adapter.driver._own_thread()
+        return adapter.complete(token, value)
 
     def cancel(self, token: int) -> None:
         """Nobody waits for it any more."""

@@ -99,27 +99,40 @@ class Message:
         self.driver = driver
         self._driver, self._op = ptr, op
         self._scan: Scan | None = None
+        self._whole: tuple[int, int] | None = None  # what `_look` found once it was complete: other threads may read it
+
+    def _live(self) -> bool:
+        """Whether the scan runs; if so, this must be the driver's thread."""
+        return self._scan is not None and self.driver._live() is not None
+
+    def _look(self) -> tuple[int, int]:
+        """Descriptor and size."""
+        if not self._live():
+            return -1, 0
+        driver, op = self._driver, self._op
+        return int(lib.smtpf_op_scan_fd(driver, op)), int(lib.smtpf_op_scan_size(driver, op))
 
     def answer(self, result: ScanResult) -> None:
         """Completes the scan, at any time after it began; for a `scan` or `finish` that returned LATER."""
-        if self._scan is not None:
+        if self._scan is not None and self._live():
             self._scan.done(result)
 
     def room(self) -> None:
         """A reader that took less can take more: `feed` gets the rest."""
-        lib.smtpf_op_scan_room(self._driver, self._op)
+        if self._live():
+            lib.smtpf_op_scan_room(self._driver, self._op)
 
     def again(self) -> None:
         """The reader wants the message from its first byte on, `finish` too."""
-        check(lib.smtpf_op_scan_again(self._driver, self._op), "again")
+        check(lib.smtpf_op_scan_again(self._driver, self._op) if self._live() else lib.SMTPF_ENOTFOUND, "again")
 
     @property
     def size(self) -> int:
-        return int(lib.smtpf_op_scan_size(self._driver, self._op))
+        return self._whole[1] if self._whole else self._look()[1]
 
     def fileno(self) -> int:
         """A descriptor of the whole message, from byte 0 on; the library's, good while the scan runs."""
-        fd = int(lib.smtpf_op_scan_fd(self._driver, self._op))
+        fd = self._whole[0] if self._whole else self._look()[0]
         if fd < 0:
             raise OSError("the message is not there: the scan is over, or it is not complete")
         return fd
@@ -187,6 +200,7 @@ class Scan:
         self.reader = self.instance.scanner.begin(self.message)
 
     def finish(self) -> None:
+        self.message._whole = self.message._look()
         call = self.reader.finish if self.reader is not None else lambda: self.instance.scanner.scan(self.message)
         self.task = run(self.instance.driver, self.where, call, self.done, self.failed)
 
@@ -215,7 +229,7 @@ class Scan:
 
     def close(self) -> None:
         self.over = True
-        self.message._scan = None
+        self.message._scan = self.message._whole = None
         if self.task is not None and not self.task.done():
             self.task.cancel()
         if hasattr(self.reader, "close"):

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _convert as convert
@@ -101,6 +102,8 @@ class Task:
     def _live(self) -> Any:
         if self._t is None:
             raise ClosedError("the task is over: its deadline passed, or the client went away")
+        if get_ident() != self.driver._thread:
+            self.driver._refuse()
         return self._t
 
     # ---- what is known ------------------------------------------------------------------------------------------
