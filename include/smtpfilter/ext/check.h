@@ -385,12 +385,12 @@ typedef void (*smtpf_own_fn)(void *user);
  * done; until then the task sleeps, at most until its deadline.
  * @param t         the task
  * @param tag       comes back with the answer (SMTPF_ANSWER_OWN)
- * @param over,user told once, unless the answer comes: the task has ended and nobody waits any more; `over` may be NULL
+ * @param over,user told once, unless `resume` gets the answer: the task has ended and nobody waits any more; or NULL
  * @param[out] out  the token for smtpf_op_own(). @return as smtpf_task_query(). Since 0.1.
  */
 SMTPF_API int smtpf_task_own(smtpf_task *t, uint32_t tag, smtpf_own_fn over, void *user, smtpf_op *out);
-/** Completes it, on the driver's thread; `resume` follows, here or soon. @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1.
- */
+/** Completes it, on the driver's thread. `resume` follows, here or soon; or `over`, when the task ends before it.
+ * @return SMTPF_OK or SMTPF_ENOTFOUND. Since 0.1. */
 SMTPF_API int smtpf_op_own(smtpf_driver *driver, smtpf_op op);
 /** The driver this task runs on. Since 0.1. */
 SMTPF_API smtpf_driver *smtpf_task_driver(const smtpf_task *t);
