@@ -130,3 +130,17 @@ def test_the_auth_parameter_of_who_submits():
         async with Server() as s, s.client() as c:
             assert (await c.say(BEGIN[0], BEGIN[1] + " AUTH=<>")).startswith("250")
     asyncio.run(main())
+
+
+def test_a_fault_within_a_message_makes_no_commands_of_it(monkeypatch):
+    async def broken(self, data):
+        raise OSError("a fault")
+
+    monkeypatch.setattr(AsyncSession, "body", broken)
+
+    async def main():
+        async with Server(protocol=LMTP) as s, s.client() as c:
+            await c.say("LHLO mail.example.org", BEGIN[1], *THREE)
+            await slowly(c, b"Subject: x\r\n", b"NOOP\r\n" * 10)
+            assert (await asyncio.wait_for(c.reader.read(), 10)).count(b"421 4.3.0") == 3 and not s.box
+    asyncio.run(main())

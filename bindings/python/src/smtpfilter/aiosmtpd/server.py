@@ -123,7 +123,16 @@ class SMTP(_smtp.SMTP):
         verdict = await conversation.session.data()
         await self.push(await handler._say(verdict, self))
         if verdict.action == Action.ACCEPT:
-            await self.push(await self._message(handler, conversation))
+            try:
+                said = await self._message(handler, conversation)
+            except ConnectionResetError:
+                raise
+            except Exception as error:  # what is still to come of the message must not be taken for commands
+                await handler.handle_exception(error)
+                await self.push(handler.for_all(self, "421 4.3.0 Error: try again later"))
+                self.transport.close()
+                raise ConnectionResetError from error
+            await self.push(said)
         self._set_post_data_state()
 
     async def _message(self, handler: Handler, conversation: Conversation) -> str:
