@@ -79,6 +79,10 @@ const smtpf_option host_options[] = {
     FLAG("proxy.prdr", "true",
          "Whether SMTP clients are offered PRDR, a reply for each recipient after the message. LMTP clients have that "
          "always."),
+    FLAG("proxy.hops_together", "false",
+         "Whether recipients with different next hops may share a message for which the client gets one reply. With "
+         "false the one whose next hop is another is answered `partition.reply` and comes in a message of its own, so "
+         "that no reply speaks for two servers. Own clients, LMTP and PRDR need no such care."),
     FLAG("proxy.split", "true",
          "Whether copies of one message may differ: header fields, envelope sender, destination, quarantine. Each "
          "kind of copy is then a transaction of its own with the next hop. With false all recipients share one."),

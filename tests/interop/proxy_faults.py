@@ -127,7 +127,7 @@ class Several(Run):
         at = [sink.address for sink in self.sinks]
         options += [("proxy.next_hop", at[0]), ("proxy.next_hop+", at[1]), ('proxy.routes["elsewhere.example"].servers', at[2]),
                     ('proxy.routes["elsewhere.example"].servers+', at[3]), ("proxy.hop_retry", "200ms"), ("proxy.threads", "2"),
-                    ("limits.errors", "10000"), ("limits.transactions", "10000")]
+                    ("proxy.hops_together", "true"), ("limits.errors", "10000"), ("limits.transactions", "10000")]
         self.proxy = Proxy(None, options, listen=("lmtp:" if client == "LMTP" else "") + "127.0.0.1:0")
         folder.cleanup()
 

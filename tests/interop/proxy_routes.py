@@ -19,8 +19,8 @@ DOMAINS = [("local_domains", "example.net"), ("local_domains+", "b.example"), ("
 
 
 def routes(table):
-    """Options for {domain: [address, ...]}."""
-    return DOMAINS + [('proxy.routes["%s"].servers%s' % (domain, "+" if i else ""), address)
+    """Options for {domain: [address, ...]}; one reply may stand for several of them."""
+    return DOMAINS + [("proxy.hops_together", "true")] + [('proxy.routes["%s"].servers%s' % (domain, "+" if i else ""), address)
                       for domain, servers in table.items() for i, address in enumerate(servers)]
 
 
@@ -80,6 +80,26 @@ def each_domain_has_its_hop():
         assert told == [[b"<u@c.example>", b"<x@example.net>"], [b"<v@B.Example>", b"<y@b.example>"], [b"<z@sub.c.example>"]], told
         assert all(bodies(s) == [HAM] for s in (a, b, c))
         closed(proxy, a, b, c)
+
+
+def one_reply_speaks_for_one_hop():
+    """Who gets one reply is split at RCPT by hop, and every copy arrives."""
+    a, b = Sink(), Sink(rules={"DOT": b"554 5.6.0 not here\r\n"})
+    proxy = Proxy(a.address, [o for o in routes({"b.example": [b.address]}) if o[0] != "proxy.hops_together"])
+    client = Client(proxy)
+    client.expect(b"MAIL FROM:<s@example.org>", b"250")
+    client.expect(b"RCPT TO:<x@example.net>", b"250")
+    client.expect(b"RCPT TO:<y@b.example>", b"452 4.5.3 send this recipient")
+    client.expect(b"RCPT TO:<u@example.net>", b"250")
+    client.expect(b"DATA", b"354")
+    assert client.message(HAM).startswith(b"250")
+    client.expect(b"MAIL FROM:<s@example.org>", b"250")
+    client.expect(b"RCPT TO:<y@b.example>", b"250")
+    client.expect(b"DATA", b"354")
+    assert client.message(HAM).startswith(b"554 5.6.0 not here")
+    assert [len(m.recipients) for m in a.messages] == [2] and not b.messages
+    assert not any(b"b.example" in line for line in a.lines)
+    closed(client, proxy, a, b)
 
 
 def a_refusal_is_its_own_hops():
@@ -485,7 +505,7 @@ def a_policy_file_says_so_too():
         f.flush()
         proxy = Proxy(None, policy=f.name)
         client = Client(proxy)
-        assert client.deliver(HAM, b"<x@example.net>", b"<y@b.example>").startswith(b"250")
+        assert all(client.deliver(HAM, to).startswith(b"250") for to in (b"<x@example.net>", b"<y@b.example>"))
         assert bodies(a) == [HAM] and bodies(b) == [HAM]
         closed(client, proxy)
     closed(a, b)
@@ -504,7 +524,7 @@ def descriptors_stay():
     closed(proxy, first, b)
 
 
-CASES = [each_domain_has_its_hop, a_refusal_is_its_own_hops, a_dead_hop_is_its_own_domains,
+CASES = [each_domain_has_its_hop, one_reply_speaks_for_one_hop, a_refusal_is_its_own_hops, a_dead_hop_is_its_own_domains,
          a_hop_that_fails_after_another_took_is_told, who_has_a_reply_each_is_told_each, a_hop_lost_meanwhile_is_tried_first,
          forwards_go_by_their_own_domain, what_is_offered_is_what_all_have, a_server_that_refuses_connections,
          a_server_that_is_silent, a_server_that_says_421_or_554, a_server_that_is_silent_after_its_greeting,

@@ -32,6 +32,8 @@ static void read_numbers(settings *s)
   s->identity = host_choice(e, "proxy.identity", identities);
   s->split = (int)host_number(e, "proxy.split", 1);
   s->prdr = (int)host_number(e, "proxy.prdr", 1);
+  s->hops_together = (int)host_number(e, "proxy.hops_together", 0);
+  s->split_reply = (int)host_number(e, "partition.reply", 452);
   s->forward_inline = host_choice(e, "proxy.forward", forwards);
   s->forward_to_hop = host_choice(e, "proxy.forward_fallback", fallbacks);
   s->forward_port = (unsigned)host_number(e, "proxy.forward_port", 25);

@@ -28,6 +28,8 @@ typedef struct settings {
   address forward_servers[PROXY_SERVERS_MAX]; /* instead of what the DNS says */
   size_t n_forward_servers;
   int identity, split, prdr;
+  int hops_together;     /* one reply may stand for several next hops */
+  int split_reply;       /* to a recipient for whom it may not */
   int forward_tls;       /* hop_tls_level */
   tls_context *hop_tls;  /* NULL: none is needed, or can be had */
   int forward_inline;    /* forwards go to the target's server while the client waits */

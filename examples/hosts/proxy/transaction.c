@@ -380,6 +380,16 @@ void transaction_unask(transaction *t)
   t->asked = (recipient){0};
 }
 
+/* The client gets one reply for all, and two servers would decide it: neither could be told truly. Own clients cannot
+ * send a recipient again. Targets of inline forwards are the session's to hold apart. */
+static int goes_elsewhere(const transaction *t)
+{
+  const recipient *a = &t->asked, *r = t->rcpt;
+  if (!t->n || t->each || t->settings->hops_together || a->origin == SMTPF_ORIGIN_OWN)
+    return 0;
+  return a->home != r->home || (!t->settings->forward_inline && a->leg != r->leg);
+}
+
 void transaction_rcpt(transaction *t, const smtpf_recipient_info *info)
 {
   recipient *a = &t->asked;
@@ -398,6 +408,12 @@ void transaction_rcpt(transaction *t, const smtpf_recipient_info *info)
   if (failed || t->strings.failed) {
     text_clear(&t->answer);
     transaction_finish(t, 451, "4.3.0", SMTPF_LIT("out of memory"), BY_PROXY);
+    return;
+  }
+  if (goes_elsewhere(t)) {
+    text_clear(&t->answer);
+    transaction_finish(t, t->settings->split_reply, "4.5.3",
+                       SMTPF_LIT("send this recipient a message of its own: it goes to another server"), BY_PROXY);
     return;
   }
   t->goal = GOAL_RCPT;
