@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import watched
-from mta import Missing, NotStarted, children, free_port
+from mta import Missing, NotStarted, children, free_port, unshared
 
 USER = "Debian-exim"
 CONFIG = """exim_path = {program}
@@ -86,6 +86,7 @@ class Exim:
             self.uid, self.gid = user.pw_uid, user.pw_gid
         except KeyError:
             self.own, self.uid, self.gid = True, 61625, 61625
+            self.private = unshared()
         os.chmod(root, 0o755)
         for name in ("spool", "log", "run", "mail"):
             os.mkdir(os.path.join(root, name))
@@ -111,7 +112,7 @@ class Exim:
             with open(os.path.join(self.root, name), "w", encoding="utf-8") as f:
                 f.write(text + line % (USER, self.uid, self.gid))
         mounts = " && ".join("mount --bind %s/%s /etc/%s" % (self.root, n, n) for n in ("passwd", "group"))
-        return ["unshare", "-m", "--propagation", "private", "sh", "-c", mounts + ' && exec "$@"', "sh"] + run
+        return [*self.private, "sh", "-c", mounts + ' && exec "$@"', "sh"] + run
 
     def start(self):
         with open(os.path.join(self.root, "log", "start"), "wb") as out:

@@ -76,6 +76,14 @@ class NotStarted(Missing):
     """There is one, and it does not run."""
 
 
+def unshared(flags="-m"):
+    """What runs a command in name spaces of its own."""
+    words = ["unshare", flags, "--propagation", "private"]
+    if subprocess.run(words + ["true"], capture_output=True, check=False).returncode:
+        raise Missing("no name spaces can be made here")
+    return words
+
+
 def first(find, names):
     for name in names:
         try:

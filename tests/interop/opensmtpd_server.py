@@ -11,7 +11,7 @@ import time
 
 import watched
 from harness import fitted, guide
-from mta import Missing, NotStarted, free_port
+from mta import Missing, NotStarted, free_port, unshared
 
 USERS = ("opensmtpd", "opensmtpq", "box")
 # What lies over what; then smtpd, in the foreground.
@@ -37,8 +37,7 @@ class OpenSMTPD:
             raise Missing("no smtpd (OpenSMTPD) here")
         if os.geteuid() != 0:
             raise Missing("OpenSMTPD can be started by root alone")
-        if subprocess.run(["unshare", "-m", "--propagation", "private", "true"], capture_output=True, check=False).returncode:
-            raise Missing("no mount namespace can be made here")
+        self.private = unshared()
         self.root, self.port, self.process = root, free_port(), None
         self.folders(boxes)
         with open(os.path.join(root, "smtpd.conf"), "w", encoding="ascii") as f:
@@ -74,7 +73,7 @@ class OpenSMTPD:
 
     def start(self):
         with open(os.path.join(self.root, "log"), "wb") as out:
-            self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", START, self.root, self.program,
+            self.process = subprocess.Popen([*self.private, "sh", "-c", START, self.root, self.program,
                                              watched.CORES],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
         for _ in range(200):

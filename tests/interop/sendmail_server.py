@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from harness import fitted, guide
-from mta import Missing, NotStarted, free_port
+from mta import Missing, NotStarted, free_port, unshared
 
 MC = """divert(0)dnl
 OSTYPE(`linux')dnl
@@ -75,8 +75,7 @@ class Sendmail:
         self.program = os.path.realpath(self.program)
         if os.geteuid() != 0:
             raise Missing("sendmail can be started by root alone")
-        if subprocess.run(["unshare", "-um", "--propagation", "private", "true"], capture_output=True, check=False).returncode:
-            raise Missing("no name spaces can be made here")
+        self.private = unshared("-um")
         self.root, self.port, self.process = root, free_port(), None
         prefix = self.program[:-len("/usr/libexec/sendmail/sendmail")]
         self.environment = dict(os.environ)
@@ -108,7 +107,7 @@ class Sendmail:
 
     def start(self):
         with open(os.path.join(self.root, "log"), "wb") as out:
-            self.process = subprocess.Popen(["unshare", "-um", "--propagation", "private", "sh", "-c", START, self.root, self.program],
+            self.process = subprocess.Popen([*self.private, "sh", "-c", START, self.root, self.program],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environment, start_new_session=True)
         for _ in range(200):
             try:
