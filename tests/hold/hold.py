@@ -23,6 +23,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
 from harness import free_port  # noqa: E402
 
+SANITIZED = "SMTPF_SANITIZED" in os.environ
+
 POLICY = """
 local_domains = [ "example.net" ];
 hostnames = [ "mx.example.net" ];
@@ -163,7 +165,9 @@ def whole(a, tmp, program, policy, load):
         demand(report, "while it was held", "lost", "unwanted", "cut")
         if report["answered"] < a.sessions // 4:
             raise Failure("hardly anything was sent: %s" % json.dumps(report))
-        if late > early * GROWTH + SLACK:
+        if SANITIZED:
+            print("SKIP its memory: ASan keeps what was freed for a while")
+        elif late > early * GROWTH + SLACK:
             raise Failure("its memory grows: %s" % json.dumps(result))
         took = proxy.drain()
         time.sleep(0.3)
@@ -226,7 +230,7 @@ def main():
     if shown:
         print(json.dumps({"name": "hold", "cases": 3 + a.kills, "failed": failed, **result, "seed": a.seed}))
     else:
-        print("seed %d\n%d passed, %d failed, 0 skipped" % (a.seed, 1 - failed, failed))
+        print("seed %d\n%d passed, %d failed, %d skipped" % (a.seed, 1 - failed, failed, SANITIZED))
     return failed
 
 
