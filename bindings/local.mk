@@ -28,7 +28,7 @@ clean-local: clean-python
 .PHONY: clean-python
 # What pip and Python leave in the tree is nobody's release.
 dist-python:
-	cd $(distdir)/bindings/python && chmod -R u+w . && rm -rf build build.log dist lib wheel src/*.egg-info src/smtpfilter/_enums.py \
+	cd $(distdir)/bindings/python && chmod -R u+w . && rm -rf build build.log dist lib wheel tests/*.log tests/*.trs src/*.egg-info src/smtpfilter/_enums.py \
 		src/smtpfilter/_errors.py && find . -name __pycache__ -prune -exec rm -rf {} +
 dist-hook: dist-python
 .PHONY: dist-python
