@@ -24,6 +24,7 @@ $(PYTHON_BUILT): libsmtpfilter.la $(smtpfinclude_HEADERS) $(smtpfextinclude_HEAD
 	$(AM_V_at)touch $@
 clean-python:
 	rm -rf bindings/python/lib bindings/python/build bindings/python/build.log bindings/python/wheel
+	rm -f bindings/python/examples/common/*.o # of a source outside the package, which setuptools puts beside its build folder
 clean-local: clean-python
 .PHONY: clean-python
 # What pip and Python leave in the tree is nobody's release.
