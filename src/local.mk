@@ -172,7 +172,7 @@ CHECKS = src/check/addrlist.c src/check/backscatter.c src/check/bounce.c src/che
 
 # ---- src/wire -----------------------------------------------------------------------------------------
 WIRE = src/wire/command.c src/wire/command.h src/wire/delegation.c src/wire/ehlo.c src/wire/ehlo.h src/wire/line.c src/wire/line.h \
-	src/wire/milter.c src/wire/milter_client.c src/wire/milter_reply.c src/wire/opensmtpd.c \
+	src/wire/milter.c src/wire/milter_client.c src/wire/milter_packet.h src/wire/milter_reply.c src/wire/opensmtpd.c \
 	src/wire/params.c src/wire/plain.c src/wire/plain.h src/wire/plain_x86.c src/wire/proxy.c src/wire/scan.c src/wire/scan.h \
 	src/wire/smtpc.c src/wire/smtpd.c src/wire/smtpd.h src/wire/smtpd_reply.c src/wire/smtpd_session.c src/wire/stuff.c \
 	src/wire/transfer.c

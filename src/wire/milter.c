@@ -7,9 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/str.h"
-
-enum { LENGTH = 4, HEAD = LENGTH + 1 };
+#include "wire/milter_packet.h"
 
 /* What follows the letter. */
 enum shape {
@@ -44,12 +42,6 @@ static enum shape shape_of(int command)
   case SMTPF_MILTER_MACRO: return MACROS;
   default: return ANY;
   }
-}
-
-static uint32_t number_at(const char *p)
-{
-  const unsigned char *b = (const unsigned char *)p;
-  return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
 /* ---- reading --------------------------------------------------------------------------------------- */
@@ -99,15 +91,6 @@ static int read_macros(smtpf_str data, smtpf_milter_packet *out)
   return ends(out->rest) && strings % 2 == 0 ? SMTPF_OK : SMTPF_EPARSE;
 }
 
-static int read_options(smtpf_str data, smtpf_milter_packet *out)
-{
-  if (data.n < 3 * LENGTH)
-    return SMTPF_EPARSE;
-  out->offer =
-      (smtpf_milter_terms){number_at(data.p), number_at(data.p + LENGTH), number_at(data.p + (size_t)2 * LENGTH)};
-  return SMTPF_OK;
-}
-
 static int read_strings(smtpf_str data, enum shape shape, smtpf_milter_packet *out)
 {
   if (smtpf_milter_string(&data, &out->name) != SMTPF_OK ||
@@ -123,7 +106,7 @@ static int read_data(smtpf_str data, smtpf_milter_packet *out)
   const enum shape shape = shape_of(out->command);
   switch (shape) {
   case BYTES: out->rest = data; return SMTPF_OK;
-  case OPTIONS: return read_options(data, out);
+  case OPTIONS: return milter_read_terms(data, &out->offer);
   case CLIENT: return read_client(data, out);
   case MACROS: return read_macros(data, out);
   case ONE:
@@ -135,27 +118,22 @@ static int read_data(smtpf_str data, smtpf_milter_packet *out)
 
 size_t smtpf_milter_wanted(smtpf_str bytes)
 {
-  return bytes.n < LENGTH ? 0 : LENGTH + (size_t)number_at(bytes.p);
+  return bytes.n < MILTER_LENGTH ? 0 : MILTER_LENGTH + (size_t)milter_number_at(bytes.p);
 }
 
 int smtpf_milter_read(smtpf_str bytes, uint32_t max, smtpf_milter_packet *out)
 {
   smtpf_milter_packet packet = {.size = sizeof packet};
-  if (out->size < sizeof packet || max > INT32_MAX - LENGTH)
+  smtpf_str data;
+  if (out->size < sizeof packet)
     return SMTPF_EINVAL;
-  if (bytes.n < LENGTH)
-    return 0;
-  const uint32_t n = number_at(bytes.p);
-  if (!n || n > max)
-    return SMTPF_ELIMIT;
-  if (bytes.n < LENGTH + (size_t)n)
-    return 0;
-  packet.command = (unsigned char)bytes.p[LENGTH];
-  const int r = read_data((smtpf_str){bytes.p + HEAD, n - 1}, &packet);
+  const int n = milter_packet_at(bytes, max, &packet.command, &data);
+  const int r = n > 0 ? read_data(data, &packet) : SMTPF_OK;
   if (r != SMTPF_OK)
     return r;
-  *out = packet;
-  return (int)(LENGTH + n);
+  if (n > 0)
+    *out = packet;
+  return n;
 }
 
 /* ---- macros ---------------------------------------------------------------------------------------- */

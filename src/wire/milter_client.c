@@ -6,32 +6,9 @@
 #include <smtpfilter/milter.h>
 #include <string.h>
 
-#include "base/str.h"
-
-enum { LENGTH = 4, HEAD = LENGTH + 1 };
+#include "wire/milter_packet.h"
 
 /* ---- commands -------------------------------------------------------------------------------------- */
-
-static void put_number(char *p, uint32_t v)
-{
-  p[0] = (char)(v >> 24);
-  p[1] = (char)(v >> 16);
-  p[2] = (char)(v >> 8);
-  p[3] = (char)v;
-}
-
-static void add_number(smtpf_out *o, uint32_t v)
-{
-  char bytes[LENGTH];
-  put_number(bytes, v);
-  smtpf_out_str(o, (smtpf_str){bytes, sizeof bytes});
-}
-
-static void add_string(smtpf_out *o, smtpf_str s)
-{
-  smtpf_out_str(o, s);
-  smtpf_out_char(o, '\0');
-}
 
 static int has_nul(smtpf_str s)
 {
@@ -41,20 +18,20 @@ static int has_nul(smtpf_str s)
 static void add_client(smtpf_out *o, const smtpf_milter_packet *p)
 {
   const int family = p->family ? p->family : SMTPF_MILTER_FAMILY_UNKNOWN;
-  add_string(o, p->name);
+  milter_add_string(o, p->name);
   smtpf_out_char(o, (char)family);
   if (family == SMTPF_MILTER_FAMILY_UNKNOWN)
     return;
   smtpf_out_char(o, (char)(p->port >> 8));
   smtpf_out_char(o, (char)p->port);
-  add_string(o, p->value);
+  milter_add_string(o, p->value);
 }
 
 static void add_offer(smtpf_out *o, const smtpf_milter_terms *t)
 {
-  add_number(o, t->version);
-  add_number(o, t->actions);
-  add_number(o, t->protocol);
+  milter_add_number(o, t->version);
+  milter_add_number(o, t->actions);
+  milter_add_number(o, t->protocol);
 }
 
 /* 0 for a command that there is not. */
@@ -69,14 +46,14 @@ static int add_data(smtpf_out *o, const smtpf_milter_packet *p)
   case SMTPF_MILTER_BODY:
   case SMTPF_MILTER_BODYEOB: smtpf_out_str(o, p->rest); return 1;
   case SMTPF_MILTER_HELO:
-  case SMTPF_MILTER_UNKNOWN: add_string(o, p->name); return 1;
+  case SMTPF_MILTER_UNKNOWN: milter_add_string(o, p->name); return 1;
   case SMTPF_MILTER_HEADER:
-    add_string(o, p->name);
-    add_string(o, p->value);
+    milter_add_string(o, p->name);
+    milter_add_string(o, p->value);
     return 1;
   case SMTPF_MILTER_MAIL:
   case SMTPF_MILTER_RCPT:
-    add_string(o, p->name);
+    milter_add_string(o, p->name);
     smtpf_out_str(o, p->rest);
     return 1;
   case SMTPF_MILTER_OPTNEG: add_offer(o, &p->offer); return 1;
@@ -92,40 +69,20 @@ static int add_data(smtpf_out *o, const smtpf_milter_packet *p)
 int smtpf_milter_write(const smtpf_milter_packet *p, char *room, size_t cap)
 {
   smtpf_out o;
-  smtpf_out_init(&o, room, cap);
-  add_number(&o, 0);
-  smtpf_out_char(&o, (char)p->command);
+  milter_begin(&o, p->command, room, cap);
   if (has_nul(p->name) || has_nul(p->value) || !add_data(&o, p))
     return SMTPF_EINVAL;
-  if (o.full || o.n > INT32_MAX)
-    return SMTPF_ELIMIT;
-  put_number(o.p, (uint32_t)(o.n - LENGTH));
-  return (int)o.n;
+  return milter_end(&o);
 }
 
 /* ---- what the filter says ---------------------------------------------------------------------------- */
 
-static uint32_t number_at(const char *p)
-{
-  const unsigned char *b = (const unsigned char *)p;
-  return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
-static int read_terms(smtpf_str data, smtpf_milter_response *out)
-{
-  if (data.n < 3 * LENGTH)
-    return SMTPF_EPARSE;
-  out->terms =
-      (smtpf_milter_terms){number_at(data.p), number_at(data.p + LENGTH), number_at(data.p + (size_t)2 * LENGTH)};
-  return SMTPF_OK;
-}
-
 static int read_index(smtpf_str *data, smtpf_milter_response *out)
 {
-  if (data->n < LENGTH)
+  if (data->n < MILTER_LENGTH)
     return SMTPF_EPARSE;
-  out->index = number_at(data->p);
-  *data = (smtpf_str){data->p + LENGTH, data->n - LENGTH};
+  out->index = milter_number_at(data->p);
+  *data = (smtpf_str){data->p + MILTER_LENGTH, data->n - MILTER_LENGTH};
   return SMTPF_OK;
 }
 
@@ -142,7 +99,7 @@ static int read_strings(smtpf_str data, int least, smtpf_milter_response *out)
 static int read_data(smtpf_str data, smtpf_milter_response *out)
 {
   switch (out->reply) {
-  case SMTPF_MILTER_OPTNEG: return read_terms(data, out);
+  case SMTPF_MILTER_OPTNEG: return milter_read_terms(data, &out->terms);
   case SMTPF_MILTER_INSHEADER:
   case SMTPF_MILTER_CHGHEADER: return read_index(&data, out) == SMTPF_OK ? read_strings(data, 2, out) : SMTPF_EPARSE;
   case SMTPF_MILTER_ADDHEADER:
@@ -162,21 +119,16 @@ static int read_data(smtpf_str data, smtpf_milter_response *out)
 int smtpf_milter_read_reply(smtpf_str bytes, uint32_t max, smtpf_milter_response *out)
 {
   smtpf_milter_response response = {.size = sizeof response};
-  if (out->size < sizeof response || max > INT32_MAX - LENGTH)
+  smtpf_str data;
+  if (out->size < sizeof response)
     return SMTPF_EINVAL;
-  if (bytes.n < LENGTH)
-    return 0;
-  const uint32_t n = number_at(bytes.p);
-  if (!n || n > max)
-    return SMTPF_ELIMIT;
-  if (bytes.n < LENGTH + (size_t)n)
-    return 0;
-  response.reply = (unsigned char)bytes.p[LENGTH];
-  const int r = read_data((smtpf_str){bytes.p + HEAD, n - 1}, &response);
+  const int n = milter_packet_at(bytes, max, &response.reply, &data);
+  const int r = n > 0 ? read_data(data, &response) : SMTPF_OK;
   if (r != SMTPF_OK)
     return r;
-  *out = response;
-  return (int)(LENGTH + n);
+  if (n > 0)
+    *out = response;
+  return n;
 }
 
 /* ---- replies ----------------------------------------------------------------------------------------- */

@@ -7,47 +7,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "wire/milter_packet.h"
 
-enum { LENGTH = 4, OLDEST = 2, LINES_MAX = 32, LINE_MAX_BYTES = 512, FOLD_AT = 76 };
-
-/* ---- packets --------------------------------------------------------------------------------------- */
-
-static void put_number(char *p, uint32_t v)
-{
-  p[0] = (char)(v >> 24);
-  p[1] = (char)(v >> 16);
-  p[2] = (char)(v >> 8);
-  p[3] = (char)v;
-}
-
-static void add_number(smtpf_out *o, uint32_t v)
-{
-  char bytes[4];
-  put_number(bytes, v);
-  smtpf_out_str(o, (smtpf_str){bytes, sizeof bytes});
-}
-
-static void begin(smtpf_out *o, int letter, char *room, size_t cap)
-{
-  smtpf_out_init(o, room, cap);
-  add_number(o, 0);
-  smtpf_out_char(o, (char)letter);
-}
-
-static int end(smtpf_out *o)
-{
-  if (o->full || o->n < LENGTH || o->n > INT32_MAX)
-    return SMTPF_ELIMIT;
-  put_number(o->p, (uint32_t)(o->n - LENGTH));
-  return (int)o->n;
-}
-
-static void add_string(smtpf_out *o, smtpf_str s)
-{
-  smtpf_out_str(o, s);
-  smtpf_out_char(o, '\0');
-}
+enum { OLDEST = 2, LINES_MAX = 32, LINE_MAX_BYTES = 512, FOLD_AT = 76 };
 
 static int is_one_line(smtpf_str s)
 {
@@ -67,17 +29,17 @@ int smtpf_milter_negotiate(const smtpf_milter_packet *offer, smtpf_milter_terms 
                                                                                  : SMTPF_MILTER_VERSION,
                                      offer->offer.actions & terms->actions, offer->offer.protocol & terms->protocol};
   smtpf_out o;
-  begin(&o, SMTPF_MILTER_OPTNEG, room, cap);
-  add_number(&o, agreed.version);
-  add_number(&o, agreed.actions);
-  add_number(&o, agreed.protocol);
+  milter_begin(&o, SMTPF_MILTER_OPTNEG, room, cap);
+  milter_add_number(&o, agreed.version);
+  milter_add_number(&o, agreed.actions);
+  milter_add_number(&o, agreed.protocol);
   for (uint32_t i = 0; macros && agreed.actions & SMTPF_MILTER_CAN_SETSYMLIST && i < SMTPF_MILTER_STAGES; i++) {
     if (!macros[i].n)
       continue;
-    add_number(&o, i);
-    add_string(&o, macros[i]);
+    milter_add_number(&o, i);
+    milter_add_string(&o, macros[i]);
   }
-  const int n = end(&o);
+  const int n = milter_end(&o);
   if (n > 0)
     *terms = agreed;
   return n;
@@ -88,8 +50,8 @@ int smtpf_milter_negotiate(const smtpf_milter_packet *offer, smtpf_milter_terms 
 int smtpf_milter_letter(int reply, char *room, size_t cap)
 {
   smtpf_out o;
-  begin(&o, reply, room, cap);
-  return end(&o);
+  milter_begin(&o, reply, room, cap);
+  return milter_end(&o);
 }
 
 static void add_code(smtpf_out *o, int code, char separator, smtpf_str enhanced)
@@ -134,9 +96,9 @@ int smtpf_milter_answer(int code, smtpf_str enhanced, smtpf_str text, char *room
   if (code < 400)
     return smtpf_milter_letter(SMTPF_MILTER_CONTINUE, room, cap);
   smtpf_out o;
-  begin(&o, SMTPF_MILTER_REPLYCODE, room, cap);
+  milter_begin(&o, SMTPF_MILTER_REPLYCODE, room, cap);
   add_reply(&o, code, enhanced, text);
-  return end(&o);
+  return milter_end(&o);
 }
 
 int smtpf_milter_rcpt_reply(smtpf_str path, int code, smtpf_str enhanced, smtpf_str text, char *room, size_t cap)
@@ -144,10 +106,10 @@ int smtpf_milter_rcpt_reply(smtpf_str path, int code, smtpf_str enhanced, smtpf_
   smtpf_out o;
   if (!path.n || !is_one_line(path))
     return SMTPF_EINVAL;
-  begin(&o, SMTPF_MILTER_RCPTREPLY, room, cap);
-  add_string(&o, path);
+  milter_begin(&o, SMTPF_MILTER_RCPTREPLY, room, cap);
+  milter_add_string(&o, path);
   add_reply(&o, code, enhanced, text);
-  return end(&o);
+  return milter_end(&o);
 }
 
 /* ---- changes --------------------------------------------------------------------------------------- */
@@ -157,11 +119,11 @@ int smtpf_milter_envelope(int reply, smtpf_str path, smtpf_str params, char *roo
   smtpf_out o;
   if (!path.n || !is_one_line(path) || !is_one_line(params))
     return SMTPF_EINVAL;
-  begin(&o, reply, room, cap);
-  add_string(&o, path);
+  milter_begin(&o, reply, room, cap);
+  milter_add_string(&o, path);
   if (params.n)
-    add_string(&o, params);
-  return end(&o);
+    milter_add_string(&o, params);
+  return milter_end(&o);
 }
 
 /* At the last blank before the line gets too long; the milter protocol has LF alone between lines. */
@@ -188,15 +150,15 @@ int smtpf_milter_header(int reply, const smtpf_milter_terms *terms, uint32_t ind
   smtpf_out o;
   if (!name.n || !is_one_line(name) || !is_one_line(value))
     return SMTPF_EINVAL;
-  begin(&o, reply, room, cap);
+  milter_begin(&o, reply, room, cap);
   if (reply != SMTPF_MILTER_ADDHEADER)
-    add_number(&o, index);
-  add_string(&o, name);
+    milter_add_number(&o, index);
+  milter_add_string(&o, name);
   if (value.n && terms->protocol & SMTPF_MILTER_HDR_LEADSPC)
     smtpf_out_char(&o, ' ');
   add_folded(&o, value, name.n + 2);
   smtpf_out_char(&o, '\0');
-  return end(&o);
+  return milter_end(&o);
 }
 
 int smtpf_milter_body(smtpf_str bytes, char *room, size_t cap)
@@ -204,7 +166,7 @@ int smtpf_milter_body(smtpf_str bytes, char *room, size_t cap)
   smtpf_out o;
   if (bytes.n > SMTPF_MILTER_CHUNK)
     return SMTPF_EINVAL;
-  begin(&o, SMTPF_MILTER_REPLBODY, room, cap);
+  milter_begin(&o, SMTPF_MILTER_REPLBODY, room, cap);
   smtpf_out_str(&o, bytes);
-  return end(&o);
+  return milter_end(&o);
 }
