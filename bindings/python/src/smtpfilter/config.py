@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._enums import LogLevel
-from ._error import ClosedError
 from ._ffi import ffi, lib
-from ._glue import NULL, Keep, c_text, check, check_error, encode, finalizing, from_c, new_error
+from ._glue import NULL, Keep, c_text, check, check_error, encode, from_c, new_error
+from ._owned import Owned
 from .log import LogSink, LogTarget, default_logger
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def option_text(value: Value) -> bytes:
     return os.fsencode(value)
 
 
-class Config:
+class Config(Owned):
     """Options, checks and the log. `Engine(config)` freezes it; the config may be changed and frozen again.
 
         config = Config("/etc/smtpfilter/smtpfilter.conf")
@@ -59,8 +59,10 @@ class Config:
         engine = Engine(config)
 
     `log` is a `logging.Logger`, a function that gets each `LogLine`, or None for silence; lines above `level` are not
-    made. Used by one thread.
+    made. Used by one thread. Engines live on when it is closed.
     """
+
+    _what = "config"
 
     def __init__(
         self,
@@ -69,7 +71,6 @@ class Config:
         log: LogTarget = default_logger,
         level: LogLevel = LogLevel.WARNING,
     ) -> None:
-        self._ptr: Any = None
         out = ffi.new("smtpf_config **")
         check(lib.smtpf_config_new(out, NULL), "config")
         self._ptr = out[0]
@@ -177,30 +178,8 @@ class Config:
         check(lib.smtpf_config_add_options(self._live(), table, n), "options")
         return self
 
-    # ---- life -------------------------------------------------------------------------------------------------
-
-    def _live(self) -> Any:
-        if not self._ptr:
-            raise ClosedError("the config is closed")
-        return self._ptr
-
-    def close(self) -> None:
-        """Engines made from it live on."""
-        ptr, self._ptr = self._ptr, None
-        lib.smtpf_config_free(ptr or NULL)
-
-    def __enter__(self) -> Config:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._ptr and not finalizing():
-            self.close()
-
-    def __repr__(self) -> str:
-        return f"<Config{'' if self._ptr else ' closed'}>"
+    def _release(self, ptr: Any) -> None:
+        lib.smtpf_config_free(ptr)  # engines made from it live on
 
 
 def plain(path: str) -> str:

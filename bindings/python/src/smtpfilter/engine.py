@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ._enums import Capability
-from ._error import ClosedError
 from ._ffi import ffi, lib
-from ._glue import NULL, c_text, check, check_error, encode, finalizing, from_c, new_error, text_of
+from ._glue import NULL, c_text, check, check_error, encode, from_c, new_error, text_of
+from ._owned import Owned
 
 if TYPE_CHECKING:
     from .config import Config
@@ -30,11 +30,13 @@ class PolicyWarning:
         return f"{self.file}:{self.line}: {self.text}" if self.file else self.text
 
 
-class Engine:
-    """A frozen policy, shared by all threads. A reload is a new engine: `Driver.set_engine`."""
+class Engine(Owned):
+    """A frozen policy, shared by all threads. A reload is a new engine: `Driver.set_engine`. Drivers that use it keep it
+    when it is closed."""
+
+    _what = "engine"
 
     def __init__(self, config: Config) -> None:
-        self._ptr: Any = None
         out, error = ffi.new("smtpf_engine **"), new_error()
         raised.error = None
         result = lib.smtpf_engine_new(out, config._live(), error)
@@ -79,28 +81,8 @@ class Engine:
         check(lib.smtpf_engine_number(self._live(), encode(path), out), path)
         return int(out[0])
 
-    def _live(self) -> Any:
-        if not self._ptr:
-            raise ClosedError("the engine is closed")
-        return self._ptr
-
-    def close(self) -> None:
-        """Gives the policy back; drivers that use it keep it."""
-        ptr, self._ptr = self._ptr, None
-        lib.smtpf_engine_unref(ptr or NULL)
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._ptr and not finalizing():
-            self.close()
-
-    def __repr__(self) -> str:
-        return f"<Engine{'' if self._ptr else ' closed'}>"
+    def _release(self, ptr: Any) -> None:
+        lib.smtpf_engine_unref(ptr)
 
 
 @from_c

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ._enums import Extension, LineEnds, Protocol, SmtpdKind, Verb
-from ._error import ClosedError
 from ._ffi import ffi, lib
-from ._glue import NULL, PENDING, Keep, Text, bytes_of, check, encode, finalizing, text_of
+from ._glue import NULL, PENDING, Keep, Text, bytes_of, check, encode, text_of
+from ._owned import Owned
 from .errors import LimitError
 from .session import BaseSession
 
@@ -52,8 +52,10 @@ class SmtpdEvent:
     _data: Any
 
 
-class Smtpd:
+class Smtpd(Owned):
     """The server's side of one SMTP connection."""
+
+    _what = "codec"
 
     def __init__(
         self,
@@ -68,7 +70,6 @@ class Smtpd:
         text_line_max: int = 0,
         message_max: int = 0,
     ) -> None:
-        self._ptr: Any = None
         self._keep = Keep()
         options = self._keep.sized("smtpf_smtpd_options")
         for name, text in (("hostname", hostname), ("banner", banner), ("auth", auth)):
@@ -162,24 +163,8 @@ class Smtpd:
     def memory(self) -> int:
         return int(lib.smtpf_smtpd_memory(self._live()))
 
-    def _live(self) -> Any:
-        if not self._ptr:
-            raise ClosedError("the codec is closed")
-        return self._ptr
-
-    def close(self) -> None:
-        ptr, self._ptr = self._ptr, None
-        lib.smtpf_smtpd_free(ptr or NULL)
-
-    def __enter__(self) -> Smtpd:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._ptr and not finalizing():
-            self.close()
+    def _release(self, ptr: Any) -> None:
+        lib.smtpf_smtpd_free(ptr)
 
 
 def _apply(session: Any, codec: Any, event: Any) -> int:
@@ -195,11 +180,12 @@ class SmtpcReply:
     text: str
 
 
-class Smtpc:
+class Smtpc(Owned):
     """The client's side of one SMTP connection."""
 
+    _what = "codec"
+
     def __init__(self, reply_max: int = 0) -> None:
-        self._ptr: Any = None
         out = ffi.new("smtpf_smtpc **")
         check(lib.smtpf_smtpc_new(out, reply_max, NULL), "codec")
         self._ptr = out[0]
@@ -211,24 +197,18 @@ class Smtpc:
 
     def next(self) -> SmtpcReply | None:
         """The next reply; None when more bytes are needed."""
-        if not self._ptr:
-            raise ClosedError("the codec is closed")
+        codec = self._live()
         raw = bytes(self._input)
         data, at, n = ffi.from_buffer(raw), ffi.new("char const **"), ffi.new("size_t *", len(raw))
         at[0] = data
         reply = ffi.new("smtpf_smtpc_reply *")
-        result = check(lib.smtpf_smtpc_next(self._ptr, at, n, reply), "codec")
+        result = check(lib.smtpf_smtpc_next(codec, at, n, reply), "codec")
         found = SmtpcReply(reply.code, text_of(reply.enhanced), text_of(reply.text)) if result != PENDING else None
         del self._input[: len(raw) - n[0]]
         return found
 
-    def close(self) -> None:
-        ptr, self._ptr = self._ptr, None
-        lib.smtpf_smtpc_free(ptr or NULL)
-
-    def __del__(self) -> None:
-        if self._ptr and not finalizing():
-            self.close()
+    def _release(self, ptr: Any) -> None:
+        lib.smtpf_smtpc_free(ptr)
 
 
 def extensions(text: Text) -> tuple[Extension, int]:
