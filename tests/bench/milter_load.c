@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <time.h>
 
 #include "net.h"
 
@@ -46,13 +45,6 @@ static unsigned long total, sent, done, refused;
 static double *took;
 static int epfd;
 static char text[BODY];
-
-static double seconds(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- what it says --------------------------------------------------------------------------------------------- */
 
@@ -195,7 +187,7 @@ static void begin(client *c)
 {
   sent++;
   c->field = 0;
-  c->begun = seconds();
+  c->begun = net_seconds();
   if (c->fd < 0) {
     dial(c);
     c->phase = NEGOTIATE;
@@ -208,7 +200,7 @@ static void begin(client *c)
 /* What is said after the end is not answered. */
 static void end(client *c)
 {
-  took[done++] = seconds() - c->begun;
+  took[done++] = net_seconds() - c->begun;
   if (!messages)
     put(c, 'A', "", 0);
   if (!kept) {
@@ -278,12 +270,6 @@ static void heard(client *c)
   c->in_n -= at;
 }
 
-static int by_time(const void *a, const void *b)
-{
-  const double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
   if (argc != 6)
@@ -298,7 +284,7 @@ int main(int argc, char **argv)
   epfd = epoll_create1(EPOLL_CLOEXEC);
   for (size_t i = 0; i < sizeof text; i++)
     text[i] = i % 72 == 70 ? '\r' : i % 72 == 71 ? '\n' : (char)('a' + i % 26);
-  const double begun = seconds();
+  const double begun = net_seconds();
   for (unsigned long i = 0; i < n && sent < total; i++) {
     clients[i].fd = -1;
     begin(&clients[i]);
@@ -311,8 +297,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < ready; i++)
       heard(events[i].data.ptr);
   }
-  const double all = seconds() - begun;
-  qsort(took, total, sizeof *took, by_time);
+  const double all = net_seconds() - begun;
+  qsort(took, total, sizeof *took, net_shorter);
   printf("{\"per_second\":%.0f,\"median_us\":%.1f,\"p99_us\":%.1f,\"refused\":%lu}\n", (double)total / all,
          took[total / 2] * 1e6, took[total * 99 / 100] * 1e6, refused);
   return 0;

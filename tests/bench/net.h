@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * net: the few socket calls that the bench programs share. Loopback only; any failure ends the program, with its name.
+ * net: the few socket calls and times that the bench programs share. Loopback only; any failure ends the program, with
+ * its name.
  */
 #ifndef SMTPF_BENCH_NET_H
 #define SMTPF_BENCH_NET_H
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static inline void net_fail(const char *what)
@@ -58,6 +60,20 @@ static inline void net_watch(int epfd, int op, int fd, uint32_t events, void *ow
   struct epoll_event ev = {.events = events, .data.ptr = owner};
   if (epoll_ctl(epfd, op, fd, &ev))
     net_fail("epoll_ctl");
+}
+
+static inline double net_seconds(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* For qsort: times, the shortest first. */
+static inline int net_shorter(const void *a, const void *b)
+{
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
 }
 
 #endif

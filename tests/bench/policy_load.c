@@ -7,7 +7,6 @@
  */
 #define _GNU_SOURCE
 #include <sys/un.h>
-#include <time.h>
 
 #include "net.h"
 #include "triplet.h"
@@ -21,13 +20,6 @@ struct client {
 };
 
 static unsigned long long first, span, sent, dunno;
-
-static double seconds(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static int dial(const char *where)
 {
@@ -78,7 +70,7 @@ int main(int argc, char **argv)
     clients[i].fd = dial(argv[1]);
     net_watch(epfd, EPOLL_CTL_ADD, clients[i].fd, EPOLLIN, &clients[i]);
   }
-  const double begun = seconds();
+  const double begun = net_seconds();
   for (unsigned long i = 0; i < n && sent < total; i++)
     ask(&clients[i]);
   while (done < total) {
@@ -101,6 +93,6 @@ int main(int argc, char **argv)
         ask(c);
     }
   }
-  printf("{\"requests_per_second\":%.0f,\"let_through\":%llu}\n", (double)total / (seconds() - begun), dunno);
+  printf("{\"requests_per_second\":%.0f,\"let_through\":%llu}\n", (double)total / (net_seconds() - begun), dunno);
   return 0;
 }

@@ -8,7 +8,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <time.h>
 
 #include "net.h"
 
@@ -32,13 +31,6 @@ static size_t size;
 static double *took;
 static int epfd;
 
-static double seconds(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static void begin(client *c)
 {
   c->key = sent++ % keys;
@@ -50,7 +42,7 @@ static void begin(client *c)
                                    .sin_addr.s_addr = htonl(0x7f010001 + (uint32_t)c->key % 1000 * 67)};
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
-  c->begun = seconds();
+  c->begun = net_seconds();
   if (bind(c->fd, (const struct sockaddr *)&from, sizeof from) ||
       connect(c->fd, (const struct sockaddr *)&to, sizeof to))
     net_fail("connect");
@@ -62,7 +54,7 @@ static void end(client *c)
 {
   close(c->fd);
   c->fd = -1;
-  took[done++] = seconds() - c->begun;
+  took[done++] = net_seconds() - c->begun;
   if (sent < total)
     begin(c);
 }
@@ -140,12 +132,6 @@ static void make_text(void)
   size = n + 5;
 }
 
-static int by_time(const void *a, const void *b)
-{
-  const double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv)
 {
   if (argc != 6)
@@ -159,7 +145,7 @@ int main(int argc, char **argv)
   took = calloc(total, sizeof *took);
   epfd = epoll_create1(EPOLL_CLOEXEC);
   make_text();
-  const double begun = seconds();
+  const double begun = net_seconds();
   for (unsigned long i = 0; i < n && sent < total; i++)
     begin(&clients[i]);
   while (done < total) {
@@ -170,8 +156,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < ready; i++)
       heard(events[i].data.ptr);
   }
-  const double all = seconds() - begun;
-  qsort(took, total, sizeof *took, by_time);
+  const double all = net_seconds() - begun;
+  qsort(took, total, sizeof *took, net_shorter);
   printf("{\"per_second\":%.1f,\"median_us\":%.0f,\"p99_us\":%.0f,\"later\":%lu,\"refused\":%lu}\n",
          (double)total / all, took[total / 2] * 1e6, took[total * 99 / 100] * 1e6, later, refused);
   return 0;
