@@ -30,6 +30,6 @@ clean-local: clean-python
 # What pip and Python leave in the tree is nobody's release.
 dist-python:
 	cd $(distdir)/bindings/python && chmod -R u+w . && rm -rf build build.log dist lib wheel tests/*.log tests/*.trs src/*.egg-info src/smtpfilter/_enums.py \
-		src/smtpfilter/_errors.py && find . -name __pycache__ -prune -exec rm -rf {} +
+		src/smtpfilter/_errors.py examples/common && find . \( -name __pycache__ -o -name '.*_cache' \) -prune -exec rm -rf {} +
 dist-hook: dist-python
 .PHONY: dist-python

@@ -394,6 +394,9 @@ print-unit-tests:
 # What the compiler could make differ; what talks to other programs or looks at sources is the ordinary build's.
 print-plain-tests:
 	@printf '%s\n' $(check_PROGRAMS) $(TESTS) | sort | uniq -d | grep -v '^tests/interop/'
+# What looks at the tree itself: enough for a tarball whose files are known to be all there.
+print-tree-tests:
+	@printf '%s\n' $(TESTS) | grep -v -e '^tests/unit/' -e '^tests/interop/' -e '^tests/lab/' -e '^tests/hold/' -e '^bindings/'
 print-fuzz-targets:
 	@printf '%s\n' $(FUZZ_TARGETS) | sed -n 's/.*fuzz_//p'
 print-threaded-tests:
@@ -406,4 +409,4 @@ endif
 print-watched-tests:
 	@echo $(WATCHED_TESTS)
 WATCHED_TESTS = tests/interop/milter_peer.py tests/interop/opensmtpd.py tests/interop/policyd.py tests/interop/policyd_postfix.py
-.PHONY: print-watched-tests print-unit-tests print-plain-tests print-fuzz-targets print-threaded-tests
+.PHONY: print-watched-tests print-unit-tests print-plain-tests print-tree-tests print-fuzz-targets print-threaded-tests

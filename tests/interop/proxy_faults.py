@@ -146,13 +146,14 @@ def main():
     parser.add_argument("--messages", type=int, default=40)
     arguments = parser.parse_args()
     failed = passed = skipped = 0
+    told = {b"2": 0, b"4": 0, b"5": 0}
     for how, client, hop in kinds():
         name = "client %s, %s %s" % (client, "next hop" if how is Run else "several next hops,", hop)
         try:
             run = how(client, hop, random.Random("%d %s" % (arguments.seed, name)), arguments.messages)
             run.all()
-            if not all(run.told.values()):
-                raise AssertionError("not every kind of reply came about: %r" % run.told)
+            for kind, n in run.told.items():
+                told[kind] += n
             passed += 1
             print("ok   %s: %s" % (name, {k.decode() + "xx": v for k, v in run.told.items()}))
         except Skip as reason:
@@ -161,6 +162,9 @@ def main():
         except (AssertionError, OSError) as error:
             failed += 1
             print("FAIL %s, --seed %d: %s" % (name, arguments.seed, error))
+    if passed and not all(told.values()):  # of all together: forty messages may well be without one kind
+        failed += 1
+        print("FAIL --seed %d: not every kind of reply came about: %r" % (arguments.seed, told))
     print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
     return 1 if failed else 0
 
