@@ -56,6 +56,8 @@ int host_policy_load(smtpf_engine **out, const host_policy *p, smtpf_error *err)
   smtpf_config_free(cfg);
   if (r != SMTPF_OK && !err->text[0])
     host_policy_fail(err, r, p, "policy", p->file ? p->file : "", smtpf_strerror(r));
+  if (r != SMTPF_OK && !err->file[0] && p->file) /* an option that nobody has set, or the command line has */
+    snprintf(err->file, sizeof err->file, p->sets ? "%s, or the command line" : "%s", p->file);
   return r;
 }
 

@@ -83,10 +83,16 @@ static BIO_METHOD *wire_new(void)
 
 /* ---- contexts --------------------------------------------------------------------------------------- */
 
-/* What OpenSSL says was wrong, the innermost of it. */
+/* What OpenSSL says was wrong, the innermost of it; of files in words that lead to the cause. */
 static const char *reason(void)
 {
   const unsigned long e = ERR_peek_error();
+  if (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
+    return "has none in PEM form";
+#ifdef ERR_LIB_OSSL_DECODER
+  if (ERR_GET_LIB(e) == ERR_LIB_OSSL_DECODER)
+    return "has none in PEM form that can be read";
+#endif
   const char *said = !e                              ? NULL
                      : ERR_GET_LIB(e) == ERR_LIB_SYS ? strerror(ERR_GET_REASON(e))
                                                      : ERR_reason_error_string(e);

@@ -300,7 +300,7 @@ int smtpf_engine_read_profiles(smtpf_engine *e, const smtpf_config *cfg, smtpf_e
   e->site = smtpf_engine_profile(e, site);
   if (!e->site)
     return smtpf_section_fail(root, "profile", err, SMTPF_ENOTFOUND, "no such profile", site,
-                              "the name of one of `profiles`");
+                              "the name of one of `profiles`; where `profile` is not set, `default`");
   e->used[e->site - e->profiles] = 1;
   return smtpf_engine_check_route(e, e->site, e->wishes[e->site - e->profiles], err);
 }

@@ -139,10 +139,10 @@ static void *run(void *user)
 
 /* ---- the socket ------------------------------------------------------------------------------------------ */
 
-static int complain(const char *where)
+static int complain(const char *where, const char *why)
 {
   log_line("error", "cannot-listen",
-           (log_field[]){{"metrics", smtpf_str_of(where)}, {"why", smtpf_str_of(strerror(errno))}, {NULL, {NULL, 0}}});
+           (log_field[]){{"metrics", smtpf_str_of(where)}, {"why", smtpf_str_of(why)}, {NULL, {NULL, 0}}});
   return -1;
 }
 
@@ -186,18 +186,19 @@ static void say_where(const metrics *m)
 int metrics_open(metrics **out, const char *where, const char *program)
 {
   address a;
+  if (!address_parse(where, &a) || a.lmtp)
+    return complain(where, "expected an address such as 127.0.0.1:9125, [::1]:9125 or unix:/run/smtpf-milter/metrics");
   metrics *m = calloc(1, sizeof *m);
   if (!m)
-    return complain(where);
+    return complain(where, strerror(ENOMEM));
   m->program = program;
   m->started_s = time(NULL);
   m->fd = -1;
   m->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   pthread_mutex_init(&m->lock, NULL);
   pthread_cond_init(&m->answered, NULL);
-  errno = EINVAL;
-  if (m->stop < 0 || !address_parse(where, &a) || a.lmtp || listen_at(m, &a)) {
-    complain(where);
+  if (m->stop < 0 || listen_at(m, &a)) {
+    complain(where, strerror(errno));
     metrics_close(m);
     return -1;
   }
@@ -212,7 +213,7 @@ int metrics_start(metrics *m)
     return 0;
   errno = pthread_create(&m->thread, NULL, run, m);
   m->running = !errno;
-  return m->running ? 0 : complain("its thread");
+  return m->running ? 0 : complain("its thread", strerror(errno));
 }
 
 void metrics_close(metrics *m)

@@ -34,7 +34,7 @@ static int is_free(const char *path)
   struct stat st;
   if (lstat(path, &st))
     return errno == ENOENT;
-  errno = EADDRINUSE;
+  errno = EEXIST;
   return S_ISSOCK(st.st_mode);
 }
 
@@ -56,7 +56,7 @@ static int bind_path(int fd, const address *a, const server_settings *s, listeni
   const int r = bind(fd, (const struct sockaddr *)&made, sizeof made);
   umask(old);
   if (r)
-    return fail(made.sun_path, "bind");
+    return fail(path, "bind");
   if ((s->socket_group != (gid_t)-1 && chown(made.sun_path, (uid_t)-1, s->socket_group)) || listen(fd, BACKLOG) ||
       lstat(made.sun_path, &st) || rename(made.sun_path, path)) {
     fail(path, "listen");

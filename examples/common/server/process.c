@@ -41,7 +41,8 @@ static int write_pid(const char *path)
   if (f && fclose(f))
     ok = 0;
   if (!ok)
-    log_text("error", "pid-file", "why", strerror(errno));
+    log_line("error", "pid-file",
+             (log_field[]){{"file", smtpf_str_of(path)}, {"why", smtpf_str_of(strerror(errno))}, {NULL, {NULL, 0}}});
   return ok;
 }
 

@@ -54,9 +54,9 @@ static int look_at_listeners(const incoming *in, const server_settings *base, co
   for (size_t i = 0; i < base->listens; i++) {
     const address *a = &base->listen[i];
     if (a->tls && !in->tls)
-      return fail(err, p, "proxy.listen", "tls:", "proxy.tls_certificate");
+      return fail(err, p, "proxy.listen", "tls:...", "proxy.tls_certificate for it");
     if (a->proxied && a->sa.ss_family != AF_UNIX && !smtpf_trie_count(in->proxies))
-      return fail(err, p, "proxy.listen", "proxy:", "proxy.proxy_protocol_from");
+      return fail(err, p, "proxy.listen", "proxy:...", "proxy.proxy_protocol_from for it");
   }
   return SMTPF_OK;
 }

@@ -29,7 +29,10 @@ static int prepare(server_settings *base)
   settings *s = (settings *)(void *)base;
   const int e = s->quarantine_directory ? quarantine_open(s->quarantine_directory) : 0;
   if (e)
-    log_text("error", "quarantine", "why", strerror(e));
+    log_line("error", "quarantine",
+             (log_field[]){{"directory", smtpf_str_of(s->quarantine_directory)},
+                           {"why", smtpf_str_of(strerror(e))},
+                           {NULL, {NULL, 0}}});
   else
     hop_probe(s, PROBE_MS);
   return !e;

@@ -50,24 +50,38 @@ static int hear(int fd, smtpf_smtpc *codec, int64_t until, smtpf_smtpc_reply *re
   return 0;
 }
 
-static int converse(int fd, const settings *s, const server *at, smtpf_smtpc *codec, int64_t until,
-                    smtpf_smtpc_reply *r)
+/* NULL, or why there is nothing to be learnt. */
+static const char *converse(int fd, const settings *s, const server *at, smtpf_smtpc *codec, int64_t until,
+                            smtpf_smtpc_reply *r)
 {
   char room[4096];
-  return wait_for(fd, POLLOUT, until) && hear(fd, codec, until, r, room, sizeof room) &&
-         say(fd, at->at.lmtp ? "LHLO" : "EHLO", s->smtpd.hostname) && hear(fd, codec, until, r, room, sizeof room);
+  int error = 0;
+  socklen_t len = sizeof error;
+  if (!wait_for(fd, POLLOUT, until))
+    return "cannot be connected in time";
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) || error)
+    return strerror(error ? error : errno);
+  if (!hear(fd, codec, until, r, room, sizeof room))
+    return "does not greet with 2xx";
+  if (!say(fd, at->at.lmtp ? "LHLO" : "EHLO", s->smtpd.hostname) || !hear(fd, codec, until, r, room, sizeof room))
+    return at->at.lmtp ? "does not answer LHLO with 2xx" : "does not answer EHLO with 2xx";
+  return NULL;
 }
 
-static int probe(const settings *s, route *r, const server *at, int64_t until)
+static const char *probe(const settings *s, route *r, const server *at, int64_t until)
 {
   smtpf_smtpc *codec = NULL;
   smtpf_smtpc_reply reply;
   uint64_t size = 0;
   int fd = socket(at->at.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const int ok = fd >= 0 && smtpf_smtpc_new(&codec, 0, NULL) == SMTPF_OK &&
-                 (!connect(fd, (const struct sockaddr *)&at->at.sa, at->at.len) || errno == EINPROGRESS) &&
-                 converse(fd, s, at, codec, until, &reply);
-  if (ok) {
+  const char *why;
+  if (fd < 0 || (connect(fd, (const struct sockaddr *)&at->at.sa, at->at.len) && errno != EINPROGRESS))
+    why = strerror(errno);
+  else if (smtpf_smtpc_new(&codec, 0, NULL) != SMTPF_OK)
+    why = strerror(ENOMEM);
+  else
+    why = converse(fd, s, at, codec, until, &reply);
+  if (!why) {
     const unsigned extensions = smtpf_smtpc_extensions(reply.text, &size);
     route_learn(r, extensions, size);
     (void)say(fd, "QUIT", (smtpf_str){0});
@@ -75,7 +89,7 @@ static int probe(const settings *s, route *r, const server *at, int64_t until)
   if (fd >= 0)
     close(fd);
   smtpf_smtpc_free(codec);
-  return ok;
+  return why;
 }
 
 /* All servers have an equal share of the time. */
@@ -84,12 +98,14 @@ void hop_probe(settings *s, int ms)
   const int64_t end = now_ms() + ms;
   for (size_t i = 0; i < s->routes.n; i++) {
     route *r = &s->routes.route[i];
-    int ok = 0;
-    for (size_t k = 0; k < r->n && !ok; k++) {
+    const char *why = "";
+    for (size_t k = 0; k < r->n && why; k++) {
       const int64_t now = now_ms(), left = (int64_t)((s->routes.n - i - 1) + (r->n - k));
-      ok = probe(s, r, &r->server[k], now + (end - now) / left);
-      if (!ok)
-        log_text("warning", "next-hop-unknown", "address", r->server[k].name);
+      why = probe(s, r, &r->server[k], now + (end - now) / left);
+      if (why)
+        log_line(
+            "warning", "next-hop-unknown",
+            (log_field[]){{"address", smtpf_str_of(r->server[k].name)}, {"why", smtpf_str_of(why)}, {NULL, {NULL, 0}}});
     }
   }
 }

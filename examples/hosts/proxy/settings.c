@@ -77,8 +77,8 @@ static int read_quarantine(settings *s, const host_policy *p, smtpf_error *err)
   if (s->quarantine_directory || to)
     s->base.capabilities |= SMTPF_CAN_QUARANTINE | (s->split ? (unsigned)SMTPF_CAN_QUARANTINE_PER_RCPT : 0U);
   if (smtpf_engine_needs(s->base.engine) & SMTPF_CAN_QUARANTINE & ~s->base.capabilities)
-    return host_policy_fail(err, SMTPF_EINVAL, p, "quarantine", "a profile quarantines",
-                            "quarantine.directory or quarantine.redirect");
+    return host_policy_fail(err, SMTPF_EINVAL, p, "profiles", "quarantine",
+                            "a place for it: quarantine.directory or quarantine.redirect");
   return SMTPF_OK;
 }
 
