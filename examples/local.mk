@@ -105,13 +105,13 @@ tests_unit_test_tls_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFL
 tests_unit_test_tls_LDADD = $(CHECK_LIBS) $(LIBSSL_LIBS)
 PROXY = examples/hosts/proxy
 bin_PROGRAMS += smtpf-proxy
-smtpf_proxy_SOURCES = $(TLS) $(PROXY)/answer.c $(PROXY)/arrive.c $(PROXY)/auth.c $(PROXY)/auth.h $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c $(PROXY)/deliver.c \
-	$(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/extend.c $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/hop_tls.c $(PROXY)/hop_tls.h $(PROXY)/identity.c $(PROXY)/identity.h \
-	$(PROXY)/incoming.c $(PROXY)/incoming.h $(PROXY)/legs.c \
-	$(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h \
-	$(PROXY)/peers.c $(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c \
-	$(PROXY)/quarantine.h $(PROXY)/report.c $(PROXY)/routes.c $(PROXY)/routes.h $(PROXY)/settings.c $(PROXY)/settings.h \
-	$(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h $(PROXY)/xclient.c $(PROXY)/xclient.h
+smtpf_proxy_SOURCES = $(TLS) $(PROXY)/answer.c $(PROXY)/arrive.c $(PROXY)/auth.c $(PROXY)/auth.h $(PROXY)/client.c $(PROXY)/client.h $(PROXY)/copies.c \
+	$(PROXY)/deliver.c $(PROXY)/envelope.c $(PROXY)/envelope.h $(PROXY)/extend.c $(PROXY)/fates.c $(PROXY)/hop.c $(PROXY)/hop.h $(PROXY)/hop_dialogue.c \
+	$(PROXY)/hop_dialogue.h $(PROXY)/hop_pool.c $(PROXY)/hop_pool.h $(PROXY)/hop_tls.c $(PROXY)/hop_tls.h $(PROXY)/identity.c $(PROXY)/identity.h \
+	$(PROXY)/incoming.c $(PROXY)/incoming.h $(PROXY)/legs.c $(PROXY)/loop.h $(PROXY)/main.c $(PROXY)/message.c $(PROXY)/message.h $(PROXY)/peers.c \
+	$(PROXY)/peers.h $(PROXY)/probe.c $(PROXY)/quarantine.c $(PROXY)/quarantine.h $(PROXY)/rcpt.c $(PROXY)/report.c $(PROXY)/routes.c $(PROXY)/routes.h \
+	$(PROXY)/settings.c $(PROXY)/settings.h $(PROXY)/target.c $(PROXY)/target.h $(PROXY)/transaction.c $(PROXY)/transaction.h $(PROXY)/xclient.c \
+	$(PROXY)/xclient.h
 smtpf_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(LIBSSL_CFLAGS)
 smtpf_proxy_CFLAGS = $(AM_CFLAGS) -pthread
 smtpf_proxy_LDADD = libhost.la libsmtpfilter.la $(LIBSSL_LIBS)

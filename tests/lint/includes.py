@@ -24,6 +24,17 @@ LIBC = {  # headers of the C library that a pure room may use; none of them reac
 }
 LIBRARIES = {"match": {"pcre2.h"}}  # what a room is there to use
 ALSO = {"src/check/%s.c" % name: {"stdio.h"} for name in ("addrlist", "greylist_exempt", "rules_file")}  # `open` reads the files the policy names
+# examples/hosts/proxy: a file may include its own row's headers and those of the rows before it
+PROXY = "examples/hosts/proxy"
+PROXY_ROWS = [
+    {"envelope", "identity", "message", "peers", "quarantine", "xclient"},
+    {"settings", "routes", "incoming"},
+    {"loop"},
+    {"hop", "hop_dialogue", "hop_tls", "hop_pool", "probe"},
+    {"transaction", "rcpt", "legs", "target", "copies", "deliver", "fates"},
+    {"client", "arrive", "extend", "auth", "answer", "report"},
+    {"main"},
+]
 PURE = {"base", "mail", "match", "policy", "forward", "core", "wire", "check"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
@@ -57,6 +68,25 @@ def judge(room, to, quoted):
     return room == "port"
 
 
+def row_of(path):
+    stem = os.path.splitext(os.path.basename(path))[0]
+    return next((i for i, row in enumerate(PROXY_ROWS) if stem in row), None)
+
+
+def look_at_proxy(findings):
+    looked = 0
+    for path in source.files(PROXY):
+        row = row_of(path)
+        if row is None:
+            findings.append("%s: in no row of PROXY_ROWS" % path)
+            continue
+        for m in INCLUDE.finditer(source.read(path)):
+            looked += 1
+            if m.group(1) == '"' and "/" not in m.group(2) and (row_of(m.group(2)) is None or row_of(m.group(2)) > row):
+                findings.append("%s: may not include %s" % (path, m.group(2)))
+    return looked
+
+
 def main():
     findings, looked = [], 0
     for path in source.files("src"):
@@ -69,6 +99,7 @@ def main():
             to = target(path, quoted, m.group(2))
             if not judge(parts[1], to, quoted) and to not in ALSO.get(path, ()):
                 findings.append("%s: room %s may not include %s" % (path, parts[1], m.group(2)))
+    looked += look_at_proxy(findings)
     for path in source.files("include"):
         for m in INCLUDE.finditer(source.read(path)):
             looked += 1

@@ -338,6 +338,44 @@ void client_hop_answered(client *c)
 
 /* ---- what the codec found ------------------------------------------------------------------------- */
 
+static void identity(const void *owner, identity_of *who)
+{
+  const client *c = owner;
+  *who = (identity_of){.name = smtpf_str_of(c->rdns),
+                       .address = smtpf_str_of(c->address),
+                       .helo = smtpf_str_of(c->helo),
+                       .id = smtpf_str_of(smtpf_session_id(c->session)),
+                       .login = smtpf_str_of(c->login),
+                       .destination = smtpf_str_of(c->local),
+                       .port = c->port,
+                       .destination_port = c->local_port,
+                       .esmtp = c->greeting != SMTPF_GREET_HELO,
+                       .lmtp = c->lmtp,
+                       .secured = c->secured};
+}
+
+static void resume(void *owner)
+{
+  client_resume(owner);
+}
+
+static void tell_of_server(void *owner, const char *event, const char *at, const char *why)
+{
+  client_server_failed(owner, event, at, why);
+}
+
+static void tell_failure(void *owner, const char *what, const char *why)
+{
+  client_failure(owner, what, why);
+}
+
+static transaction *offer(client *c, smtpf_str sender, smtpf_str params)
+{
+  static const transaction_owner told = {identity, resume, tell_of_server, tell_failure};
+  return transaction_new(&(transaction_for){&told, c, c->loop, c->settings, c->session, client_answers_each(c, params)},
+                         sender, params);
+}
+
 /* Keeps of an event what will be needed once its verdict is there; the event's own strings will be gone. */
 static int remember(client *c, smtpf_smtpd_event *ev)
 {
@@ -347,7 +385,7 @@ static int remember(client *c, smtpf_smtpd_event *ev)
     return 1;
   if (ev->verb == SMTPF_VERB_MAIL) {
     transaction_free(c->offered);
-    c->offered = transaction_new(c, ev->arg, ev->params);
+    c->offered = offer(c, ev->arg, ev->params);
     return c->offered != NULL;
   }
   if (ev->verb == SMTPF_VERB_RCPT && c->tx)

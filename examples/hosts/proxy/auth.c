@@ -15,8 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "hop_tls.h"
-
 enum { CONNECT, EHLO, STARTTLS, TLS, EXCHANGE };
 enum { LINE_MOST = 12290 }; /* RFC 4954 4, with CRLF */
 
@@ -126,7 +124,7 @@ static void lost(auth *a, const char *why)
 {
   const int before = a->state != EXCHANGE;
   const routes *all = &a->client->settings->routes;
-  client_hop_failed(a->client, a->server ? all->route[0].server[a->server - 1].name : "", why);
+  client_server_failed(a->client, "next-hop-failed", a->server ? all->route[0].server[a->server - 1].name : "", why);
   if (before)
     connect_next(a);
   else

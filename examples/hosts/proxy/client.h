@@ -94,9 +94,8 @@ void client_free(client *c);
 
 /* Whether a message with these parameters of MAIL is answered for each recipient: LMTP, PRDR. */
 int client_answers_each(const client *c, smtpf_str params);
-/* One log line about the next hop, or about storage. */
-void client_hop_failed(client *c, const char *server, const char *why);
-void client_target_failed(client *c, const char *server, const char *why);
+/* One log line about a server, or about anything else. */
+void client_server_failed(client *c, const char *event, const char *at, const char *why);
 void client_failure(client *c, const char *what, const char *why);
 
 /* ---- arrive.c: before there is a session ---- */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client.h"
 #include "target.h"
 
 #define WORDS_MAX 2000 /* of a hop's reply */
@@ -238,7 +237,7 @@ int copies_keep(transaction *t, size_t i)
   const uint64_t edits = t->groups[r->group - 1].edits;
   r->destination = TO_MAILBOX;
   r->stays = 1;
-  return !join_group(t, smtpf_session_verdict(t->client->session), i, t->sender, edits);
+  return !join_group(t, smtpf_session_verdict(t->session), i, t->sender, edits);
 }
 
 /* ---- what became of them -------------------------------------------------------------------------- */

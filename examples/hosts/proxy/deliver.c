@@ -11,19 +11,18 @@
 #include <string.h>
 
 #include "../../common/edits.h"
-#include "client.h"
+#include "hop_pool.h"
 #include "quarantine.h"
 #include "transaction.h"
 
 /* ---- the message's new fields -------------------------------------------------------------------- */
 
 /* Envelope and reason, before a copy that goes into quarantine. */
-static void quarantine_fields(transaction *t, const smtpf_verdict *v, text *out)
+static void quarantine_fields(transaction *t, const identity_of *who, const smtpf_verdict *v, text *out)
 {
-  const struct client *c = t->client;
   edits_field(out, SMTPF_LIT("X-Quarantine-Id"), t->id);
-  edits_field(out, SMTPF_LIT("X-Quarantine-Client"), smtpf_str_of(c->address));
-  edits_field(out, SMTPF_LIT("X-Quarantine-Helo"), smtpf_str_of(c->helo));
+  edits_field(out, SMTPF_LIT("X-Quarantine-Client"), who->address);
+  edits_field(out, SMTPF_LIT("X-Quarantine-Helo"), who->helo);
   edits_field(out, SMTPF_LIT("X-Quarantine-Sender"), transaction_string(t, t->sender));
   edits_field(out, SMTPF_LIT("X-Quarantine-Rule"), smtpf_verdict_rule(v));
   for (size_t i = 0; i < t->n; i++) {
@@ -51,33 +50,33 @@ static smtpf_str only_member(const transaction *t, uint32_t of)
 }
 
 /* RFC 3848, RFC 6531 4.3: `S` under TLS, `A` authenticated. */
-static void name_protocol(char *out, size_t cap, const transaction *t)
+static void name_protocol(char *out, size_t cap, const transaction *t, const identity_of *who)
 {
-  const struct client *c = t->client;
   const int utf8 = envelope_has(transaction_string(t, t->params), SMTPF_LIT("SMTPUTF8"), (smtpf_str){0});
-  const int extended = c->greeting != SMTPF_GREET_HELO;
-  const char *name = c->lmtp ? (utf8 ? "UTF8LMTP" : "LMTP") : utf8 ? "UTF8SMTP" : extended ? "ESMTP" : "SMTP";
-  snprintf(out, cap, "%s%s%s", name, extended && c->secured ? "S" : "", extended && c->login ? "A" : "");
+  const int extended = who->esmtp;
+  const char *name = who->lmtp ? (utf8 ? "UTF8LMTP" : "LMTP") : utf8 ? "UTF8SMTP" : extended ? "ESMTP" : "SMTP";
+  snprintf(out, cap, "%s%s%s", name, extended && who->secured ? "S" : "", extended && who->login.n ? "A" : "");
 }
 
 int deliver_begin(transaction *t, outgoing *o, size_t first, uint32_t of, int quarantined)
 {
-  const struct client *c = t->client;
-  const smtpf_verdict *v = smtpf_session_verdict(c->session);
+  const smtpf_verdict *v = smtpf_session_verdict(t->session);
   text extra = {0};
   char with[16];
-  trace r = {.helo = smtpf_str_of(c->helo),
-             .rdns = smtpf_str_of(c->rdns),
-             .address = smtpf_str_of(c->address),
+  identity_of who;
+  t->told->identity(t->owner, &who);
+  trace r = {.helo = who.helo,
+             .rdns = who.name,
+             .address = who.address,
              .by = t->settings->smtpd.hostname,
              .with = with,
              .id = t->id,
              .for_path = t->n == 1 ? transaction_string(t, t->rcpt[0].path) : only_member(t, of),
              .wall_s = t->loop->base.wall_s,
              .stays = t->rcpt[first].stays};
-  name_protocol(with, sizeof with, t);
+  name_protocol(with, sizeof with, t, &who);
   if (quarantined)
-    quarantine_fields(t, v, &extra);
+    quarantine_fields(t, &who, v, &extra);
   int e = extra.failed ? ENOMEM : outgoing_begin(o, &r, v, first, text_str(&extra), &t->spool);
   text_free(&extra);
   return e;
@@ -91,7 +90,7 @@ static void release(transaction *t)
     while (k < t->n_groups && (t->groups[k].done || t->groups[k].leg != on))
       k++;
     if (k == t->n_groups && t->legs[on].hop)
-      hop_release(transaction_unhop(t, on));
+      pool_release(transaction_unhop(t, on));
   }
 }
 
@@ -115,7 +114,7 @@ static void over(transaction *t)
 void deliver_fail(transaction *t, int e)
 {
   const int full = e == ENOSPC || e == EDQUOT || e == EFBIG;
-  client_failure(t->client, "spool", strerror(e));
+  t->told->failure(t->owner, "spool", strerror(e));
   copies_settle_rest(t, 0, SMTPF_COMMIT_FAILED, 0, full ? "4.3.1" : "4.3.0",
                      full ? SMTPF_LIT("insufficient storage") : SMTPF_LIT("local failure, try again"));
   over(t);
@@ -322,7 +321,7 @@ void deliver_step(transaction *t)
   const char *enhanced = transaction_missing(missing, &words);
   copies_settle_rest(t, deliver_current(t), SMTPF_COMMIT_FAILED, 0, enhanced, words);
   h->soiled = 1; /* replies may be on their way */
-  hop_release(transaction_unhop(t, t->at));
+  pool_release(transaction_unhop(t, t->at));
   deliver_group_over(t);
 }
 
@@ -353,7 +352,7 @@ static int keep_copy(transaction *t)
 static void quarantine_failed(transaction *t, int e)
 {
   const kept words = copies_words(t, SMTPF_LIT("quarantine is not available"));
-  client_failure(t->client, "quarantine", strerror(e));
+  t->told->failure(t->owner, "quarantine", strerror(e));
   for (size_t i = 0; i < t->n; i++)
     if (t->rcpt[i].disposition == SMTPF_QUARANTINED)
       copies_settle(&t->rcpt[i], SMTPF_COMMIT_FAILED, 0, "4.3.0", words);

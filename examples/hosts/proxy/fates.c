@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hop_pool.h"
 #include "target.h"
 
 /* ---- the message --------------------------------------------------------------------------------- */
@@ -194,7 +195,7 @@ static void message_over(transaction *t, int out_of_turn)
     h->data_open = 0;
   if (h->data_open || out_of_turn) { /* it answered before it had all, or what no server answers */
     h->soiled = 1;
-    hop_release(transaction_unhop(t, t->at));
+    pool_release(transaction_unhop(t, t->at));
   }
   transaction_forget(t, t->at);
   deliver_group_over(t);

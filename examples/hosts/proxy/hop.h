@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * hop: a connection to the next hop: connect, greet, tell who the client is, then carry a transaction's commands in
- * order. An idle one is kept for the next transaction, but only while nothing on it was ever refused: a server that
- * counts errors must not count one client's against another. A connection to a forward's target is another such: it is
+ * hop: a connection to a server: bytes, TLS, deadlines. hop_dialogue says what is said on it until it can be given
+ * mail; then it carries a transaction's commands in order. A connection to a forward's target is another such: it is
  * told nothing of the client, and never kept.
  */
 #ifndef PROXY_HOP_H
 #define PROXY_HOP_H
 
+#include "identity.h"
 #include "loop.h"
 
+/* The table of hop_dialogue.h says what leads from one to the next. */
 enum hop_state {
   HOP_CONNECTING = 1,
   HOP_GREETING,
-  HOP_EHLO,
+  HOP_EHLO, /* or LHLO */
   HOP_HELO,
   HOP_STARTTLS,
   HOP_TLS, /* the handshake */
   HOP_XCLIENT,
   HOP_READY,
   HOP_DEAD
-}; /* EHLO: or LHLO */
+};
 
 /* What a reply is to. */
 enum hop_expect { EXPECT_XFORWARD = 1, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EXPECT_FINAL, EXPECT_RSET };
@@ -28,18 +29,31 @@ enum hop_expect { EXPECT_XFORWARD = 1, EXPECT_MAIL, EXPECT_RCPT, EXPECT_DATA, EX
 /* How far a connection was when it was lost. */
 enum hop_lost { LOST_NEW, LOST_READY, LOST_REUSED, LOST_TLS }; /* REUSED: it had served before; TLS: next without */
 
-struct transaction;
+/* What whoever has a connection is told, with the number that they gave it, and is asked. */
+typedef struct hop_owner {
+  void (*ready)(void *owner, size_t leg);
+  void (*reply)(void *owner, size_t leg, int expect, const smtpf_smtpc_reply *r);
+  void (*lost)(void *owner, size_t leg, const char *why, int how);
+  void (*writable)(void *owner, size_t leg);
+  void (*identity)(const void *owner, identity_of *who); /* of the client */
+} hop_owner;
+
+/* What a connection is for. */
+typedef struct hop_for {
+  const hop_owner *told;
+  void *owner;
+  size_t leg;       /* which of the owner's */
+  route *route;     /* NULL: it leads to a target */
+  server *server;   /* one of its */
+  const char *name; /* of a target, in its certificate; NULL: its address */
+} hop_for;
 
 typedef struct hop {
   item item;
   ring link; /* in loop.hops, loop.pool or loop.dead_hops */
   loop *loop;
   settings *settings;
-  route *route;              /* NULL: to a target */
-  server *server;            /* one of its */
-  const char *name;          /* of a target, in its certificate; NULL: its address */
-  struct transaction *owner; /* NULL: idle, or on its way there */
-  size_t leg;                /* which of the owner's */
+  hop_for is;
   smtpf_smtpc *codec;
   int state;
   unsigned extensions, attributes; /* smtpf_extension bits; identity_attribute bits */
@@ -58,21 +72,16 @@ typedef struct hop {
   unsigned identified : 1; /* XCLIENT told it who the client is */
   unsigned corked : 1;     /* commands are gathered */
   unsigned lmtp : 1;       /* what it speaks */
-  unsigned target : 1;     /* of a forward: a stranger */
   unsigned plain : 1;      /* no TLS, whatever is offered */
   unsigned probing : 1;    /* its server was down; whether it still is, is not known yet */
 } hop;
 
-/* A connection for leg `on` of a transaction, to the first server of its route that has not been tried: an idle one
- * unless the leg wants a fresh one, else a new one. It may not be ready yet: transaction_hop_ready() follows. NULL when
- * there can be none. */
-hop *hop_acquire(loop *l, struct transaction *owner, size_t on);
-/* A new connection to a target, for leg `on` of the transaction; it must be ready `within_ms`. NULL when there can be
- * none. */
-hop *hop_connect(loop *l, struct transaction *owner, size_t on, const address *to, int64_t within_ms);
-/* The transaction needs it no more: keep it if it is clean, else take leave. */
-void hop_release(hop *h);
-/* Sends commands and notes what replies they will have; `expects` is a string of hop_expect bytes. */
+/* A new connection, which must be ready `within_ms`; then its owner is told. NULL, with errno, when there can be none.
+ */
+hop *hop_connect(loop *l, settings *s, const hop_for *is, const address *to, int64_t within_ms);
+/* It has another owner, for another client. */
+void hop_give(hop *h, const hop_for *is);
+/* Sends commands and notes what replies they will have; `expects` is a string of hop_expect bytes, not empty. */
 void hop_send(hop *h, smtpf_str bytes, const char *expects);
 /* What is sent between the two goes in one write. */
 void hop_cork(hop *h);
@@ -84,8 +93,9 @@ static inline int hop_waits(const hop *h)
 {
   return h->out_at < h->out.n || conduit_waits(&h->wire);
 }
-/* Closes at once, without telling the owner. */
+/* Closes without telling the owner: at once, or with QUIT where that can be said. */
 void hop_close(hop *h);
+void hop_leave(hop *h);
 
 /* Called by the loop. */
 void hop_event(hop *h, uint32_t events);

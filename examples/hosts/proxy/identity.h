@@ -15,7 +15,7 @@ typedef struct identity_of {
   smtpf_str login;       /* who it has proved to be (AUTH) */
   smtpf_str destination; /* our address, as it sees us */
   unsigned port, destination_port;
-  int esmtp;
+  int esmtp, lmtp, secured;
 } identity_of;
 
 /* The attributes a next hop lists after `keyword` in its EHLO reply, as bits; 0 when it has no such line. */

@@ -8,8 +8,7 @@
 #include "../../common/log.h"
 #include "auth.h"
 #include "client.h"
-#include "hop.h"
-#include "hop_tls.h"
+#include "hop_pool.h"
 #include "quarantine.h"
 #include "target.h"
 
@@ -36,14 +35,6 @@ static int prepare(server_settings *base)
   else
     hop_probe(s, PROBE_MS);
   return !e;
-}
-
-static void forget(server_settings *base)
-{
-  settings *s = (settings *)(void *)base;
-  hop_tls_free(s);
-  routes_free(&s->routes);
-  incoming_forget(&s->in);
 }
 
 /* ---- a loop -------------------------------------------------------------------------------------------- */
@@ -170,6 +161,7 @@ static void dismiss_all(loop *l, int now)
 static void sweep(server_loop *base)
 {
   loop *l = loop_of(base);
+  pool_sweep(l);
   hop_sweep(l);
   auth_sweep(l);
   client_sweep(l);
@@ -205,7 +197,7 @@ static const server_program program = {
     .loop_size = sizeof(loop),
     .read = settings_read,
     .prepare = prepare,
-    .forget = forget,
+    .forget = settings_forget,
     .open = open_loop,
     .close = close_loop,
     .free = free_loop,

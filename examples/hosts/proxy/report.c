@@ -138,14 +138,9 @@ static void log_failure(client *c, const char *event, const char *at, const char
   log_end(t);
 }
 
-void client_hop_failed(client *c, const char *at, const char *why)
+void client_server_failed(client *c, const char *event, const char *at, const char *why)
 {
-  log_failure(c, "next-hop-failed", at, "why", why);
-}
-
-void client_target_failed(client *c, const char *at, const char *why)
-{
-  log_failure(c, "target-failed", at, "why", why);
+  log_failure(c, event, at, "why", why);
 }
 
 void client_failure(client *c, const char *what, const char *why)

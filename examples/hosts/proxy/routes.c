@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hop_tls.h"
+#include "../../common/log.h"
+
+const char *const hop_tls_words[] = {"none", "may", "encrypt", "verify", NULL};
 
 /* ---- reading the policy ------------------------------------------------------------------------ */
 
@@ -186,19 +188,22 @@ server *route_pick(const route *r, uint32_t *tried, int64_t now, int *probing)
   return &r->server[best];
 }
 
-int server_failed(server *s, int64_t now, int64_t for_ms)
+void server_failed(server *s, int64_t now, int64_t for_ms, const char *why)
 {
   const int64_t before = atomic_exchange(&s->down_until, now + for_ms);
   atomic_store(&s->trying, 0);
-  return !before;
+  if (!before)
+    log_line("warning", "hop-down",
+             (log_field[]){{"server", smtpf_str_of(s->name)}, {"why", smtpf_str_of(why)}, {NULL, {NULL, 0}}});
 }
 
-int server_good(server *s)
+void server_good(server *s)
 {
   if (!atomic_load_explicit(&s->down_until, memory_order_relaxed))
-    return 0;
+    return;
   atomic_store(&s->trying, 0);
-  return atomic_exchange(&s->down_until, 0) != 0;
+  if (atomic_exchange(&s->down_until, 0))
+    log_text("info", "hop-up", "server", s->name);
 }
 
 void server_unknown(server *s)

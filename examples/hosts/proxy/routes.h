@@ -16,6 +16,16 @@
 
 #define ROUTE_SERVERS_MAX 16
 
+enum hop_tls_level {
+  HOP_TLS_NONE,
+  HOP_TLS_MAY,     /* where it is offered and works; whom it is with is not looked at */
+  HOP_TLS_ENCRYPT, /* always; whom it is with is not looked at */
+  HOP_TLS_VERIFY   /* always, and with whom it should be with */
+};
+
+/* The words of the policy, in that order. */
+extern const char *const hop_tls_words[];
+
 typedef struct server {
   address at;
   char name[ADDRESS_TEXT];
@@ -61,9 +71,9 @@ static inline int route_has_more(const route *r, uint32_t tried)
 {
   return tried != (1U << r->n) - 1;
 }
-/* It cannot be spoken with, or it can. 1 when that is news. */
-int server_failed(server *s, int64_t now, int64_t for_ms);
-int server_good(server *s);
+/* It cannot be spoken with, or it can: the log has it when that is news. */
+void server_failed(server *s, int64_t now, int64_t for_ms, const char *why);
+void server_good(server *s);
 void server_unknown(server *s);
 
 #endif

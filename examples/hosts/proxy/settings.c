@@ -3,11 +3,49 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "hop_tls.h"
-
 const char settings_addresses[] = "an address such as 127.0.0.1:25, [::1]:25, lmtp:127.0.0.1:24 or lmtp:unix:/run/lmtp";
+
+/* ---- TLS to servers ----------------------------------------------------------------------------- */
+
+static int at_least(const settings *s, int level)
+{
+  int found = s->forward_inline && s->forward_tls >= level;
+  for (size_t i = 0; i < s->routes.n; i++)
+    found |= s->routes.route[i].tls >= level;
+  return found;
+}
+
+/* A certificate has the name of its server or its address; a Unix socket has neither. */
+static int can_be_verified(const route *r)
+{
+  for (size_t i = 0; i < r->n && r->tls == HOP_TLS_VERIFY && !r->tls_name; i++)
+    if (r->server[i].at.sa.ss_family == AF_UNIX)
+      return 0;
+  return 1;
+}
+
+static int read_hop_tls(settings *s, const host_policy *p, smtpf_error *err)
+{
+  const smtpf_engine *e = s->base.engine;
+  const tls_options o = {.client = 1,
+                         .certificate = {host_string(e, "proxy.hop_tls_certificate", 0)},
+                         .key = {host_string(e, "proxy.hop_tls_key", 0)},
+                         .authorities = host_string(e, "proxy.hop_tls_authorities", 0)};
+  s->forward_tls = host_choice(e, "proxy.forward_tls", hop_tls_words);
+  for (size_t i = 0; i < s->routes.n; i++)
+    if (!can_be_verified(&s->routes.route[i]))
+      return host_policy_fail(err, SMTPF_EINVAL, p, "verify", s->routes.route[i].server[0].name,
+                              "the name in the certificate, hop_tls_name or tls_name");
+  if (!at_least(s, HOP_TLS_MAY))
+    return SMTPF_OK;
+  const int r = tls_context_new(&s->hop_tls, &o, err);
+  return r == SMTPF_EUNSUPPORTED && !at_least(s, HOP_TLS_ENCRYPT) ? SMTPF_OK : r; /* what may be need not be */
+}
+
+/* ---- all ---------------------------------------------------------------------------------------- */
 
 static int read_addresses(settings *s, const host_policy *p, smtpf_error *err)
 {
@@ -19,7 +57,7 @@ static int read_addresses(settings *s, const host_policy *p, smtpf_error *err)
       return host_policy_fail(err, SMTPF_EPARSE, p, "proxy.forward_servers", v, settings_addresses);
   }
   const int r = routes_load(&s->routes, s->base.engine, p, err);
-  return r ? r : hop_tls_load(s, p, err);
+  return r ? r : read_hop_tls(s, p, err);
 }
 
 static void read_numbers(settings *s)
@@ -102,4 +140,12 @@ int settings_read(server_settings *base, const host_policy *p, smtpf_error *err)
   if (r == SMTPF_OK)
     r = read_addresses(s, p, err);
   return r != SMTPF_OK ? r : read_quarantine(s, p, err);
+}
+
+void settings_forget(server_settings *base)
+{
+  settings *s = (settings *)(void *)base;
+  tls_context_unref(s->hop_tls);
+  routes_free(&s->routes);
+  incoming_forget(&s->in);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * smtpf-proxy: a before-queue proxy on the public headers. How the files hang together:
+ * smtpf-proxy: a before-queue proxy on the public headers. Each line may include and call what is below it, and is told
+ * of what happens there through tables of hooks:
  *
  *     main ── common/server             the process: signals, sockets, policies, threads
- *       ├─ client ── spool              what the client says and is answered
- *       │    └─ transaction ── message, quarantine
- *       └─ hop ── routes                what the next hop is told and answers; idle connections
- *
- * settings: what the proxy itself reads out of a policy.
+ *     client ...                        what a client says and is answered
+ *     transaction ... ── message        what servers are asked about whom
+ *     hop ...                           a connection to a server: what it is told and answers
+ *     loop, peers                       one thread, and what all share
+ *     settings, routes, incoming        what the proxy itself reads out of a policy
  */
 #ifndef PROXY_SETTINGS_H
 #define PROXY_SETTINGS_H
@@ -61,5 +62,7 @@ extern const char settings_addresses[];
 
 /* server_program.read. LMTP clients have SMTPF_CAN_REPLY_PER_RCPT beyond base.capabilities. */
 int settings_read(server_settings *base, const host_policy *policy, smtpf_error *err);
+/* server_program.forget. */
+void settings_forget(server_settings *base);
 
 #endif

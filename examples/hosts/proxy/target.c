@@ -4,8 +4,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-#include "client.h"
-
 enum servers { SERVERS_UNASKED, SERVERS_AWAITED, SERVERS_KNOWN, SERVERS_NEVER, SERVERS_UNKNOWN };
 
 /* Outlives the target when the answer comes late; the loop frees what never gets one. */
@@ -187,13 +185,13 @@ static hop *connect_next(target *g)
     const int64_t share = left / (int64_t)(g->n - g->tried);
     g->tried++;
     address_format((const struct sockaddr *)&a->sa, g->name, sizeof g->name);
-    hop *h = hop_connect(t->loop, t, g->on, a, share ? share : 1);
+    const hop_for is = {&transaction_hop_owner, t, g->on, NULL, NULL, g->host[g->tried - 1]};
+    hop *h = hop_connect(t->loop, t->settings, &is, a, share ? share : 1);
     if (h) {
-      h->name = g->host[g->tried - 1];
       h->plain = g->plain >> (g->tried - 1) & 1;
       return h;
     }
-    client_target_failed(t->client, g->name, "cannot be connected to");
+    t->told->server_failed(t->owner, "target-failed", g->name, "cannot be connected to");
   }
   return NULL;
 }
@@ -225,7 +223,7 @@ void target_ready(transaction *t, size_t on)
 void target_failed(transaction *t, size_t on, const char *why, int how)
 {
   target *g = t->legs[on].target;
-  client_target_failed(t->client, g->name, why);
+  t->told->server_failed(t->owner, "target-failed", g->name, why);
   if (how == LOST_TLS)
     g->plain |= 1U << --g->tried;
 }

@@ -24,7 +24,23 @@
 #include "identity.h"
 #include "message.h"
 
-struct client;
+/* What whoever has a transaction is asked, and told: that `code` is there; a line for the log. */
+typedef struct transaction_owner {
+  void (*identity)(const void *owner, identity_of *who);
+  void (*resume)(void *owner);
+  void (*server_failed)(void *owner, const char *event, const char *at, const char *why);
+  void (*failure)(void *owner, const char *what, const char *why);
+} transaction_owner;
+
+/* What a transaction is for. */
+typedef struct transaction_for {
+  const transaction_owner *told;
+  void *owner;
+  loop *loop;
+  settings *settings;
+  smtpf_session *session;
+  int each; /* the client is answered for each recipient (LMTP, PRDR) */
+} transaction_for;
 
 /* Where a recipient's copy can go: a RCPT for each was or was not put to the hop. */
 enum destination { TO_MAILBOX, TO_FORWARD, DESTINATIONS };
@@ -94,9 +110,11 @@ enum goal { GOAL_NONE, GOAL_RCPT, GOAL_DELIVER };
 enum speaker { BY_PROXY, BY_HOP, BY_TARGET };
 
 typedef struct transaction {
-  struct client *client;
+  const transaction_owner *told;
+  void *owner;
   loop *loop;
   settings *settings; /* the client's */
+  smtpf_session *session;
   text strings;
   kept sender, params;
   recipient *rcpt; /* those that were accepted, in order */
@@ -134,7 +152,7 @@ typedef struct transaction {
 } transaction;
 
 /* A new transaction after an accepted MAIL. NULL without memory. */
-transaction *transaction_new(struct client *c, smtpf_str sender, smtpf_str params);
+transaction *transaction_new(const transaction_for *is, smtpf_str sender, smtpf_str params);
 void transaction_free(transaction *t);
 /* Remembers a RCPT before it is judged, and forgets it when it was refused. */
 void transaction_ask(transaction *t, smtpf_str path, smtpf_str params);
@@ -150,14 +168,7 @@ void transaction_body(transaction *t, smtpf_str piece);
  * `open` has a `result`. Until then neither `v` nor `id` may change. */
 void transaction_deliver(transaction *t, const smtpf_verdict *v, smtpf_str id);
 
-/* ---- called by hop.c, with the hop's leg ---- */
-void transaction_hop_ready(transaction *t, size_t on);
-void transaction_hop_reply(transaction *t, size_t on, int expect, const smtpf_smtpc_reply *r);
-void transaction_hop_lost(transaction *t, size_t on, const char *why, int how);
-void transaction_hop_writable(transaction *t, size_t on);
-void transaction_identity(const transaction *t, identity_of *who);
-
-/* ---- between transaction.c, legs.c, target.c, copies.c and deliver.c ---- */
+/* ---- between transaction.c, legs.c, rcpt.c, target.c, copies.c, deliver.c and fates.c ---- */
 /* The leg that is spoken with. */
 static inline leg *transaction_leg(const transaction *t)
 {
@@ -178,13 +189,17 @@ static inline int transaction_path_is(const transaction *t, kept path, smtpf_str
 {
   return path.n == bare.n + 2 && !memcmp(t->strings.p + path.at + 1, bare.p, bare.n);
 }
-/* Sets the answer and resumes the client. */
+/* Sets the answer; resumes the client; both. */
+void transaction_answer(transaction *t, int code, const char *enhanced, smtpf_str words, int by);
+void transaction_end(transaction *t);
 void transaction_finish(transaction *t, int code, const char *enhanced, smtpf_str words, int by);
 /* Send [XFORWARD] MAIL, and RCPT. 0 when the hop lacks an extension that the mail needs: `*missing` has it. */
 int transaction_send_mail(transaction *t, kept sender, int quiet, unsigned *missing);
 int transaction_send_rcpt(transaction *t, seat *s, smtpf_str path, smtpf_str params, int silent, unsigned *missing);
 /* What a client is told of a missing extension. */
 const char *transaction_missing(unsigned missing, smtpf_str *words);
+/* legs.c: a transaction as the owner of its legs' connections. */
+extern const hop_owner transaction_hop_owner;
 /* A leg's open transaction is gone, with all that was put. */
 void transaction_forget(transaction *t, size_t on);
 /* The leg to the next hop of a path, or the one that a copy to a forward's address goes by; made when there is none
@@ -201,6 +216,10 @@ void transaction_step(transaction *t);
 /* No server of the current leg's target can be reached, or (`never`) there will be none. */
 void transaction_unreachable(transaction *t, int never);
 
+/* rcpt.c: puts the recipient in question; takes what the leg's server says; there is no forward for it. */
+void rcpt_step(transaction *t);
+void rcpt_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
+void rcpt_forward_refused(transaction *t);
 /* The leg that a copy to one of its destinations goes by. */
 static inline size_t copies_leg(const recipient *r, int destination)
 {
