@@ -41,7 +41,8 @@ libhost_la_SOURCES = examples/common/address.c examples/common/address.h \
 	examples/common/metrics/expose.c examples/common/metrics/metrics.c examples/common/metrics/metrics.h \
 	examples/common/metrics/parts.h examples/common/metrics/serve.c examples/common/metrics/series.c examples/common/metrics/series.h \
 	examples/common/notify.c examples/common/notify.h examples/common/print.c examples/common/print.h \
-	examples/common/privileges.c examples/common/privileges.h examples/common/ring.h \
+	examples/common/privileges.c examples/common/privileges.h examples/common/report.c examples/common/report.h \
+	examples/common/ring.h \
 	examples/common/server/arguments.c examples/common/server/listener.c examples/common/server/loop.c \
 	examples/common/server/parts.h examples/common/server/process.c examples/common/server/server.h \
 	examples/common/server/settings.c examples/common/spool.c examples/common/spool.h \
@@ -171,14 +172,15 @@ EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_peer.
 # ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
 bin_PROGRAMS += smtpf-policyd
 POLICYD = examples/hosts/policyd
-smtpf_policyd_SOURCES = $(POLICYD)/answer.c $(POLICYD)/instance.c $(POLICYD)/main.c $(POLICYD)/policyd.h \
-	$(POLICYD)/request.c $(POLICYD)/server.c
+smtpf_policyd_SOURCES = $(POLICYD)/alone.c $(POLICYD)/answer.c $(POLICYD)/arguments.c $(POLICYD)/connection.c \
+	$(POLICYD)/instance.c $(POLICYD)/main.c $(POLICYD)/policyd.h $(POLICYD)/report.c $(POLICYD)/request.c
 smtpf_policyd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
+smtpf_policyd_CFLAGS = $(AM_CFLAGS) -pthread
 smtpf_policyd_LDADD = libhost.la libsmtpfilter.la
 man8_MANS += docs/man/smtpf-policyd.8
 EXTRA_DIST += docs/man/smtpf-policyd.8
-TESTS += tests/interop/policyd.py tests/interop/policyd_postfix.py
-EXTRA_DIST += tests/interop/policyd.py tests/interop/policyd_postfix.py
+TESTS += tests/interop/policyd.py tests/interop/policyd_postfix.py tests/interop/policyd_server.py
+EXTRA_DIST += tests/interop/policyd.py tests/interop/policyd_postfix.py tests/interop/policyd_server.py
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_delegation
 TESTS += tests/unit/test_delegation

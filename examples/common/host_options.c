@@ -13,6 +13,7 @@
 #define SANDBOX                                                                                                        \
   "Whether system calls that no mail filter makes (ptrace, mount, bpf ..., and execve where no scanner is of type "    \
   "`command`) fail; false for debuggers. New privileges cannot be had either way (no_new_privs)."
+#define VERDICTS "Which verdicts get a log line."
 #define SECOND 1000
 #define HOUR (3600 * (int64_t)SECOND)
 #define NUMBER(path, type, deflt, min, max, doc)                                                                       \
@@ -164,11 +165,23 @@ const smtpf_option host_options[] = {
     TEXT("proxy.spool_directory", "/var/tmp", "Where those temporary files are made."),
     TIME("proxy.drain", "30s", 0, HOUR, "How long open transactions may take to finish after SIGTERM."),
     CHOICE("proxy.log", "text", "text|json", "Form of the log lines on standard error."),
-    CHOICE("proxy.log_verdicts", "all", "all|refused|none", "Which verdicts get a log line."),
+    CHOICE("proxy.log_verdicts", "all", "all|refused|none", VERDICTS),
+    TEXTS("policyd.listen", "Where smtpf-policyd listens: `unix:/path`, or an address with its port, which it is as "
+                            "`127.0.0.1:10023` without any. Sockets that systemd hands over (LISTEN_FDS) take the "
+                            "place of all."),
+    TEXT("policyd.socket_mode", "0666",
+         "The mode of its Unix sockets, octal: who may write may connect. Who gets into their folder may, by default."),
+    TEXT("policyd.socket_group", NULL, "The group of its Unix sockets, by name, for example `postfix`."),
     TEXT("policyd.metrics", NULL, METRICS),
-    TEXTS("policyd.listen",
-          "Where smtpf-policyd listens: `unix:/path`, or a port as `127.0.0.1:10023`, which it is without "
-          "any."),
+    TEXT("policyd.user", NULL, USER),
+    TEXT("policyd.group", NULL, "The group that it goes on with instead of the user's own."),
+    FLAG("policyd.sandbox", "true", SANDBOX),
+    COUNT("policyd.threads", "1", 1, 256, "Event loops, one a thread; each keeps its share of the messages."),
+    COUNT("policyd.connections", "10000", 1, 1000000,
+          "Connections at a time; Postfix does for more what it is told for a service that is gone."),
+    TIME("policyd.idle_timeout", "1h", SECOND, 24 * HOUR,
+         "How long a connection may ask nothing. It must be longer than Postfix leaves it idle "
+         "(`smtpd_policy_service_max_idle`, 5 minutes)."),
     CHOICE("policyd.decide", "data", "data|end-of-message|never",
            "At which of Postfix's states smtpf-policyd decides about a message as a whole. `data`: it may be marked, "
            "held or dropped; `end-of-message`: held or dropped; `never`: only replies are given, which is right where "
@@ -178,6 +191,10 @@ const smtpf_option host_options[] = {
           "longest ago is forgotten, and judged anew when it is asked about again."),
     TIME("policyd.instance_timeout", "15m", SECOND, 24 * HOUR,
          "How long such a message is kept after the last request. It must be longer than a message may take."),
+    TIME("policyd.drain", "5s", 0, HOUR,
+         "How long messages that Postfix has asked about may take to be decided after SIGTERM."),
+    CHOICE("policyd.log", "text", "text|json", "Form of the log lines on standard error."),
+    CHOICE("policyd.log_verdicts", "all", "all|refused|none", VERDICTS),
     TEXTS("milter.listen", "Where smtpf-milter listens: `unix:/path`, or an address with its port, which it is as "
                            "`127.0.0.1:8891` without "
                            "any. Sockets that systemd hands over (LISTEN_FDS) take the place of all."),
@@ -196,7 +213,11 @@ const smtpf_option host_options[] = {
          "How often the MTA is told at the end of a message that the verdict is still to come."),
     TIME("milter.drain", "30s", 0, HOUR, "How long open connections may take to finish after SIGTERM."),
     CHOICE("milter.log", "text", "text|json", "Form of the log lines on standard error."),
-    CHOICE("milter.log_verdicts", "all", "all|refused|none", "Which verdicts get a log line."),
+    CHOICE("milter.log_verdicts", "all", "all|refused|none", VERDICTS),
+    CHOICE("exim.log_verdicts", "all", "all|refused|none",
+           "Which verdicts get a line in Exim's main log, where smtpf_exim.so decides in Exim's own process."),
+    CHOICE("opensmtpd.log_verdicts", "all", "all|refused|none",
+           "Which verdicts get a line on standard error, which smtpd logs."),
     FLAG("opensmtpd.junk", "false",
          "Whether smtpd.conf delivers with `maildir ... junk`: quarantined mail then bears `X-Spam: Yes`, and is put "
          "into its recipient's junk folder. Without it smtpf-opensmtpd has no quarantine, and such mail is tagged."),

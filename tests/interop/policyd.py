@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """smtpf-policyd, asked as Postfix asks: over TCP and a Unix socket, in pieces, pipelined, by many at once."""
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,8 +25,9 @@ class Server:
             with open(self.policy, "w", encoding="ascii") as f:
                 f.write(policy)
             argv = ("-c", self.policy) + argv
+        self.said = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would be full one day
         self.process = subprocess.Popen(watched.wrapped([BINARY, "--inet", "127.0.0.1:%d" % self.port, "--unix", self.path, *argv]),
-                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                                        stdin=subprocess.DEVNULL, stderr=self.said)
         for _ in range(100):
             try:
                 self.connect().close()
@@ -35,7 +37,7 @@ class Server:
                 if self.process.poll() is not None:
                     break
                 time.sleep(0.05)
-        sys.exit("smtpf-policyd did not start")
+        sys.exit("smtpf-policyd did not start: " + self.log())
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), 5)
@@ -47,13 +49,18 @@ class Server:
         return s
 
     def stop(self):
+        """Its status, and what it had to complain about."""
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        return self.process.returncode, self.process.stderr.read().decode()
+        return self.process.returncode, "".join(line for line in self.log().splitlines(True) if not re.match(r"\S+Z (info|notice) ", line))
+
+    def log(self):
+        size = os.fstat(self.said.fileno()).st_size
+        return os.pread(self.said.fileno(), size, 0).decode()
 
 
 def request(state="RCPT", sender="a@example.org", recipient="b@example.net", client="192.0.2.25", name="unknown", **more):
@@ -183,7 +190,7 @@ def with_policy(tmp):
         got = ask(s, instance="6")
         check("a broken policy: the old one serves on", got.startswith(LATER), got)
     code, log = server.stop()
-    check("it says so", code == 0 and "new policy" in log and "the old policy serves on" in log and "policy.conf:1" in log, log)
+    check("it says so", code == 0 and "event=reloaded" in server.log() and "event=reload-failed" in log and "policy.conf:1" in log, server.log())
 
 
 def delays(tmp):
@@ -261,7 +268,7 @@ def wishes(tmp):
     code, log = server.stop()
     lost = [line for line in log.splitlines() if "lost" in line]
     check("what is lost is told", code == 0 and len(lost) == 4 and "what=decision instance=8 " in lost[0] and
-          "what=forward instance=9 detail=away@example.net" in lost[1] and "what=PREPEND instance=10 detail=X-Smtpfilter: tagged" in lost[2] and
+          "what=forward instance=9 " in lost[1] and "detail=away@example.net" in lost[1] and "what=PREPEND instance=10 " in lost[2] and 'detail="X-Smtpfilter: tagged' in lost[2] and
           "what=decision instance=13 " in lost[3], log)
 
 
@@ -277,7 +284,7 @@ def forgotten(server):
         s.close()
     with server.connect() as s:
         ask(s, instance="t", recipient="hold@example.net", **BAD)
-        time.sleep(1.3)
+        time.sleep(1.8)
         got = ask(s, instance="t", **end, **BAD)
         check("and one that nobody asks about", got == "action=DUNNO", got)
 

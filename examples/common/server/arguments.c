@@ -7,7 +7,7 @@
 #include "parts.h"
 
 enum { LISTEN = 256, SET, PID_FILE, READY_FD, THREADS, CHECK, EXPLAIN, LOG, HELP, VERSION, OWN };
-enum { OWN_MAX = 16 };
+enum { OWN_MAX = 24 };
 
 static const struct option common[] = {
     {"config", required_argument, NULL, 'c'},        {"listen", required_argument, NULL, LISTEN},
@@ -34,40 +34,50 @@ static int descriptor(const char *s)
   return *s >= '0' && *s <= '9' && !*end && v < 1 << 20 ? (int)v : -1;
 }
 
-/* `SECTION.NAME` `how` `VALUE`, as if `--set` had said it; no section: `name` is all of the path. */
-static int set(server_arguments *a, const server_program *p, const char *section, const char *name, const char *how,
-               const char *value)
+int server_argument_set(server_arguments *a, const char *path, const char *how, const char *value, const char *unit)
 {
-  const size_t room = strlen(section) + strlen(name) + strlen(how) + strlen(value) + 2;
+  const size_t room = strlen(path) + strlen(how) + strlen(value) + strlen(unit) + 1;
   char **made = realloc(a->made, (a->policy.sets + 1) * sizeof *made);
   char *said = made ? malloc(room) : NULL;
   if (made)
     a->made = made;
   if (!said)
-    return wrong(p, name, value, "memory");
-  snprintf(said, room, "%s%s%s%s%s", section, *section ? "." : "", name, how, value);
+    return wrong(a->program, path, value, "memory");
+  snprintf(said, room, "%s%s%s%s", path, how, value, unit);
   a->made[a->policy.sets++] = said;
   return -1;
 }
 
-/* The first address takes the place of the policy's, the others join it. */
-static int add_listen(server_arguments *a, const server_program *p, const char *value)
+/* Of the program's section. */
+static int set(server_arguments *a, const char *name, const char *how, const char *value)
 {
-  const char *how = a->listens ? "+=" : "=";
-  a->listens++;
-  return set(a, p, p->section, "listen", how, value);
+  char path[64];
+  snprintf(path, sizeof path, "%s.%s", a->program->section, name);
+  return server_argument_set(a, path, how, value, "");
 }
 
-static int take(server_arguments *a, const server_program *p, int option, const char *value)
+/* The first address takes the place of the policy's, the others join it. */
+int server_argument_listen(server_arguments *a, const char *where)
 {
+  return set(a, "listen", a->listens++ ? "+=" : "=", where);
+}
+
+static int take_own(server_arguments *a, const server_argument *own, const char *value)
+{
+  return own->path ? server_argument_set(a, own->path, "=", value, "") : a->program->argument(a, own->name, value);
+}
+
+static int take(server_arguments *a, int option, const char *value)
+{
+  const server_program *p = a->program;
   switch (option) {
   case 'c': a->policy.file = value; return -1;
-  case LISTEN: return add_listen(a, p, value);
-  case SET: return set(a, p, "", value, "", "");
+  case LISTEN: return server_argument_listen(a, value);
+  case SET: return server_argument_set(a, value, "", "", "");
   case PID_FILE: a->pid_file = value; return -1;
   case READY_FD: return (a->ready_fd = descriptor(value)) < 0 ? wrong(p, "--ready-fd", value, "a descriptor") : -1;
-  case THREADS: return set(a, p, p->section, "threads", "=", value);
-  case LOG: a->log = value; return set(a, p, p->section, "log", "=", value);
+  case THREADS: return set(a, "threads", "=", value);
+  case LOG: a->log = value; return set(a, "log", "=", value);
   case CHECK: a->check = 1; return -1;
   case EXPLAIN: a->explain = 1; return -1;
   case HELP: fputs(p->usage, stdout); return EXIT_SUCCESS;
@@ -75,24 +85,26 @@ static int take(server_arguments *a, const server_program *p, int option, const 
   default: break;
   }
   if (option >= OWN)
-    return set(a, p, "", p->arguments[option - OWN].path, "=", value);
+    return take_own(a, &p->arguments[option - OWN], value);
   fputs(p->usage, stderr);
   return EXIT_FAILURE;
 }
 
 int server_arguments_read(server_arguments *a, const server_program *p, int argc, char **argv)
 {
+  static const int takes[] = {required_argument, optional_argument, no_argument}; /* as server_argument.takes */
   struct option known[COMMON + OWN_MAX + 1] = {{0}};
   int option, status = -1;
   memcpy(known, common, sizeof common);
   for (int i = 0; p->arguments && p->arguments[i].name && i < OWN_MAX; i++)
-    known[COMMON + i] = (struct option){p->arguments[i].name, required_argument, NULL, OWN + i};
-  *a = (server_arguments){.ready_fd = -1};
+    known[COMMON + i] = (struct option){p->arguments[i].name, takes[p->arguments[i].takes], NULL, OWN + i};
+  *a = (server_arguments){.program = p, .ready_fd = -1};
   while (status < 0 && (option = getopt_long(argc, argv, "c:", known, NULL)) != -1)
-    status = take(a, p, option, optarg);
+    status = take(a, option, optarg);
   if (status < 0 && optind < argc)
     status = wrong(p, "argument", argv[optind], "none; see --help");
   a->policy.set = (const char *const *)a->made;
+  a->policy.before = a->policy.file ? NULL : p->unconfigured;
   return status;
 }
 

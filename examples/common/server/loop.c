@@ -35,6 +35,11 @@ int server_watch_output(server_loop *l, item *it)
   return watch_edges(l, it, EPOLL_CTL_MOD, INPUT | EPOLLOUT);
 }
 
+int server_unwatch(server_loop *l, item *it)
+{
+  return epoll_ctl(l->epoll, EPOLL_CTL_DEL, it->fd, NULL);
+}
+
 static int watch_level(server_loop *l, item *it, uint32_t events)
 {
   struct epoll_event e = {.events = events, .data.ptr = it};
@@ -51,7 +56,7 @@ int server_loop_listen(server_loop *l, int on)
     if (on && watch_level(l, &it->item, EPOLLIN | EPOLLEXCLUSIVE))
       return -1;
     if (!on)
-      epoll_ctl(l->epoll, EPOLL_CTL_DEL, it->item.fd, NULL);
+      server_unwatch(l, &it->item);
   }
   return 0;
 }
@@ -117,6 +122,8 @@ static void woken(server_loop *l)
   while (read(l->wake.fd, &n, sizeof n) > 0)
     continue;
   take_settings(l);
+  if (l->process->program->woken)
+    l->process->program->woken(l);
   const int draining = atomic_load(&l->process->draining);
   if (draining && !l->drain_until)
     begin_drain(l);
@@ -204,7 +211,7 @@ static void *run(void *user)
 
 /* ---- making and ending ---------------------------------------------------------------------------- */
 
-static void loop_free(server_loop *l)
+void server_loop_free(server_loop *l)
 {
   const server_program *p = l->process->program;
   p->close(l);
@@ -241,7 +248,7 @@ static int set_up(server_loop *l)
   return server_loop_listen(l, 1) ? SMTPF_EIO : SMTPF_OK;
 }
 
-int server_loop_start(server_loop **out, server_process *p, server_settings *s)
+int server_loop_new(server_loop **out, server_process *p, server_settings *s)
 {
   server_loop *l = calloc(1, p->program->loop_size);
   if (!l)
@@ -253,20 +260,25 @@ int server_loop_start(server_loop **out, server_process *p, server_settings *s)
   int r = p->program->open(l);
   if (r == SMTPF_OK)
     r = set_up(l);
-  atomic_fetch_add(&p->running, 1);
-  if (r == SMTPF_OK && pthread_create(&l->thread, NULL, run, l))
-    r = SMTPF_EIO;
   if (r != SMTPF_OK) {
-    atomic_fetch_sub(&p->running, 1);
-    loop_free(l);
+    server_loop_free(l);
     return r;
   }
   *out = l;
   return SMTPF_OK;
 }
 
+int server_loop_start(server_loop *l)
+{
+  atomic_fetch_add(&l->process->running, 1);
+  l->started = !pthread_create(&l->thread, NULL, run, l);
+  if (!l->started)
+    atomic_fetch_sub(&l->process->running, 1);
+  return l->started ? SMTPF_OK : SMTPF_EIO;
+}
+
 void server_loop_join(server_loop *l)
 {
-  pthread_join(l->thread, NULL);
-  loop_free(l);
+  if (l->started)
+    pthread_join(l->thread, NULL);
 }

@@ -26,14 +26,15 @@ void server_listen_close(server_process *p);
 void server_accept(server_loop *l, const listening *from);
 
 /* ---- loop.c */
-/* Makes a loop and starts its thread. SMTPF_OK or a negative result. */
-int server_loop_start(server_loop **out, server_process *p, server_settings *s);
+/* SMTPF_OK or a negative result. All loops are made before the first one starts, and all have ended before the first
+ * one is freed: each may speak to each. */
+int server_loop_new(server_loop **out, server_process *p, server_settings *s);
+int server_loop_start(server_loop *l);
 /* Any thread: gives the loop another policy, a reference of which is taken. */
 void server_loop_reload(server_loop *l, server_settings *s);
-/* Any thread: makes it look at `draining`. */
-void server_loop_wake(server_loop *l);
-/* Waits for the thread to end, and frees. */
+/* Waits for the thread to end, where it was started. */
 void server_loop_join(server_loop *l);
+void server_loop_free(server_loop *l);
 /* Begins (1) or stops (0) to take new connections. 0, or -1 with errno. */
 int server_loop_listen(server_loop *l, int on);
 

@@ -178,14 +178,16 @@ static void serve(server_process *p, const sigset_t *signals)
 
 static int start_loops(server_process *p)
 {
-  for (; p->n < p->settings->threads && p->n < SERVER_LOOPS_MAX; p->n++) {
-    const int r = server_loop_start(&p->loops[p->n], p, p->settings);
-    if (r != SMTPF_OK) {
-      log_text("error", "cannot-start", "why", smtpf_strerror(r));
-      return 0;
-    }
+  int r = SMTPF_OK;
+  while (r == SMTPF_OK && p->n < p->settings->threads && p->n < SERVER_LOOPS_MAX) {
+    r = server_loop_new(&p->loops[p->n], p, p->settings);
+    p->n += r == SMTPF_OK;
   }
-  return 1;
+  for (int i = 0; r == SMTPF_OK && i < p->n; i++)
+    r = server_loop_start(p->loops[i]);
+  if (r != SMTPF_OK)
+    log_text("error", "cannot-start", "why", smtpf_strerror(r));
+  return r == SMTPF_OK;
 }
 
 /* Opens where metrics are asked for. 0 when it cannot be. */
@@ -233,6 +235,8 @@ static int run(server_process *p, const sigset_t *signals)
   wake_all(p);
   for (int i = 0; i < p->n; i++)
     server_loop_join(p->loops[i]);
+  for (int i = 0; i < p->n; i++)
+    server_loop_free(p->loops[i]);
   server_listen_close(p);
   metrics_close(p->metrics);
   if (ok && pid_file)

@@ -23,14 +23,13 @@
 #include "../host_policy.h"
 #include "../metrics/metrics.h"
 #include "../privileges.h"
+#include "../report.h"
 #include "../ring.h"
 #include "../text.h"
 
 enum { SERVER_LISTEN_MAX = 16, SERVER_LOOPS_MAX = 256 };
 
 /* ---- what a policy says -------------------------------------------------------------------------- */
-
-enum server_log_verdicts { LOG_ALL, LOG_REFUSED, LOG_NONE };
 
 /* One loaded policy: frozen and counted; every connection keeps the one it began with. */
 typedef struct server_settings {
@@ -42,7 +41,8 @@ typedef struct server_settings {
   mode_t socket_mode;
   gid_t socket_group;    /* (gid_t)-1: as it comes */
   privileges privileges; /* of the process, from the moment that its sockets are open */
-  int threads, log_json, log_verdicts, explain;
+  int threads, log_json, explain;
+  enum report_which log_verdicts;
   int64_t connections, drain_ms;
   unsigned capabilities; /* of its sessions at best, for `--check` */
   const char *metrics;   /* where they are asked for; NULL: nowhere */
@@ -53,13 +53,16 @@ void server_settings_unref(server_settings *s);
 
 /* ---- the command line ------------------------------------------------------------------------------ */
 
-/* An argument of a program's own: `--NAME VALUE` stands for `--set PATH=VALUE`. A table ends with a NULL name. */
+/* An argument of a program's own: `--NAME VALUE` stands for `--set PATH=VALUE`; without a path the program's `argument`
+ * says what it stands for. A table ends with a NULL name. */
 typedef struct server_argument {
   const char *name, *path;
+  enum { ARGUMENT_VALUE, ARGUMENT_MAY_VALUE, ARGUMENT_ALONE } takes;
 } server_argument;
 
 /* Lasts as long as the process. */
 typedef struct server_arguments {
+  const struct server_program *program;
   host_policy policy; /* file, and whatever is set over it */
   char **made;        /* the strings of policy.set */
   const char *pid_file, *log;
@@ -67,6 +70,11 @@ typedef struct server_arguments {
   int ready_fd;   /* -1: none */
   int check, explain;
 } server_arguments;
+
+/* For a program's `argument`: `PATH` `how` `VALUE``unit`, as `--set` has it; one more `--listen`. Return -1, or the
+ * exit status when there is no memory. */
+int server_argument_set(server_arguments *a, const char *path, const char *how, const char *value, const char *unit);
+int server_argument_listen(server_arguments *a, const char *where);
 
 /* ---- sockets ---------------------------------------------------------------------------------------- */
 
@@ -113,6 +121,7 @@ typedef struct server_process {
 struct server_loop {
   server_process *process;
   pthread_t thread;
+  int started;
   int epoll;
   item wake, driver_item;
   smtpf_driver *driver;
@@ -132,6 +141,10 @@ int server_watch(server_loop *l, item *it);
 /* The same for input alone, until server_watch_output(): a Unix socket tells of room each time the peer has read. */
 int server_watch_input(server_loop *l, item *it);
 int server_watch_output(server_loop *l, item *it);
+/* Takes it out again; events of this turn may still be to come. */
+int server_unwatch(server_loop *l, item *it);
+/* Any thread: makes the loop call `woken`, and look at `draining`. */
+void server_loop_wake(server_loop *l);
 
 /* ---- a program ------------------------------------------------------------------------------------------ */
 
@@ -141,6 +154,9 @@ typedef struct server_program {
   const char *listen;          /* where, when nothing says it */
   const char *listen_expected; /* what an address looks like */
   const server_argument *arguments;
+  /* -1 to go on, else the exit status. `value` is NULL where there is none. NULL: all arguments have a path. */
+  int (*argument)(server_arguments *a, const char *name, const char *value);
+  host_policy_more unconfigured; /* what is set where no policy file is named. NULL: nothing */
   size_t settings_size, loop_size;
 
   /* The rest of a loaded policy. SMTPF_OK, or a negative result with `err` filled. */
@@ -158,6 +174,7 @@ typedef struct server_program {
   void (*accepted)(server_loop *l, const listening *from, int fd, const struct sockaddr *peer);
   void (*event)(server_loop *l, item *it, uint32_t events); /* of kinds from ITEM_OWN on */
   void (*ready)(smtpf_session *session);                    /* its verdict is there, or it takes more */
+  void (*woken)(server_loop *l);                            /* somebody has woken it. NULL: nothing */
   void (*go_on)(ring *link);                                /* of what was on the resume ring */
   void (*sweep)(server_loop *l);                            /* timeouts, four times a second, and in draining */
   int (*busy)(const server_loop *l);                        /* whether more than connections may time out; NULL: no */

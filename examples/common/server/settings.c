@@ -117,11 +117,10 @@ static int read_privileges(server_settings *s, const host_policy *p, smtpf_error
 
 static int read_settings(server_settings *s, const server_arguments *a, smtpf_error *err)
 {
-  static const char *const verdicts[] = {"all", "refused", "none", NULL};
   static const char *const forms[] = {"text", "json", NULL};
   s->threads = (int)number(s, "threads", 1);
   s->log_json = choice(s, "log", forms);
-  s->log_verdicts = choice(s, "log_verdicts", verdicts);
+  s->log_verdicts = report_which(s->engine, s->program->section);
   s->explain = a->explain;
   s->connections = number(s, "connections", 10000);
   s->drain_ms = number(s, "drain", 30000);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../../common/log.h"
-#include "../../common/print.h"
 #include "connection.h"
 
 static print_event event_of(const connection *c, const smtpf_milter_packet *p)
@@ -26,25 +25,17 @@ static print_event event_of(const connection *c, const smtpf_milter_packet *p)
 
 void report_verdict(connection *c, const smtpf_milter_packet *p, const smtpf_verdict *v)
 {
-  const settings *s = c->settings;
+  const server_settings *s = &c->settings->base;
   metrics_verdict(c->loop->base.metrics, v, 0);
   text *t = &c->loop->base.log;
   const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT;
-  if (s->base.log_verdicts == LOG_NONE || (s->base.log_verdicts == LOG_REFUSED && !refused))
-    return;
   const unsigned flags =
-      (s->base.explain ? PRINT_EVIDENCE : 0U) | (p->command == SMTPF_MILTER_BODYEOB ? PRINT_RECIPIENTS : 0U);
-  log_begin(t, c->loop->base.wall_s, refused ? "notice" : "info");
-  log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
-  log_member(t, "client", smtpf_str_of(c->client));
+      (s->explain ? PRINT_EVIDENCE : 0U) | (p->command == SMTPF_MILTER_BODYEOB ? PRINT_RECIPIENTS : 0U);
+  if (!report_begin(t, s->log_verdicts, c->loop->base.wall_s, refused, c->session, smtpf_str_of(c->client)))
+    return;
   if (c->queue_id[0])
     log_member(t, "queue", smtpf_str_of(c->queue_id));
   if (dialog_refused_by_mta(c))
     log_member(t, "refused-by-mta", dialog_macro(c, "rcpt_host"));
-  text_char(t, log_is_json() ? ',' : ' ');
-  if (log_is_json())
-    print_verdict_json(t, event_of(c, p), v, flags);
-  else
-    print_verdict_text(t, event_of(c, p), v, flags);
-  log_end(t);
+  report_end(t, event_of(c, p), v, flags);
 }

@@ -45,7 +45,7 @@ static int recipient(const smtpf_verdict *v, size_t i, smtpf_recipient_info *r)
 }
 
 /* HOLD or DISCARD, when that becomes of every copy. */
-static int for_all(const smtpf_verdict *v, smtpf_str *action, smtpf_str *text)
+static int for_all(const smtpf_verdict *v, smtpf_str *action, smtpf_str *detail)
 {
   smtpf_recipient_info r;
   size_t held = 0, dropped = 0, n = 0;
@@ -53,7 +53,7 @@ static int for_all(const smtpf_verdict *v, smtpf_str *action, smtpf_str *text)
     held += r.disposition == SMTPF_QUARANTINED;
     dropped += r.disposition == SMTPF_DISCARDED;
     if (!n)
-      *text = r.reason;
+      *detail = r.reason;
   }
   *action = dropped == n ? SMTPF_LIT("DISCARD") : SMTPF_LIT("HOLD");
   return n && (dropped == n || held == n || (held && held + dropped == n));
@@ -68,9 +68,9 @@ static int is_field(const smtpf_edit_info *e)
 }
 
 /* The `i`th thing to do. Fields can be added before the message only, and to what is dropped need not be. */
-static int action(const smtpf_verdict *v, size_t i, int before, smtpf_str *action, smtpf_str *text, char room[ROOM])
+static int action(const smtpf_verdict *v, size_t i, int before, smtpf_str *action, smtpf_str *detail, char room[ROOM])
 {
-  const int whole = for_all(v, action, text);
+  const int whole = for_all(v, action, detail);
   if (whole && !i)
     return 1;
   if (!before || (whole && action->p[0] == 'D'))
@@ -82,7 +82,7 @@ static int action(const smtpf_verdict *v, size_t i, int before, smtpf_str *actio
       continue;
     const int n = snprintf(room, ROOM, "%.*s: %.*s", (int)e.name.n, e.name.p, (int)e.value.n, e.value.p);
     *action = SMTPF_LIT("PREPEND");
-    *text = (smtpf_str){room, n < ROOM ? (size_t)n : ROOM - 1};
+    *detail = (smtpf_str){room, n < ROOM ? (size_t)n : ROOM - 1};
     return 1;
   }
   return 0;
@@ -91,13 +91,13 @@ static int action(const smtpf_verdict *v, size_t i, int before, smtpf_str *actio
 static void answer_message(connection *c, const smtpf_verdict *v)
 {
   char room[ROOM], field[ROOM];
-  smtpf_str what, text = {"", 0};
-  if (!action(v, c->about->given, c->request.stage != SMTPF_EOM, &what, &text, field)) {
+  smtpf_str what, detail = {"", 0};
+  if (!action(v, c->about->given, c->request.stage != SMTPF_EOM, &what, &detail, field)) {
     answer_dunno(c);
     return;
   }
   c->about->given++;
-  send_answer(c, room, smtpf_delegation_action(what, text, room, sizeof room));
+  send_answer(c, room, smtpf_delegation_action(what, detail, room, sizeof room));
 }
 
 void answer_verdict(connection *c)
@@ -105,8 +105,6 @@ void answer_verdict(connection *c)
   instance *i = c->about;
   const smtpf_verdict *v = smtpf_session_verdict(i->session);
   char room[ROOM];
-  if (!i->given)
-    metrics_verdict(c->server->metrics, v, 0);
   if (i->told == MESSAGE && smtpf_verdict_code(v) < 400) {
     answer_message(c, v);
     return;
@@ -119,24 +117,19 @@ void answer_verdict(connection *c)
 
 /* ---- what is lost ----------------------------------------------------------------------------------------------- */
 
-static void lost(const instance *i, const char *what, smtpf_str detail)
-{
-  fprintf(stderr, "smtpf-policyd: lost what=%s instance=%s detail=%.*s\n", what, i->name, (int)detail.n, detail.p);
-}
-
 void answer_tell_lost(const instance *i)
 {
   const smtpf_verdict *v = i->told == MESSAGE ? smtpf_session_verdict(i->session) : NULL;
   char field[ROOM];
-  smtpf_str what, text = {"", 0};
+  smtpf_str what, detail = {"", 0};
   if (i->incomplete)
-    lost(i, "decision", SMTPF_LIT("Postfix took recipients that it did not ask about"));
+    report_lost(i, "decision", SMTPF_LIT("Postfix took recipients that it did not ask about"));
   if (!v || smtpf_verdict_code(v) >= 400)
     return;
-  for (size_t k = i->given; action(v, k, 1, &what, &text, field); k++)
-    lost(i, what.p, text);
+  for (size_t k = i->given; action(v, k, 1, &what, &detail, field); k++)
+    report_lost(i, what.p, detail);
   smtpf_recipient_info r;
   for (size_t k = 0; recipient(v, k, &r); k++)
     if (r.route == SMTPF_ROUTE_FORWARD)
-      lost(i, "forward", r.address);
+      report_lost(i, "forward", r.address);
 }

@@ -7,24 +7,21 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "policyd.h"
 
-static int64_t now_ms(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* FNV-1a: Postfix chooses the names. */
-static instance **bucket(instance_table *t, smtpf_str name)
+uint32_t instance_hash(smtpf_str name)
 {
   uint32_t h = 2166136261U;
   for (size_t i = 0; i < name.n; i++)
     h = (h ^ (unsigned char)name.p[i]) * 16777619U;
-  return &t->buckets[h % BUCKETS];
+  return h;
+}
+
+static instance **bucket(instance_table *t, smtpf_str name)
+{
+  return &t->buckets[instance_hash(name) % BUCKETS];
 }
 
 static smtpf_str name_of(const instance *i)
@@ -48,46 +45,30 @@ static void link_newest(instance_table *t, instance *i)
   t->newest = i;
 }
 
-static void touch(instance_table *t, instance *i)
+static void touch(loop *l, instance *i)
 {
-  i->seen_ms = now_ms();
-  unlink_time(t, i);
-  link_newest(t, i);
+  i->seen_ms = l->base.now_ms;
+  unlink_time(&l->instances, i);
+  link_newest(&l->instances, i);
 }
 
-static void expire(void *user);
-
-static void set_timer(server *s)
+void instance_expire(loop *l)
 {
-  instance_table *t = &s->instances;
-  if (t->timer || !t->oldest)
-    return;
-  const int64_t left = t->oldest->seen_ms + t->keep_ms - now_ms();
-  if (smtpf_driver_timer(s->driver, left > 0 ? left + 1 : 1, expire, s, &t->timer) != SMTPF_OK)
-    t->timer = 0; /* the number is bounded all the same */
-}
-
-static void expire(void *user)
-{
-  server *s = user;
-  instance_table *t = &s->instances;
-  const int64_t before = now_ms() - t->keep_ms;
-  t->timer = 0;
-  for (instance *i = t->oldest, *next; i && i->seen_ms <= before; i = next) {
+  const int64_t before = l->base.now_ms - loop_settings(l)->keep_ms;
+  for (instance *i = l->instances.oldest, *next; i && i->seen_ms <= before; i = next) {
     next = i->newer;
     if (i->asked)
-      touch(t, i);
+      touch(l, i);
     else
-      instance_free(s, i);
+      instance_free(l, i);
   }
-  set_timer(s);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------- */
 
-void instance_free(server *s, instance *i)
+void instance_free(loop *l, instance *i)
 {
-  instance_table *t = &s->instances;
+  instance_table *t = &l->instances;
   answer_tell_lost(i);
   smtpf_session_free(i->session);
   if (i->at)
@@ -100,79 +81,93 @@ void instance_free(server *s, instance *i)
   }
   unlink_time(t, i);
   t->n--;
+  server_settings_unref(&i->settings->base);
   free(i);
 }
 
-void instance_free_all(server *s)
+void instance_free_all(loop *l)
 {
-  while (s->instances.oldest)
-    instance_free(s, s->instances.oldest);
-  if (s->instances.timer)
-    smtpf_driver_timer_cancel(s->driver, s->instances.timer);
+  while (l->instances.oldest)
+    instance_free(l, l->instances.oldest);
 }
 
 void instance_leave(instance *i)
 {
-  server *s = i->at->server;
   if (i->asked || !i->name[0]) {
-    instance_free(s, i);
+    instance_free(i->at->loop, i);
     return;
   }
   i->at->about = NULL;
   i->at = NULL;
 }
 
-int instance_renew(server *s, instance *i)
+int instance_is_under_way(const instance *i)
+{
+  return i->settings->decide != DECIDE_NEVER && !i->ends && (i->told == RCPT || i->told == DATA) &&
+         smtpf_verdict_recipient_count(smtpf_session_verdict(i->session)) > 0;
+}
+
+unsigned instance_capabilities(enum decide decide)
 {
   static const unsigned can[] = {
       [DECIDE_DATA] = SMTPF_CAN_DELAY | SMTPF_CAN_EDIT | SMTPF_CAN_QUARANTINE,
       [DECIDE_END] = SMTPF_CAN_DELAY | SMTPF_CAN_QUARANTINE,
       [DECIDE_NEVER] = SMTPF_CAN_DELAY,
   };
-  const smtpf_session_options o = {.size = sizeof o, .user = i, .protocol = SMTPF_SMTP, .capabilities = can[s->decide]};
+  return can[decide];
+}
+
+int instance_renew(loop *l, instance *i)
+{
+  settings *s = loop_settings(l);
+  const smtpf_session_options o = {
+      .size = sizeof o, .user = i, .protocol = SMTPF_SMTP, .capabilities = instance_capabilities(s->decide)};
   smtpf_session *session = NULL;
-  if (smtpf_session_new(&session, s->driver, &o) != SMTPF_OK)
+  if (smtpf_session_new(&session, l->base.driver, &o) != SMTPF_OK)
     return 0;
   smtpf_session_free(i->session);
+  server_settings_ref(&s->base);
+  if (i->settings)
+    server_settings_unref(&i->settings->base);
   i->session = session;
+  i->settings = s;
   i->told = NOTHING;
   i->ends = i->incomplete = 0;
   i->given = i->repeated = 0;
   return 1;
 }
 
-static void make_room(server *s)
+static void make_room(loop *l)
 {
-  instance_table *t = &s->instances;
-  for (instance *i = t->oldest, *next; i && t->n >= t->max; i = next) {
+  instance_table *t = &l->instances;
+  for (instance *i = t->oldest, *next; i && t->n >= loop_settings(l)->instances; i = next) {
     next = i->newer;
     if (!i->asked)
-      instance_free(s, i);
+      instance_free(l, i);
   }
 }
 
 /* A name too long to be one of Postfix's, or taken by who is being answered, finds nothing later. */
 static instance *make(connection *c, smtpf_str name)
 {
-  server *s = c->server;
+  loop *l = c->loop;
   instance *i = calloc(1, sizeof *i);
   if (!i)
     return NULL;
-  if (!instance_renew(s, i)) {
+  if (!instance_renew(l, i)) {
     free(i);
     return NULL;
   }
-  make_room(s);
+  make_room(l);
   if (name.n && name.n < sizeof i->name) {
     memcpy(i->name, name.p, name.n);
-    instance **p = bucket(&s->instances, name);
+    instance **p = bucket(&l->instances, name);
     i->same = *p;
     *p = i;
   }
-  i->seen_ms = now_ms();
-  link_newest(&s->instances, i);
-  s->instances.n++;
-  set_timer(s);
+  i->seen_ms = l->base.now_ms;
+  link_newest(&l->instances, i);
+  l->instances.n++;
   return i;
 }
 
@@ -186,18 +181,18 @@ static instance *find(instance_table *t, smtpf_str name)
 
 instance *instance_of(connection *c, int may_be_new, int *fresh)
 {
-  server *s = c->server;
+  loop *l = c->loop;
   smtpf_str name = c->request.instance;
-  instance *i = find(&s->instances, name);
+  instance *i = find(&l->instances, name);
   *fresh = 0;
   if (i && i->asked) { /* over another connection, at this moment: no Postfix does that */
     i = NULL;
     name.n = 0;
   }
   if (c->about && c->about != i)
-    instance_free(s, c->about);
+    instance_free(l, c->about);
   if (i) {
-    touch(&s->instances, i);
+    touch(l, i);
   } else if (may_be_new) {
     i = make(c, name);
     *fresh = 1;

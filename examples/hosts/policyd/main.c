@@ -1,269 +1,172 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <getopt.h>
-#include <signal.h>
-#include <smtpfilter/ext/check.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "../../common/host_policy.h"
+#include "../../common/log.h"
 #include "policyd.h"
 
-enum { SETS_MAX = 64, SET_BYTES = 1100 };
+static const char usage[] = "usage: smtpf-policyd [-c POLICY] [--unix PATH]... [--inet [HOST:]PORT]...\n"
+                            "                     [--listen ADDRESS:PORT|unix:/PATH]... [--threads N]\n"
+                            "                     [--set PATH=VALUE]... [--log text|json] [--explain] [--check]\n"
+                            "                     [--pid-file FILE] [--ready-fd N] [--help] [--version]\n"
+                            "as postgrey has them:\n"
+                            "                     [--delay SECONDS] [--max-age DAYS] [--retry-window DAYS|HOURSh]\n"
+                            "                     [--auto-whitelist-clients[=N]] [--lookup-by-host]\n"
+                            "                     [--whitelist-clients FILE] [--whitelist-recipients FILE]\n"
+                            "                     [--dbdir DIRECTORY] [--ipv4cidr BITS] [--ipv6cidr BITS]\n"
+                            "                     [--user USER] [--group GROUP]\n";
 
-/* The command line. Options of postgrey's set the options of the policy that mean the same. */
-struct arguments {
-  host_policy policy;
-  const char *listen[LISTEN_MAX]; /* as --unix and --inet gave them, in turn */
-  int is_unix[LISTEN_MAX];
-  size_t n_listen;
-  char sets[SETS_MAX][SET_BYTES]; /* what policy.set points to */
-  const char *set[SETS_MAX];
-  int check;
-};
+static const char addresses[] = "an address such as 127.0.0.1:10023, [::1]:10023 or unix:/run/smtpf-policyd/socket";
 
-static const char usage[] =
-    "usage: smtpf-policyd [-c POLICY] [--unix PATH] [--inet [HOST:]PORT] [--check]\n"
-    "       [--delay SECONDS] [--max-age DAYS] [--retry-window DAYS|HOURSh] [--auto-whitelist-clients N]\n"
-    "       [--lookup-by-host] [--whitelist-clients FILE] [--whitelist-recipients FILE]\n"
-    "       [--dbdir DIRECTORY] [--ipv4cidr BITS] [--ipv6cidr BITS]\n";
-
-/* ---- the policy -------------------------------------------------------------------------------------- */
-
-/* Without a policy of the postmaster's it does what postgrey does: Postfix has judged all else, and knows for whom it
- * takes mail. So `relay` and `recipient`, which no policy may switch off, give way to checks that find nothing. */
-static const char *const alone[][2] = {
-    {"profiles[\"default\"].greylist", "true"}, {"check.disable", "helo"},  {"check.disable", "early_talk"},
-    {"check.disable", "null_sender"},           {"check.disable", "iprev"},
-};
-
-static int idle_open(void **self, const smtpf_section *policy, smtpf_error *err)
+static int read_settings(server_settings *base, const host_policy *policy, smtpf_error *err)
 {
-  (void)self;
-  (void)policy;
-  (void)err;
+  static const char *const states[] = {"data", "end-of-message", "never", NULL}; /* as enum decide */
+  settings *s = (settings *)(void *)base;
+  for (size_t i = 0; i < base->listens; i++)
+    if (base->listen[i].lmtp || base->listen[i].tls || base->listen[i].proxied)
+      return host_policy_fail(err, SMTPF_EPARSE, policy, "policyd.listen", "lmtp:", addresses);
+  s->decide = (enum decide)host_choice(base->engine, "policyd.decide", states);
+  const int64_t all = host_number(base->engine, "policyd.instances", 2000);
+  s->instances = (size_t)((all + base->threads - 1) / base->threads);
+  s->keep_ms = host_number(base->engine, "policyd.instance_timeout", 15 * 60 * 1000);
+  s->idle_ms = host_number(base->engine, "policyd.idle_timeout", 60 * 60 * 1000);
+  base->capabilities = instance_capabilities(s->decide);
   return SMTPF_OK;
 }
 
-static int idle_run(void *self, smtpf_task *t, const smtpf_event *ev)
+/* ---- a loop ------------------------------------------------------------------------------------------ */
+
+static int open_loop(server_loop *base)
 {
-  (void)self;
-  (void)t;
-  (void)ev;
-  return SMTPF_OK;
+  loop *l = loop_of(base);
+  ring_init(&l->connections);
+  ring_init(&l->dead);
+  ring_init(&l->leaving);
+  ring_init(&l->arriving);
+  return pthread_mutex_init(&l->lock, NULL) ? SMTPF_ENOMEM : SMTPF_OK;
 }
 
-static void idle_close(void *self)
+static void bury(server_loop *base)
 {
-  (void)self;
+  loop *l = loop_of(base);
+  connection_leave(l);
+  while (!ring_empty(&l->dead))
+    connection_free(RING_OF(l->dead.next, connection, link));
 }
 
-#define IDLE(as)                                                                                                       \
-  {                                                                                                                    \
-    .size = sizeof(smtpf_check), .name = as, .stages = SMTPF_RCPT, .open = idle_open, .run = idle_run,                 \
-    .close = idle_close, .family = SMTPF_FAMILY_ENVELOPE                                                               \
-  }
-
-static const smtpf_check judged[] = {IDLE("relay"), IDLE("recipient")};
-
-static int stand_alone(smtpf_config *cfg, void *user, smtpf_error *err)
+static void close_all(ring *of)
 {
-  (void)user;
-  int r = SMTPF_OK;
-  for (size_t i = 0; r == SMTPF_OK && i < sizeof judged / sizeof *judged; i++)
-    r = smtpf_config_add_check(cfg, &judged[i]);
-  for (size_t i = 0; r == SMTPF_OK && i < sizeof alone / sizeof *alone; i++)
-    r = strcmp(alone[i][0], "check.disable") ? smtpf_config_set(cfg, alone[i][0], alone[i][1], err)
-                                             : smtpf_config_append(cfg, alone[i][0], alone[i][1], err);
+  while (!ring_empty(of))
+    connection_close(RING_OF(of->next, connection, link));
+}
+
+/* Other loops may have handed over until they ended, which all have. */
+static void close_loop(server_loop *base)
+{
+  loop *l = loop_of(base);
+  connection_arrive(l);
+  close_all(&l->connections);
+  close_all(&l->leaving);
+  instance_free_all(l);
+  bury(base);
+}
+
+static void free_loop(server_loop *base)
+{
+  pthread_mutex_destroy(&loop_of(base)->lock);
+}
+
+/* A policy may ask for what cannot be done for Postfix. */
+static int trial(server_loop *l)
+{
+  smtpf_session *s = NULL;
+  const smtpf_session_options o = {.size = sizeof o, .protocol = SMTPF_SMTP};
+  const int r = smtpf_session_new(&s, l->driver, &o);
+  smtpf_session_free(s);
+  if (r == SMTPF_EUNSUPPORTED)
+    log_text("error", "policy-failed", "what",
+             "journal and lost_ack.enable need a host that is told what became of a message; Postfix does not tell");
   return r;
 }
 
-static smtpf_engine *load(struct arguments *a)
+/* Postfix does for one connection more what it is told for a service that is gone. */
+static void accepted(server_loop *l, const listening *from, int fd, const struct sockaddr *peer)
 {
-  a->policy.before = a->policy.file ? NULL : stand_alone;
-  a->policy.set = a->set;
-  return host_policy_engine(&a->policy);
-}
-
-static void use_options(server *s, const smtpf_engine *engine)
-{
-  static const char *const states[] = {"data", "end-of-message", "never", NULL}; /* as enum decide */
-  s->decide = (enum decide)host_choice(engine, "policyd.decide", states);
-  s->instances.max = (size_t)host_number(engine, "policyd.instances", 2000);
-  s->instances.keep_ms = host_number(engine, "policyd.instance_timeout", 15 * 60 * 1000);
-}
-
-void policy_reload(server *s)
-{
-  smtpf_engine *engine = load(s->arguments);
-  fprintf(stderr, "smtpf-policyd: %s\n", engine ? "new policy" : "the old policy serves on");
-  metrics_count(s->metrics, METRICS_RELOADS, engine ? "taken" : "failed", NULL);
-  if (engine) {
-    smtpf_driver_set_engine(s->driver, engine);
-    use_options(s, engine);
+  (void)from;
+  (void)peer;
+  atomic_int_fast64_t *connections = &loop_shared(loop_of(l))->connections;
+  const int fits = atomic_fetch_add(connections, 1) < l->settings->connections;
+  metrics_count(l->metrics, METRICS_CONNECTIONS, fits ? "served" : "refused", NULL);
+  if (fits) {
+    connection_new(loop_of(l), fd);
+  } else {
+    atomic_fetch_sub(connections, 1);
+    close(fd);
   }
-  smtpf_engine_unref(engine);
 }
 
-/* ---- the command line ---------------------------------------------------------------------------------- */
+static void event(server_loop *l, item *it, uint32_t events)
+{
+  (void)l;
+  connection_event((connection *)(void *)it, events);
+}
 
-enum {
-  INET = 256,
-  UNIX,
-  CHECK,
-  DELAY,
-  MAX_AGE,
-  RETRY,
-  AUTO,
-  BY_HOST,
-  CLIENTS,
-  RECIPIENTS,
-  DBDIR,
-  IP4,
-  IP6,
-  HELP,
-  VERSION
+static void ready(smtpf_session *session)
+{
+  const instance *i = smtpf_session_user(session);
+  i->at->woken = 1;
+  connection_resume(i->at);
+}
+
+static void woken(server_loop *l)
+{
+  connection_arrive(loop_of(l));
+}
+
+static void go_on(ring *link)
+{
+  connection_go_on(RING_OF(link, connection, resume));
+}
+
+static void sweep(server_loop *l)
+{
+  connection_sweep(loop_of(l));
+  instance_expire(loop_of(l));
+}
+
+static int busy(const server_loop *l)
+{
+  return ((const loop *)(const void *)l)->instances.n > 0;
+}
+
+static const server_program program = {
+    .name = "smtpf-policyd",
+    .usage = usage,
+    .section = "policyd",
+    .listen = "127.0.0.1:10023",
+    .listen_expected = addresses,
+    .arguments = arguments,
+    .argument = arguments_take,
+    .unconfigured = alone,
+    .settings_size = sizeof(settings),
+    .loop_size = sizeof(loop),
+    .read = read_settings,
+    .open = open_loop,
+    .close = close_loop,
+    .free = free_loop,
+    .trial = trial,
+    .accepted = accepted,
+    .event = event,
+    .ready = ready,
+    .woken = woken,
+    .go_on = go_on,
+    .sweep = sweep,
+    .busy = busy,
+    .bury = bury,
 };
-
-static int set(struct arguments *a, const char *path, const char *value, const char *unit)
-{
-  const size_t i = a->policy.sets;
-  const char *how = strstr(path, "_files") ? "+=" : "=";
-  if (i == SETS_MAX || snprintf(a->sets[i], SET_BYTES, "%s%s%s%s", path, how, value, unit) >= SET_BYTES)
-    return 0;
-  a->set[a->policy.sets++] = a->sets[i];
-  return 1;
-}
-
-static int add_listener(struct arguments *a, const char *where, int is_unix)
-{
-  if (a->n_listen == LISTEN_MAX)
-    return 0;
-  a->is_unix[a->n_listen] = is_unix;
-  a->listen[a->n_listen++] = where;
-  return 1;
-}
-
-/* `2` is days, `35h` hours. */
-static int retry_window(struct arguments *a, const char *value)
-{
-  return set(a, "greylist.window", value, strchr(value, 'h') ? "" : "d");
-}
-
-static int take_option(struct arguments *a, int option)
-{
-  switch (option) {
-  case 'c': a->policy.file = optarg; return 1;
-  case INET: return add_listener(a, optarg, 0);
-  case UNIX: return add_listener(a, optarg, 1);
-  case CHECK: return a->check = 1;
-  case DELAY: return set(a, "greylist.wait", optarg, "s") && set(a, "budget.wait", optarg, "s");
-  case MAX_AGE: return set(a, "greylist.memory", optarg, "d");
-  case RETRY: return retry_window(a, optarg);
-  case AUTO: return set(a, "greylist.auto_allow", optarg ? optarg : "5", "");
-  case BY_HOST: return set(a, "greylist.identity", "prefix", "") && set(a, "greylist.ip4_prefix", "32", "");
-  case CLIENTS: return set(a, "greylist.allow_clients_files", optarg, "");
-  case DBDIR: return set(a, "store.type", "lmdb", "") && set(a, "store.path", optarg, "");
-  case IP4: return set(a, "greylist.identity", "prefix", "") && set(a, "greylist.ip4_prefix", optarg, "");
-  case IP6: return set(a, "greylist.ip6_prefix", optarg, "");
-  case RECIPIENTS: return set(a, "greylist.allow_recipients_files", optarg, "");
-  case HELP: fputs(usage, stdout); exit(EXIT_SUCCESS);
-  case VERSION: printf("smtpf-policyd %s\n", smtpf_version()); exit(EXIT_SUCCESS);
-  default: return 0;
-  }
-}
-
-static int read_arguments(struct arguments *a, int argc, char **argv)
-{
-  static const struct option options[] = {
-      {"inet", required_argument, NULL, INET},
-      {"unix", required_argument, NULL, UNIX},
-      {"check", no_argument, NULL, CHECK},
-      {"delay", required_argument, NULL, DELAY},
-      {"max-age", required_argument, NULL, MAX_AGE},
-      {"retry-window", required_argument, NULL, RETRY},
-      {"auto-whitelist-clients", optional_argument, NULL, AUTO},
-      {"lookup-by-host", no_argument, NULL, BY_HOST},
-      {"whitelist-clients", required_argument, NULL, CLIENTS},
-      {"whitelist-recipients", required_argument, NULL, RECIPIENTS},
-      {"dbdir", required_argument, NULL, DBDIR},
-      {"ipv4cidr", required_argument, NULL, IP4},
-      {"ipv6cidr", required_argument, NULL, IP6},
-      {"help", no_argument, NULL, HELP},
-      {"version", no_argument, NULL, VERSION},
-      {NULL, 0, NULL, 0},
-  };
-  int option;
-  while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1)
-    if (!take_option(a, option))
-      return 0;
-  return optind == argc;
-}
-
-/* ---- life ------------------------------------------------------------------------------------------------ */
-
-static int listen_everywhere(server *s, const smtpf_engine *engine)
-{
-  const struct arguments *a = s->arguments;
-  smtpf_str where;
-  for (size_t i = 0; i < a->n_listen; i++)
-    if (a->is_unix[i] ? server_listen_unix(s, a->listen[i]) : server_listen_inet(s, a->listen[i]))
-      return -1;
-  for (size_t i = 0; !a->n_listen && smtpf_engine_option(engine, "policyd.listen", i, &where) == SMTPF_OK; i++)
-    if (server_listen(s, where))
-      return -1;
-  return s->n_listeners ? 0 : server_listen_inet(s, "127.0.0.1:10023");
-}
-
-static int start(server *s, smtpf_engine *engine)
-{
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
-  sigprocmask(SIG_BLOCK, &signals, NULL);
-  s->epoll = epoll_create1(EPOLL_CLOEXEC);
-  s->signals = (item){SIGNALS, signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC)};
-  const int r = smtpf_driver_new(&s->driver, engine, NULL);
-  if (r != SMTPF_OK || s->epoll < 0 || s->signals.fd < 0) {
-    fprintf(stderr, "smtpf-policyd: %s\n", r != SMTPF_OK ? smtpf_strerror(r) : strerror(errno));
-    return -1;
-  }
-  smtpf_driver_set_ready(s->driver, request_ready, s);
-  use_options(s, engine);
-  const char *where = host_string(engine, "policyd.metrics", 0);
-  if (where && metrics_open(&s->all, where, "smtpf-policyd"))
-    return -1;
-  s->metrics = metrics_part_new(s->all, s->driver);
-  return listen_everywhere(s, engine) || metrics_start(s->all) ? -1 : 0;
-}
 
 int main(int argc, char **argv)
 {
-  static struct arguments a;
-  static server s;
-  int status = EXIT_FAILURE;
-  if (!read_arguments(&a, argc, argv)) {
-    fputs(usage, stderr);
-    return EXIT_FAILURE;
-  }
-  smtpf_engine *engine = load(&a);
-  if (!engine)
-    return EXIT_FAILURE;
-  s.arguments = &a;
-  if (a.check)
-    status = EXIT_SUCCESS;
-  else if (!start(&s, engine) && !server_run(&s))
-    status = EXIT_SUCCESS;
-  server_close(&s);
-  metrics_part_leave(s.metrics);
-  metrics_close(s.all);
-  smtpf_driver_free(s.driver);
-  smtpf_engine_unref(engine);
-  return status;
+  static shared process;
+  return server_main(&process.base, &program, argc, argv);
 }

@@ -4,7 +4,6 @@
  * TLS, HELO, AUTH, MAIL, RCPT, DATA, and where `policyd.decide` says so, that the message is over: nothing of it will
  * be seen, so that all that can be known about it is known then.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "policyd.h"
@@ -36,19 +35,17 @@ static void delay_over(void *user)
 {
   connection *c = user;
   c->delay = 0;
-  answer_verdict(c);
-  request_next(c);
+  c->delayed = 1;
+  connection_resume(c);
 }
 
-/* 1 when it has been answered, 0 when that comes later. */
-static int conclude(connection *c)
+static void conclude(connection *c, enum step step)
 {
   const int64_t ms = c->delay_ms;
   c->delay_ms = 0;
-  if (ms > 0 && smtpf_driver_timer(c->server->driver, ms, delay_over, c, &c->delay) == SMTPF_OK)
-    return 0;
-  answer_verdict(c);
-  return 1;
+  report_verdict(c, step);
+  if (ms <= 0 || smtpf_driver_timer(c->loop->base.driver, ms, delay_over, c, &c->delay) != SMTPF_OK)
+    answer_verdict(c);
 }
 
 /* ---- events -------------------------------------------------------------------------------------------- */
@@ -74,13 +71,13 @@ static int tell_connect(connection *c)
 }
 
 /* An address between brackets. What is too long for any is cut, and refused as what it is then: without its end. */
-static smtpf_str path(smtpf_str address, char room[PATH_MAX_BYTES])
+static smtpf_str path(smtpf_str mailbox, char room[PATH_MAX_BYTES])
 {
-  const int fits = address.n <= PATH_MAX_BYTES - 2;
-  const size_t n = fits ? address.n : PATH_MAX_BYTES - 1;
+  const int fits = mailbox.n <= PATH_MAX_BYTES - 2;
+  const size_t n = fits ? mailbox.n : PATH_MAX_BYTES - 1;
   room[0] = '<';
   if (n)
-    memcpy(room + 1, address.p, n);
+    memcpy(room + 1, mailbox.p, n);
   if (fits)
     room[1 + n] = '>';
   return (smtpf_str){room, 1 + n + (size_t)fits};
@@ -103,10 +100,10 @@ static int tell(connection *c, enum step step)
 }
 
 /* Whether the session has taken this recipient. */
-static int is_known(const connection *c, smtpf_str address)
+static int is_known(const connection *c, smtpf_str mailbox)
 {
   char room[PATH_MAX_BYTES];
-  const smtpf_str asked = path(address, room);
+  const smtpf_str asked = path(mailbox, room);
   smtpf_recipient_info r = {.size = sizeof r};
   for (size_t i = 0; smtpf_verdict_recipient(verdict(c), i, &r) == SMTPF_OK; i++)
     if (r.path.n == asked.n && memcmp(r.path.p, asked.p, asked.n) == 0)
@@ -132,7 +129,7 @@ static enum step next_step(connection *c)
     next++;
   if (next == AUTH && !q->sasl_username.n)
     next++;
-  if (next > step_of(c->server->decide, q->stage) || (next >= DATA && !is_complete(c)))
+  if (next > step_of(c->about->settings->decide, q->stage) || (next >= DATA && !is_complete(c)))
     return NOTHING;
   return next;
 }
@@ -154,32 +151,37 @@ static int take_verdict(connection *c)
   return 1;
 }
 
-/* Tells the session the rest, or up to the first refusal. 1 when answered, 0 when that comes later. */
-static int go_on(connection *c, enum step step)
+/* Tells the session the rest, or up to the first refusal: `step`, or what follows on that which it has been told. */
+static void go_on(connection *c, enum step step)
 {
+  enum step last = c->about->told;
   for (; step; step = next_step(c)) {
     const int r = tell(c, step);
-    c->about->told = step;
+    c->about->told = last = step;
     if (r == SMTPF_PENDING)
-      return 0;
+      return;
     if (r != SMTPF_OK) { /* out of memory, or an order that the protocol does not have: Postfix decides alone */
       c->about->ends = 1;
       answer_dunno(c);
-      return 1;
+      return;
     }
     if (take_verdict(c))
       break;
   }
-  return conclude(c);
+  conclude(c, last);
 }
 
-void request_ready(void *user, smtpf_session *session)
+void request_go_on(connection *c)
 {
-  instance *i = smtpf_session_user(session);
-  connection *c = i->at;
-  (void)user;
-  if (take_verdict(c) ? conclude(c) : go_on(c, next_step(c)))
-    request_next(c);
+  const enum step told = c->about->told;
+  const int delayed = c->delayed, woken = c->woken;
+  c->delayed = c->woken = 0;
+  if (delayed)
+    answer_verdict(c);
+  else if (woken && take_verdict(c))
+    conclude(c, told);
+  else if (woken)
+    go_on(c, next_step(c));
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
@@ -214,48 +216,46 @@ static enum step first_step(connection *c, enum step last)
   return NOTHING;
 }
 
-/* Takes up a request. 1 when it is answered. */
-static int take(connection *c)
+static void take(connection *c)
 {
   const smtpf_delegation *q = &c->request;
-  const enum step last = step_of(c->server->decide, q->stage);
+  enum step last = step_of(loop_settings(c->loop)->decide, q->stage);
   const int whole = last <= RCPT || q->recipient.n; /* else it does not say whom the message is for */
   int fresh = 0;
   if (!last || !instance_of(c, whole, &fresh)) {
     answer_dunno(c);
-    return 1;
+    return;
   }
   instance *i = c->about;
   i->asked = 1;
+  last = step_of(i->settings->decide, q->stage);
   const int past = !fresh && is_past(i, last);
-  fresh |= past && instance_renew(c->server, i);
+  fresh |= past && instance_renew(c->loop, i);
   if ((past && !fresh) || (fresh && !whole)) {
     answer_dunno(c);
-    return 1;
+    return;
   }
   if (q->queue_id.n && !fresh)
     (void)smtpf_session_queue_id(i->session, q->queue_id);
   const enum step step = first_step(c, last);
   if (step)
-    return go_on(c, step);
-  if (i->told == MESSAGE)
+    go_on(c, step);
+  else if (i->told == MESSAGE)
     answer_verdict(c);
   else
     answer_dunno(c);
-  return 1;
 }
 
 void request_next(connection *c)
 {
-  while (!c->taken && !c->dead) {
+  while (!c->taken && !c->dead && !c->home) {
     c->request.size = sizeof c->request;
     const int n = smtpf_delegation_read((smtpf_str){c->in, c->n}, &c->request);
     if (n < 0)
       connection_close(c);
-    if (n <= 0)
+    if (n <= 0 || (step_of(DECIDE_DATA, c->request.stage) && !connection_is_home(c, c->request.instance)))
       return;
     c->taken = (size_t)n;
-    if (!take(c))
-      return;
+    take(c);
   }
 }

@@ -19,7 +19,8 @@ static const char usage[] =
     "                   [--set PATH=VALUE]... [--log text|json] [--explain] [--check]\n"
     "                   [--pid-file FILE] [--ready-fd N] [--help] [--version]\n";
 
-static const server_argument own_arguments[] = {{"hop", "proxy.next_hop"}, {NULL, NULL}};
+static const server_argument own_arguments[] = {{"hop", "proxy.next_hop", ARGUMENT_VALUE},
+                                                {NULL, NULL, ARGUMENT_VALUE}};
 
 /* ---- a policy ------------------------------------------------------------------------------------------ */
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "../../common/log.h"
-#include "../../common/print.h"
 #include "client.h"
 #include "transaction.h"
 
@@ -79,17 +78,14 @@ static void log_copies(text *t, const transaction *tx)
 
 void client_log(client *c, const smtpf_verdict *v, int code)
 {
-  const settings *s = c->settings;
+  const server_settings *s = &c->settings->base;
   text *t = &c->loop->base.log;
   static const char *const speakers[] = {[BY_PROXY] = "proxy", [BY_HOP] = "next_hop", [BY_TARGET] = "target"};
   const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT || code >= 400;
   metrics_verdict(c->loop->base.metrics, v, c->kind == SMTPF_SMTPD_END ? 0 : code);
-  if (s->base.log_verdicts == LOG_NONE || (s->base.log_verdicts == LOG_REFUSED && !refused))
+  const unsigned flags = (s->explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
+  if (!report_begin(t, s->log_verdicts, c->loop->base.wall_s, refused, c->session, smtpf_str_of(c->address)))
     return;
-  unsigned flags = (s->base.explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
-  log_begin(t, c->loop->base.wall_s, refused ? "notice" : "info");
-  log_member(t, "session", smtpf_str_of(smtpf_session_id(c->session)));
-  log_member(t, "client", smtpf_str_of(c->address));
   if (code) {
     log_member(t, speakers[c->tx->by], text_str(&c->tx->answer));
     text_cstr(t, log_is_json() ? ",\"final_code\":" : " final=");
@@ -101,12 +97,7 @@ void client_log(client *c, const smtpf_verdict *v, int code)
     text_cstr(t, log_is_json() ? ",\"dsn_unenforced\":" : " dsn_unenforced=");
     text_int(t, (int64_t)c->tx->loud);
   }
-  text_char(t, log_is_json() ? ',' : ' ');
-  if (log_is_json())
-    print_verdict_json(t, event_of(c), v, flags);
-  else
-    print_verdict_text(t, event_of(c), v, flags);
-  log_end(t);
+  report_end(t, event_of(c), v, flags);
 }
 
 void client_count_copies(client *c)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * report: the line that a host logs about a verdict; the same words in the same order in every host. Between its two
+ * halves a host puts what is its own.
+ */
+#ifndef COMMON_REPORT_H
+#define COMMON_REPORT_H
+
+#include <smtpfilter/smtpfilter.h>
+
+#include "print.h"
+#include "text.h"
+
+/* `log_verdicts`: which verdicts get one. */
+enum report_which { REPORT_ALL, REPORT_REFUSED, REPORT_NONE };
+
+/* What `SECTION.log_verdicts` says. */
+enum report_which report_which(const smtpf_engine *e, const char *section);
+
+/* Begins a line: time and level, session, client. 1, or 0 when there is to be none. `refused`: with the verdict, or by
+ * somebody behind us. `wall_s`: REPORT_UNDATED for a log that has the time of its own; the line begins with a space. */
+enum { REPORT_UNDATED = -1 };
+int report_begin(text *t, enum report_which which, int64_t wall_s, int refused, const smtpf_session *s,
+                 smtpf_str client);
+/* The verdict, and the end of the line. `flags`: print_flag. */
+void report_end(text *t, print_event e, const smtpf_verdict *v, unsigned flags);
+
+#endif
