@@ -184,7 +184,6 @@ class Bench:
             if link.returncode:
                 sys.exit("mutate: cannot link %s: %s" % (name, link.stderr[-2000:]))
             env = dict(os.environ, CK_FORK="no", CK_VERBOSITY="silent", SMTPF_FAIL_FAST="1")
-            env.pop("builddir", None)
             begun = time.time()
             try:
                 status = subprocess.run([program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env,
