@@ -3,7 +3,10 @@
 
 # ---- docs ---------------------------------------------------------------------------------------------
 dist_doc_DATA += examples/policy.conf
-dist_doc_DATA += docs/guide/hosts.md docs/guide/lab.md docs/guide/lab.svg docs/guide/milter.md docs/guide/policyd.md docs/guide/proxy.md
+dist_doc_DATA += docs/guide/exim.md docs/guide/forwarding.md docs/guide/greylisting.md docs/guide/hosts.md docs/guide/lab.md \
+	docs/guide/lab.svg docs/guide/many-wills.md docs/guide/metrics.md docs/guide/milter.md docs/guide/opensmtpd.md \
+	docs/guide/policyd.md docs/guide/proxy.md docs/guide/rules.md docs/guide/scanners.md
+EXTRA_DIST += docs/api.dox
 rulesdir = $(datadir)/smtpfilter/rules
 dist_rules_DATA = examples/rules/default.rules
 EXTRA_DIST += docs/man/smtpfilter.conf.5.in

@@ -27,7 +27,9 @@ SMTPF_API SMTPF_USE_RESULT int smtpf_config_new(smtpf_config **out, const smtpf_
 SMTPF_API void smtpf_config_free(smtpf_config *cfg);
 
 /**
- * Reads a policy file (libconfig syntax, smtpfilter.conf(5)) over what is there.
+ * Reads a policy file (libconfig syntax, smtpfilter.conf(5)) over what is there. An option that nobody has registered is
+ * an error: those of the host programs (`proxy` ...) are theirs, and a host registers its own before, by
+ * smtpf_config_add_options() of ext/check.h.
  * @param cfg       the configuration
  * @param path      NUL-terminated path of the file
  * @param[out] err  file, line, and what was expected; NULL accepted

@@ -41,7 +41,11 @@ SMTPF_API void smtpf_driver_free(smtpf_driver *driver);
 /** Gives new sessions another policy; open sessions keep theirs. Takes a reference. Since 0.1. */
 SMTPF_API void smtpf_driver_set_engine(smtpf_driver *driver, smtpf_engine *engine);
 
-/** Called inside smtpf_driver_process() when a pending session's verdict is ready. The session may be freed in it. */
+/**
+ * Called inside smtpf_driver_process() when a pending session's verdict is ready, or when smtpf_session_body() takes
+ * more. In it the session may be told its next events, and be freed; only smtpf_driver_process() and
+ * smtpf_session_wait() may not be called.
+ */
 typedef void (*smtpf_ready_fn)(void *user, smtpf_session *session);
 
 /** Registers the ready callback; NULL to go back to smtpf_session_wait() and smtpf_driver_next(). Since 0.1. */

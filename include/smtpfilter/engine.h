@@ -52,7 +52,7 @@ SMTPF_API size_t smtpf_engine_lint(const smtpf_engine *engine, unsigned capabili
 
 /**
  * Reads one option of the frozen policy as text, for hosts that keep their own settings in the same
- * file (`proxy.listen` ...).
+ * file (`proxy.listen` ...; smtpf_config_add_options() of ext/check.h).
  * @param engine  the engine
  * @param path    NUL-terminated option path
  * @param index   0 for a single value, 0..n-1 for a list of strings or of groups

@@ -14,7 +14,25 @@
  *     if (r == SMTPF_PENDING) r = smtpf_session_wait(s, timeout);
  *     v = smtpf_session_verdict(s);
  *
- * Functions that are events say so in their first word.
+ * Functions that are events say so in their first word. What may be told when (go: it is judged; 503: the client's
+ * fault, nothing changes; a dash: SMTPF_ESTATE, nothing changes and there is no verdict):
+ *
+ *               connect rebind starttls auth helo mail rcpt data body,eom commit reset command violation quit
+ *     new         go      -       -      -    -    -    -    -      -      -      -      -        -      -
+ *     refused     -       go      -      -   503  503  503  503     -      -     503    503       go     go
+ *     connected   -       go      go     go   go  503  503  503     -      -      go     go       go     go
+ *     greeted     -       go      go     go   go   go  503  503     -      -      go     go       go     go
+ *     mail        -       go      go    503   go  503   go  503     -      -      go     go       go     go
+ *     rcpt        -       go      go    503   go  503   go   go     -      -      go     go       go     go
+ *     data        -       -       -     503  503  503  503  503     go     -      go     go       go     go
+ *     eom         -       -       -      -    -    -    -    -      -      go     -      -        -      -
+ *     closed      -       -       -      -    -    -    -    -      -      -      -      -        -      -
+ *
+ * An accepting verdict moves on: connect, rebind and starttls to `connected`; helo to `greeted`; mail, rcpt, data and
+ * eom to their own; the last commit, an eom that leaves nothing to commit, reset and a violation within a message to
+ * `greeted`. A refusing one leaves the state as it is, but: connect and rebind go to `refused`, helo to `connected`,
+ * eom to `greeted`. After a verdict that closes (221, 421) it is `closed`. While an event is pending, every other one
+ * is SMTPF_EBUSY.
  */
 #ifndef SMTPFILTER_SESSION_H
 #define SMTPFILTER_SESSION_H
@@ -39,7 +57,8 @@ enum smtpf_protocol {
   SMTPF_LMTP = 2, /**< RFC 2033: one reply for each recipient after the message */
 };
 
-/** Who is at the other end. Addresses are text: `192.0.2.1`, `2001:db8::1`, `IPv6:2001:db8::1`. */
+/** Who is at the other end. Addresses are text: `192.0.2.1`, `2001:db8::1`, `IPv6:2001:db8::1`; an IPv4-mapped one is
+ * taken for its IPv4 address. */
 typedef struct smtpf_peer {
   size_t size;             /**< sizeof(smtpf_peer) */
   smtpf_str address;       /**< client address; empty when the host does not know it (a local pipe) */
@@ -156,7 +175,8 @@ SMTPF_API int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, 
 
 /**
  * Event: end of message. An accepting verdict is provisional until smtpf_session_commit(): the host
- * now makes the copies durable (or passes them on), with smtpf_verdict's edits. Without
+ * now makes the copies durable (or passes them on), with smtpf_verdict's edits. Its own trace fields (Received,
+ * Return-Path: RFC 5321 4.4) it puts above all of them. Without
  * SMTPF_CAN_REPORT_COMMIT it is final and the copies are `handed-over`. SMTPF_ESTATE also while a piece waits that
  * smtpf_session_body() did not take. Since 0.1.
  */

@@ -15,8 +15,8 @@
  * - A transparent struct begins with `size_t size`, which the caller sets to its sizeof; members are only
  *   ever added at the end.
  * - An object is used by one thread at a time, except where a function says "any thread".
- * - The library keeps no global state, starts no thread, installs no signal handler, writes nothing to
- *   stdout or stderr.
+ * - The library keeps no global state, installs no signal handler, writes nothing to stdout or stderr. It starts no
+ *   thread, but for the one that writes an LMDB store (`store.writer = "thread"`).
  */
 #ifndef SMTPFILTER_SMTPFILTER_H
 #define SMTPFILTER_SMTPFILTER_H

@@ -39,7 +39,7 @@ enum smtpf_result {
   SMTPF_PENDING = 1,        /**< accepted; the verdict comes later */
   SMTPF_EINVAL = -1,        /**< an argument is not legal */
   SMTPF_ENOMEM = -2,        /**< no memory, or an arena's hard cap was reached */
-  SMTPF_ESTATE = -3,        /**< this call is not legal in this state (see session.h's table) */
+  SMTPF_ESTATE = -3,        /**< this call is not legal in this state (the table of session.h) */
   SMTPF_EBUSY = -4,         /**< re-entry, or an event is still pending */
   SMTPF_ENOTFOUND = -5,     /**< no such option, operation, recipient, file ... */
   SMTPF_ELIMIT = -6,        /**< a limit was reached */

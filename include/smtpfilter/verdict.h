@@ -27,7 +27,8 @@ SMTPF_API smtpf_str smtpf_verdict_enhanced(const smtpf_verdict *v);
 /** The reply's text without codes: printable, lines separated by a single LF, no LF at the end. Since 0.1. */
 SMTPF_API smtpf_str smtpf_verdict_text(const smtpf_verdict *v);
 
-/** Milliseconds to wait before the reply is sent; 0 for none. At most `delay.max`. Since 0.1. */
+/** Milliseconds to wait before the reply is sent; 0 for none, and always without SMTPF_CAN_DELAY. At most `delay.max`.
+ * smtpf_driver_timer() of ext/port.h can do the waiting. Since 0.1. */
 SMTPF_API int64_t smtpf_verdict_delay(const smtpf_verdict *v);
 
 /** 1 when the connection must be closed after the reply (221, 421), else 0. Since 0.1. */

@@ -10,26 +10,10 @@
 #include "tenure.h"
 
 /*
- * State x event. GO: the event is judged. SEQ: the client may say it, not now: 503 5.5.1 (RFC 5321 4.1.4), nothing
- * changes. A dash is misuse: the host may not tell it now: SMTPF_ESTATE, no verdict, nothing changes.
- *
- *              connect rebind starttls auth helo mail rcpt data body eom commit reset command violation quit
- *   NEW          GO      -      -       -    -    -    -    -    -    -    -     -      -       -        -
- *   REFUSED      -       GO     -       -    SEQ  SEQ  SEQ  SEQ  -    -    -     SEQ    SEQ     GO       GO
- *   CONNECTED    -       GO     GO      GO   GO   SEQ  SEQ  SEQ  -    -    -     GO     GO      GO       GO
- *   GREETED      -       GO     GO      GO   GO   GO   SEQ  SEQ  -    -    -     GO     GO      GO       GO
- *   MAIL         -       GO     GO      SEQ  GO   SEQ  GO   SEQ  -    -    -     GO     GO      GO       GO
- *   RCPT         -       GO     GO      SEQ  GO   SEQ  GO   GO   -    -    -     GO     GO      GO       GO
- *   DATA         -       -      -       SEQ  SEQ  SEQ  SEQ  SEQ  GO   GO   -     GO     GO      GO       GO
- *   EOM          -       -      -       -    -    -    -    -    -    -    GO    -      -       -        -
- *   CLOSED       -       -      -       -    -    -    -    -    -    -    -     -      -       -        -
- *
- * An accepting verdict moves: connect, rebind, starttls -> CONNECTED; helo -> GREETED; mail -> MAIL; rcpt -> RCPT;
- * data -> DATA; eom -> EOM, or GREETED when nothing is left to commit; the last commit -> GREETED; reset -> GREETED, or
- * CONNECTED when nobody has greeted; violation in DATA -> GREETED; 221 and 421 -> CLOSED. A refusing verdict leaves the
- * state as it is, but at connect and rebind: REFUSED (RFC 5321 3.1: only QUIT is served after a 554 banner), at helo:
- * CONNECTED (the new greeting has taken the place of an older one), and at eom: GREETED. Abort, overrule and queue id
- * are no events and have no column; a pending event makes every other one SMTPF_EBUSY.
+ * State x event: the table of smtpfilter/session.h. SEQ is its 503: 503 5.5.1 (RFC 5321 4.1.4). REFUSED: only QUIT is
+ * served after a 554 banner (RFC 5321 3.1). A refused HELO leads to CONNECTED: the new greeting has taken the place of
+ * an older one. Abort, overrule and queue id are no events and have no column. In the order of smtpf_event_kind:
+ * connect rebind starttls auth helo mail rcpt data body eom commit reset command violation quit.
  */
 enum { MISUSE = 0, GO, SEQ };
 static const uint8_t table[SMTPF_STATES][SMTPF_EVENTS] = {
