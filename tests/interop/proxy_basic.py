@@ -5,6 +5,7 @@ fails. Runs in the build folder; words on the command line choose cases."""
 import contextlib
 import os
 import shutil
+import select
 import signal
 import socket
 import sys
@@ -571,6 +572,42 @@ def draining_is_bounded():
         proxy.signal(signal.SIGTERM)
         check(proxy.process.wait(20) == 0, "status")
         check(busy.reply().startswith(b"421"), "not told")
+
+
+def what_is_said_after_the_421_does_not_eat_it():
+    """A client may have a command on its way, or half a message: a reset would take the place of what it was told."""
+    with stage(options={"proxy.drain": "300ms"}) as (sink, proxy):
+        idle, busy = Client(proxy), Client(proxy)
+        busy.begin()
+        proxy.signal(signal.SIGTERM)
+        eventually("the end of the drain", lambda: select.select([busy.socket], [], [], 0)[0])
+        for piece in (b"MAIL FROM:", b"<sender@example.org>", b"\r\n", b"QUIT\r\n"):
+            idle.send(piece)
+            busy.send(HAM)
+            time.sleep(0.05)
+        for c in (idle, busy):
+            check(c.reply().startswith(b"421 4.3.2") and c.reply() == b"", "not told")
+            c.socket.close()
+        check(proxy.process.wait(20) == 0, "status")
+
+
+def whoever_has_connected_is_not_reset():
+    """More than a loop takes at once, while the proxy is told to end."""
+    with open("/proc/sys/net/core/somaxconn", encoding="ascii") as f:
+        many = min(600, int(f.read()) - 1)
+    with stage(options={"proxy.threads": "1", "proxy.connections_per_client": "0"}) as (sink, proxy):
+        proxy.signal(signal.SIGSTOP)
+        clients = [Client(proxy, banner=False) for _ in range(many)]
+        proxy.signal(signal.SIGTERM)
+        proxy.signal(signal.SIGCONT)
+        last = []
+        for c in clients:
+            first = c.reply()
+            last.append(c.reply() if first.startswith(b"220") else first)
+            c.socket.close()
+        other = {reply for reply in last if not reply.startswith(b"421 4.3.2")}
+        check(not other, other)
+        check(proxy.process.wait(20) == 0, "status")
 
 
 def json_log_has_one_object_a_verdict():

@@ -13,6 +13,7 @@
 #include "parts.h"
 
 enum { BACKLOG = 4096, FIRST_INHERITED = 3 };
+enum { LATE_MAX = 4096 };
 enum { ACCEPT_MAX = 64 }; /* in one turn, so that other threads and other connections get theirs */
 
 static int fail(const char *where, const char *what)
@@ -163,13 +164,26 @@ static void remove_path(listening *it)
   it->path[0] = 0;
 }
 
+/* Those whom the kernel has connected and no loop has taken: closing the socket would reset them. */
+static void turn_away_late(server_process *p, const listening *it)
+{
+  int fd;
+  for (int i = 0; i < LATE_MAX && (fd = accept4(it->item.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0; i++)
+    if (p->program->late)
+      p->program->late(p, it, fd);
+    else
+      close(fd);
+}
+
 void server_listen_stop(server_process *p)
 {
   for (size_t i = 0; i < p->listeners; i++) {
     listening *it = &p->listener[i];
     remove_path(it);
-    if (!it->inherited && it->item.fd > 0)
-      shutdown(it->item.fd, SHUT_RDWR);
+    if (it->inherited || it->item.fd <= 0)
+      continue;
+    turn_away_late(p, it);
+    shutdown(it->item.fd, SHUT_RDWR);
   }
 }
 

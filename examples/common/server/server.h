@@ -172,6 +172,8 @@ typedef struct server_program {
 
   /* A connection; the descriptor is its own now. */
   void (*accepted)(server_loop *l, const listening *from, int fd, const struct sockaddr *peer);
+  /* One that came when no loop takes any more; the main thread. NULL: it is closed. */
+  void (*late)(server_process *p, const listening *from, int fd);
   void (*event)(server_loop *l, item *it, uint32_t events); /* of kinds from ITEM_OWN on */
   void (*ready)(smtpf_session *session);                    /* its verdict is there, or it takes more */
   void (*woken)(server_loop *l);                            /* somebody has woken it. NULL: nothing */

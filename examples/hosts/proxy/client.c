@@ -13,7 +13,7 @@
 #include "transaction.h"
 
 #define LINGER_MS 2000
-#define LINGER_DRAIN_MS 100
+#define LINGER_DRAIN_MS 1000
 #define OUT_KEEP 1024 /* room for unsent replies that an idle client may keep */
 
 /* ---- closing ------------------------------------------------------------------------------------ */
@@ -155,25 +155,6 @@ void client_last_words(client *c, const char *line)
   c->closing = 1;
 }
 
-/* All has been said. The socket stays until the client closes too: a reset could overtake our last reply. */
-static void finish(client *c)
-{
-  if (c->hung_up || (c->kind == SMTPF_SMTPD_COMMAND && c->verb == SMTPF_VERB_QUIT && !c->held_n)) {
-    client_close(c);
-    return;
-  }
-  conduit_finish(&c->conduit);
-  shutdown(c->item.fd, SHUT_WR);
-  transaction_free(c->tx);
-  transaction_free(c->offered);
-  c->tx = c->offered = NULL;
-  smtpf_session_free(c->session);
-  c->session = NULL;
-  c->wait = WAIT_LINGER;
-  c->deadline = c->loop->base.now_ms + (c->loop->base.drain_until ? LINGER_DRAIN_MS : LINGER_MS);
-  c->readable = 1;
-}
-
 static void linger(client *c)
 {
   ssize_t n;
@@ -182,6 +163,27 @@ static void linger(client *c)
   while (n > 0 || (n < 0 && errno == EINTR));
   if (!n || errno != EAGAIN)
     client_close(c);
+}
+
+/* All has been said. The socket stays until the client closes too, and what it still says is read: closing over input
+ * that nobody has read is a reset, which could overtake our last reply. */
+static void finish(client *c)
+{
+  if (c->kind == SMTPF_SMTPD_COMMAND && c->verb == SMTPF_VERB_QUIT && !c->held_n) {
+    client_close(c);
+    return;
+  }
+  conduit_finish(&c->conduit);
+  shutdown(c->item.fd, SHUT_WR);
+  auth_end(c);
+  transaction_free(c->tx);
+  transaction_free(c->offered);
+  c->tx = c->offered = NULL;
+  smtpf_session_free(c->session);
+  c->session = NULL;
+  c->wait = WAIT_LINGER;
+  c->deadline = c->loop->base.now_ms + (c->loop->base.drain_until ? LINGER_DRAIN_MS : LINGER_MS);
+  linger(c);
 }
 
 /* ---- input -------------------------------------------------------------------------------------- */
@@ -423,24 +425,32 @@ void client_session_ready(client *c)
     client_resume(c);
 }
 
+/* Nothing is under way, and no mail would be lost. */
+static int is_idle(const client *c)
+{
+  return !(c->tx && c->tx->n) && !c->offered && c->wait == WAIT_NONE && !c->held_n && !c->partial;
+}
+
 void client_dismiss(client *c, int now)
 {
-  const int is_over = c->closing || c->wait == WAIT_LINGER;
-  if (c->dead || (is_over && !now))
+  if (c->dead || c->wait == WAIT_LINGER || (c->closing && !now))
     return;
-  if (c->wait == WAIT_HEADER || c->wait == WAIT_TLS) {
+  if (c->wait == WAIT_TLS || (c->wait == WAIT_HEADER && c->implicit_tls)) { /* nothing can be said yet */
     client_close(c);
     return;
   }
-  if (!now && ((c->tx && c->tx->n) || c->offered || c->wait != WAIT_NONE || c->held_n || c->partial))
+  if (!now && c->wait != WAIT_HEADER && !is_idle(c))
     return;
-  if (!is_over && !client_unsent(c))
+  if (!c->closing && !client_unsent(c))
     client_last_words(c, "421 4.3.2 is shutting down");
   c->closing = 1;
-  if (now) {
-    client_flush(c);
+  if (!now && c->wait != WAIT_HEADER)
+    return;
+  client_flush(c);
+  if (client_unsent(c)) /* it does not read */
     client_close(c);
-  }
+  else if (!c->dead)
+    finish(c);
 }
 
 void client_sweep(loop *l)

@@ -88,7 +88,7 @@ void client_session_ready(client *c);
 /* Deals with input, answers, sets the next deadline. */
 void client_turn(client *c);
 void client_sweep(loop *l);
-/* Says 421 to a client that has no open transaction, and closes; with `now` to any. */
+/* Says 421 to a client that has no open transaction, and is done with it once that has been read; with `now` to any. */
 void client_dismiss(client *c, int now);
 void client_free(client *c);
 

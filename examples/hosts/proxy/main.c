@@ -69,7 +69,7 @@ static void close_loop(server_loop *base)
 {
   loop *l = loop_of(base);
   while (!ring_empty(&l->clients))
-    client_dismiss(RING_OF(l->clients.next, client, link), 1);
+    client_close(RING_OF(l->clients.next, client, link));
   while (!ring_empty(&l->hops))
     hop_close(RING_OF(l->hops.next, hop, link));
   while (!ring_empty(&l->pool))
@@ -83,11 +83,11 @@ static void free_loop(server_loop *base)
   spool_cache_free(&loop_of(base)->chunks);
 }
 
-/* Too many: one line, and good-bye. What cannot be sent at once is not sent. */
-static void turn_away(const settings *s, int fd)
+/* One line in the place of the banner, and good-bye. What cannot be sent at once is not sent. */
+static void turn_away(const settings *s, int fd, const char *enhanced, const char *why)
 {
-  char line[320];
-  const int n = snprintf(line, sizeof line, "421 4.7.0 %s too many connections, try again later\r\n", s->hostname);
+  char line[400];
+  const int n = snprintf(line, sizeof line, "421 %s %s %s\r\n", enhanced, s->hostname, why);
   if (n > 0 && send(fd, line, (size_t)n, MSG_NOSIGNAL) == n)
     shutdown(fd, SHUT_WR);
   close(fd);
@@ -104,7 +104,15 @@ static void accepted(server_loop *base, const listening *from, int fd, const str
   if (fits)
     client_new(l, fd, peer, key, &from->at);
   else
-    turn_away(s, fd);
+    turn_away(s, fd, "4.7.0", "too many connections, try again later");
+}
+
+static void late(server_process *base, const listening *from, int fd)
+{
+  if (from->at.tls)
+    close(fd);
+  else
+    turn_away((const settings *)(const void *)base->settings, fd, "4.3.2", "is shutting down");
 }
 
 static void event(server_loop *base, item *it, uint32_t events)
@@ -203,6 +211,7 @@ static const server_program program = {
     .close = close_loop,
     .free = free_loop,
     .accepted = accepted,
+    .late = late,
     .event = event,
     .ready = ready,
     .go_on = go_on,
