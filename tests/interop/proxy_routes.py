@@ -382,28 +382,59 @@ def recipients_of_before_are_put_to_the_new_server():
 def a_client_that_is_refused_by_xclient_harms_nobody():
     """What a server thinks of one client, or of the name that it greets with, is no failure of that server."""
     for verb in ("XCLIENT", "EHLO"):
-        told = []
-
-        def refuses(sink, _connection, line, verb=verb, told=told):
-            told.append(line)
-            return b"554 5.7.1 client refused\r\n" if any(b"bad.example" in x for x in sink.lines[-2:]) else b""
+        def refuses(_sink, _connection, line):
+            return b"554-5.7.1 client refused:\r\n554 5.7.1 ask elsewhere\r\n" if b"bad.example" in line else b""
 
         a = Sink(extensions=("8BITMIME", "XCLIENT NAME ADDR HELO"), rules={verb: refuses, "HELO": refuses})
         b = Sink()
         proxy = Several([a.address, b.address])
+        probed = b.connections
         client = Client(proxy, hello=False)
         client.expect(b"EHLO bad.example", b"250")
         client.expect(b"MAIL FROM:<s@example.org>", b"250")
-        client.say(b"RCPT TO:<x@example.net>")
-        assert told
+        for _ in range(2):
+            assert client.say(b"RCPT TO:<x@example.net>") == b"554-5.7.1 client refused:\r\n554 5.7.1 ask elsewhere\r\n"
+        client.expect(b"DATA", b"503", b"554")
+        assert b.connections == probed, "another server was asked for a second opinion"
         client.close()
         good = Client(proxy)
         assert good.deliver(HAM, b"<x@example.net>").startswith(b"250")
         assert len(a.messages) == 1
         good.close()
         log = proxy.stop()
-        assert "hop-down" not in log, log
+        assert "hop-down" not in log and "next-hop-failed" not in log and log.count("final=554") == 2, log
         closed(a, b)
+
+
+def a_server_that_does_not_understand_xclient_refuses_nobody():
+    """50x and 4xx are no judgement of the client: it never hears 5xx for them, and another server may take its mail."""
+    for reply in (b"501 5.5.4 no such attribute\r\n", b"421 4.7.0 later\r\n"):
+        a, b = Sink(extensions=("XCLIENT NAME ADDR HELO",), rules={"XCLIENT": reply}), Sink()
+        with_second, alone = Several([a.address, b.address]), Several([a.address])
+        assert Client(with_second).deliver(HAM).startswith(b"250") and len(b.messages) == 1
+        client = Client(alone)
+        client.expect(b"MAIL FROM:<s@example.org>", b"250")
+        client.expect(b"RCPT TO:<x@example.net>", b"451 4.4.1")
+        closed(client, with_second, alone, a, b)
+
+
+def a_client_that_is_refused_at_the_end_of_its_message():
+    """The connection of RCPT is gone by then, and the server that takes its place has changed its mind."""
+    refused = []
+
+    def refuses(sink, connection, line):
+        return b"550 5.7.1 listed since\r\n" if refused else b""
+
+    a = Sink(extensions=("XCLIENT NAME ADDR HELO",), rules={"XCLIENT": refuses})
+    proxy = Several([a.address])
+    client = Client(proxy)
+    client.begin(b"<x@example.net>")
+    refused.append(1)
+    a.cut()
+    time.sleep(0.1)
+    assert client.message(HAM) == b"550 5.7.1 listed since\r\n"
+    assert not a.messages
+    closed(client, proxy, a)
 
 
 def a_client_that_leaves_before_354_harms_nobody():
@@ -532,7 +563,9 @@ CASES = [each_domain_has_its_hop, one_reply_speaks_for_one_hop, a_refusal_is_its
          a_server_lost_inside_the_message_is_replaced, after_the_dot_nothing_is_repeated, a_refusal_is_no_failure,
          all_servers_are_dead, one_that_was_down_is_asked_last_and_comes_back, one_finds_out_for_all,
          an_idle_connection_that_was_closed_is_replaced, recipients_of_before_are_put_to_the_new_server,
-         a_client_that_is_refused_by_xclient_harms_nobody, a_client_that_leaves_before_354_harms_nobody, an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
+         a_client_that_is_refused_by_xclient_harms_nobody,
+         a_server_that_does_not_understand_xclient_refuses_nobody, a_client_that_is_refused_at_the_end_of_its_message,
+         a_client_that_leaves_before_354_harms_nobody, an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]
 
 if __name__ == "__main__":
     sys.exit(run(CASES, sys.argv[1:]))

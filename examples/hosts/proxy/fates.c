@@ -245,6 +245,12 @@ void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
     transaction_step(t);
 }
 
+void deliver_client_refused(transaction *t, const smtpf_smtpc_reply *r)
+{
+  refuse_group(t, r);
+  deliver_group_over(t);
+}
+
 void deliver_refused(transaction *t)
 {
   refuse_group(t, &(smtpf_smtpc_reply){.code = 550,

@@ -168,8 +168,16 @@ static void handshake(hop *h)
     lost(h, "TLS cannot be begun");
 }
 
-/* Does what the dialogue says is next. */
-static void go_on(hop *h, dialogue_step step, text *line)
+/* The server is well, and wants nothing of this client. */
+static void refused(hop *h, const smtpf_smtpc_reply *r)
+{
+  server_good(h->is.server);
+  hop_close(h);
+  h->is.told->refused(h->is.owner, h->is.leg, r);
+}
+
+/* Does what the dialogue says is next, after a reply where there was one. */
+static void go_on(hop *h, dialogue_step step, const smtpf_smtpc_reply *r, text *line)
 {
   switch (step.next) {
   case DIALOGUE_SAY:
@@ -178,6 +186,7 @@ static void go_on(hop *h, dialogue_step step, text *line)
     break;
   case DIALOGUE_HANDSHAKE: handshake(h); break;
   case DIALOGUE_READY: ready(h); break;
+  case DIALOGUE_REFUSED: refused(h, r); break;
   default: lost(h, step.why);
   }
   text_free(line);
@@ -190,7 +199,7 @@ void hop_give(hop *h, const hop_for *is)
   if (!dialogue_uses_xclient(h))
     return;
   h->identified = 0;
-  go_on(h, dialogue_identify(h, &line), &line);
+  go_on(h, dialogue_identify(h, &line), NULL, &line);
 }
 
 /* ---- receiving ---------------------------------------------------------------------------------- */
@@ -199,7 +208,7 @@ static void reply(hop *h, const smtpf_smtpc_reply *r)
 {
   text line = {0};
   if (h->state != HOP_READY) {
-    go_on(h, dialogue_heard(h, r, &line), &line);
+    go_on(h, dialogue_heard(h, r, &line), r, &line);
     return;
   }
   if (!h->expects || r->code == 421) {
@@ -235,7 +244,7 @@ static void receive(hop *h)
     const int e = n < 0 ? errno : 0;
     if (h->state == HOP_TLS && e == EAGAIN && conduit_up(&h->wire)) {
       text line = {0};
-      go_on(h, dialogue_secured(h, &line), &line);
+      go_on(h, dialogue_secured(h, &line), NULL, &line);
     }
     if (e == EAGAIN)
       return;

@@ -34,6 +34,7 @@ typedef struct hop_owner {
   void (*ready)(void *owner, size_t leg);
   void (*reply)(void *owner, size_t leg, int expect, const smtpf_smtpc_reply *r);
   void (*lost)(void *owner, size_t leg, const char *why, int how);
+  void (*refused)(void *owner, size_t leg, const smtpf_smtpc_reply *r); /* the client, for good; it is closed */
   void (*writable)(void *owner, size_t leg);
   void (*identity)(const void *owner, identity_of *who); /* of the client */
 } hop_owner;

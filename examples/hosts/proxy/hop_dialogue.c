@@ -126,9 +126,18 @@ static dialogue_step starttls_answered(hop *h, int good, text *line)
   return (dialogue_step){DIALOGUE_HANDSHAKE, NULL};
 }
 
+/* The row `**`. */
+static int refuses_client(const hop *h, const smtpf_smtpc_reply *r)
+{
+  return h->identified && r->code / 100 == 5 && r->code / 10 != 50 &&
+         (h->state == HOP_XCLIENT || h->state == HOP_EHLO || h->state == HOP_HELO);
+}
+
 dialogue_step dialogue_heard(hop *h, const smtpf_smtpc_reply *r, text *line)
 {
   const int good = r->code / 100 == 2;
+  if (refuses_client(h, r))
+    return (dialogue_step){DIALOGUE_REFUSED, NULL};
   switch (h->state) {
   case HOP_GREETING: return good ? greet(h, line) : give_up("refused the connection");
   case HOP_EHLO: return ehlo_answered(h, r, good, line);

@@ -9,7 +9,7 @@
  *     HELO       it offers nothing, *            give up
  *     STARTTLS   handshake --> TLS               * in plain
  *     TLS        (once it is up) EHLO --> EHLO   (a reply is out of turn) give up
- *     XCLIENT    EHLO --> EHLO                   give up
+ *     XCLIENT    EHLO --> EHLO                   give up, or **
  *
  *     *: the first that holds
  *     TLS is to be, and is offered               STARTTLS --> STARTTLS
@@ -18,6 +18,9 @@
  *     XCLIENT is wanted, and not said yet        XCLIENT --> XCLIENT
  *     else                                       --> READY
  *
+ *     **: 5xx, but 50x, to XCLIENT or to EHLO and HELO behind it is what the server thinks of the client: refused. 50x
+ *     says that it did not understand us, and 4xx that it cannot tell: neither is the client's affair.
+ *
  * With LMTP EHLO is LHLO. What is next after a state is noted in the hop by the functions themselves.
  */
 #ifndef PROXY_HOP_DIALOGUE_H
@@ -25,7 +28,7 @@
 
 #include "hop.h"
 
-enum dialogue_next { DIALOGUE_SAY, DIALOGUE_HANDSHAKE, DIALOGUE_READY, DIALOGUE_GIVE_UP };
+enum dialogue_next { DIALOGUE_SAY, DIALOGUE_HANDSHAKE, DIALOGUE_READY, DIALOGUE_REFUSED, DIALOGUE_GIVE_UP };
 
 typedef struct dialogue_step {
   int next;

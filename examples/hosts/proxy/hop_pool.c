@@ -44,13 +44,21 @@ static void lost(void *owner, size_t leg, const char *why, int how)
   (void)how;
 }
 
+static void refused(void *owner, size_t leg, const smtpf_smtpc_reply *r)
+{
+  (void)owner;
+  (void)leg;
+  (void)r;
+}
+
 static void nobody(const void *owner, identity_of *who)
 {
   (void)owner;
   *who = (identity_of){0};
 }
 
-static const hop_owner kept = {.ready = go_on, .reply = answered, .lost = lost, .writable = go_on, .identity = nobody};
+static const hop_owner kept = {
+    .ready = go_on, .reply = answered, .lost = lost, .refused = refused, .writable = go_on, .identity = nobody};
 
 /* What is said next would be a message's first line, or its reply could not be noted. */
 static int takes_no_command(const hop *h)

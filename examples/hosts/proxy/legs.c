@@ -233,6 +233,19 @@ static void lost(void *owner, size_t on, const char *why, int how)
     transaction_finish(t, 451, "4.4.1", SMTPF_LIT("next hop does not answer"), BY_PROXY);
 }
 
+/* What a server says of the client is the answer, as what it says of a recipient is. */
+static void refused(void *owner, size_t on, const smtpf_smtpc_reply *r)
+{
+  transaction *t = owner;
+  transaction_unhop(t, on);
+  if (on != t->at || !t->goal)
+    return;
+  if (t->goal == GOAL_RCPT)
+    rcpt_client_refused(t, r);
+  else
+    deliver_client_refused(t, r);
+}
+
 static void writable(void *owner, size_t on)
 {
   transaction *t = owner;
@@ -247,4 +260,4 @@ static void identity(const void *owner, identity_of *who)
 }
 
 const hop_owner transaction_hop_owner = {
-    .ready = ready, .reply = reply, .lost = lost, .writable = writable, .identity = identity};
+    .ready = ready, .reply = reply, .lost = lost, .refused = refused, .writable = writable, .identity = identity};

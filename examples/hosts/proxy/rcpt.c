@@ -205,6 +205,15 @@ static int rcpt_answered(transaction *t, const smtpf_smtpc_reply *r)
   return 0;
 }
 
+void rcpt_client_refused(transaction *t, const smtpf_smtpc_reply *r)
+{
+  if (t->at == t->asked.home)
+    set_reply(t, r, 0);
+  else
+    forward_answered(t, r);
+  transaction_end(t);
+}
+
 void rcpt_reply(transaction *t, int expect, const smtpf_smtpc_reply *r)
 {
   leg *l = transaction_leg(t);

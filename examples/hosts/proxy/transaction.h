@@ -220,6 +220,8 @@ void transaction_unreachable(transaction *t, int never);
 void rcpt_step(transaction *t);
 void rcpt_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
 void rcpt_forward_refused(transaction *t);
+/* The server will have nothing of this client. */
+void rcpt_client_refused(transaction *t, const smtpf_smtpc_reply *r);
 /* The leg that a copy to one of its destinations goes by. */
 static inline size_t copies_leg(const recipient *r, int destination)
 {
@@ -276,6 +278,8 @@ void deliver_fail(transaction *t, int e);
 void deliver_reply(transaction *t, int expect, const smtpf_smtpc_reply *r);
 void deliver_stream(transaction *t);
 void deliver_lost(transaction *t, int began);
+/* The current group's server will have nothing of this client. */
+void deliver_client_refused(transaction *t, const smtpf_smtpc_reply *r);
 /* The current group's target will never take mail. */
 void deliver_refused(transaction *t);
 
