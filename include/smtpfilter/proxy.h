@@ -31,10 +31,11 @@ extern "C" {
 /** Whose connection it is. */
 enum smtpf_proxy_kind {
   SMTPF_PROXY_CLIENT = 1, /**< a client's, over TCP: the addresses are there */
-  SMTPF_PROXY_LOCAL = 2,  /**< the load balancer's own (a health check): the addresses are those of the socket */
-  SMTPF_PROXY_UNKNOWN =
-      3, /**< of somebody whose address cannot be said (UNKNOWN, AF_UNIX, UDP). No mail should be taken
-              from nobody; and as the load balancer's own it might have rights that only that has. */
+  SMTPF_PROXY_LOCAL = 2,  /**< the load balancer's own (a health check): the addresses are those of the socket, and give
+                               no rights: a session with an empty smtpf_peer.address has none */
+  SMTPF_PROXY_UNKNOWN = 3, /**< of somebody whose address cannot be said (UNKNOWN, AF_UNSPEC, AF_UNIX, UDP). No mail
+                              should be taken from nobody: checks of addresses have nothing to find against it; and as
+                              the load balancer's own it might have rights that only that has. */
 };
 
 /** One header. */

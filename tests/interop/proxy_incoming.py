@@ -103,12 +103,12 @@ def send(line, data=HAM, recipient=b"<user@example.net>"):
 
 
 class World:
-    def __init__(self, options=None, listen="127.0.0.1:0", tls=True, **rest):
+    def __init__(self, options=None, listen="127.0.0.1:0", tls=True, offers=(), **rest):
         pairs = []
         if tls:
             certificates()
             pairs += [("proxy.tls_certificate+", PEM), ("proxy.tls_certificate+", RSA)]
-        self.sink = Sink(extensions=("PIPELINING", "8BITMIME", "SIZE 10000000"))
+        self.sink = Sink(extensions=("PIPELINING", "8BITMIME", "SIZE 10000000", *offers))
         self.proxy = Proxy(self.sink.port, pairs + (options or []), listen=listen, **rest)
 
     def __enter__(self):
@@ -390,6 +390,29 @@ def names_the_client():
             line.close()
 
 
+def a_health_check_has_no_rights():
+    """LOCAL: served, but what the load balancer's address may do is not for whoever comes through it, or it itself."""
+    rights = [("own_networks", "127.0.0.0/8"), ("proxy.xclient_from", "127.0.0.0/8")]
+    with World(TRUSTED + rights, listen="proxy:127.0.0.1:0", tls=False, offers=["XCLIENT NAME ADDR PORT HELO"]) as w:
+        line = proxied(w, block(0x20, 0x11, V4))
+        expect(line.reply(), b"220")
+        assert b"XCLIENT" not in line.say(b"EHLO client.example.org")
+        expect(line.say(b"XCLIENT ADDR=127.0.0.2"), b"5")
+        expect(line.say(b"MAIL FROM:<a@example.org>"), b"250")
+        expect(line.say(b"RCPT TO:<u@elsewhere.example>"), b"550")
+        expect(line.say(b"RSET"), b"250")
+        send(line)
+        m = w.sink.messages[0]
+        assert b"ADDR=[UNAVAILABLE] PORT=[UNAVAILABLE]" in m.identity[0] and b"[127.0.0.9]" in m.data[:300], (m.identity, m.data[:300])
+        line.close()
+        line = proxied(w, b"PROXY TCP4 127.0.0.9 127.0.0.1 40000 25\r\n")  # a client with that address has them all
+        expect(line.reply(), b"220")
+        assert b"XCLIENT" in line.say(b"EHLO client.example.org")
+        expect(line.say(b"MAIL FROM:<a@example.org>"), b"250")
+        expect(line.say(b"RCPT TO:<u@elsewhere.example>"), b"250")
+        line.close()
+
+
 def header_in_pieces():
     with World(TRUSTED, listen="proxy:127.0.0.1:0", tls=False) as w:
         line = proxied(w, b"")
@@ -511,7 +534,7 @@ def xclient_from_nobody_else():
 
 
 CASES = [starttls_by_smtplib, starttls_big_message, starttls_forgets, starttls_injection, starttls_fragments, tls_from_the_first_byte, keeps_to_the_minimum,
-         requires_tls, resumes_sessions, reloads_certificates, by_swaks, refuses_bad_options, names_the_client, header_in_pieces, refuses_without_header,
+         requires_tls, resumes_sessions, reloads_certificates, by_swaks, refuses_bad_options, names_the_client, a_health_check_has_no_rights, header_in_pieces, refuses_without_header,
          header_timeout, counts_clients_not_balancers, header_then_tls, tls_of_the_balancer, xclient, xclient_from_nobody_else]
 
 if __name__ == "__main__":

@@ -351,7 +351,8 @@ static void identity(const void *owner, identity_of *who)
                        .destination_port = c->local_port,
                        .esmtp = c->greeting != SMTPF_GREET_HELO,
                        .lmtp = c->lmtp,
-                       .secured = c->secured};
+                       .secured = c->secured,
+                       .withheld = c->of_balancer};
 }
 
 static void resume(void *owner)

@@ -30,7 +30,7 @@ static int make_codec(client *c)
   uint64_t hop_size;
   const unsigned offered = routes_offer(&c->settings->routes, &hop_size);
   c->extensions = ours | (c->settings->prdr ? (unsigned)SMTPF_EXT_PRDR : 0U) | (offered & if_hop);
-  if (incoming_trusts(c->settings->in.xclients, c->address))
+  if (!c->of_balancer && incoming_trusts(c->settings->in.xclients, c->address))
     c->extensions |= SMTPF_EXT_XCLIENT;
   if (c->settings->in.tls && !c->conduit.tls)
     c->extensions |= SMTPF_EXT_STARTTLS;
@@ -44,9 +44,10 @@ static int make_codec(client *c)
 
 smtpf_peer client_peer(const client *c)
 {
+  const int known = !c->of_balancer; /* without an address there is nothing that a network could give rights to */
   return (smtpf_peer){.size = sizeof(smtpf_peer),
-                      .address = smtpf_str_of(c->address),
-                      .port = (uint16_t)c->port,
+                      .address = smtpf_str_of(known ? c->address : ""),
+                      .port = (uint16_t)(known ? c->port : 0),
                       .local_address = smtpf_str_of(c->local),
                       .local_port = (uint16_t)c->local_port,
                       .rdns = smtpf_str_of(c->rdns)};
@@ -159,6 +160,7 @@ static int count_anew(client *c)
 static void take_header(client *c, const smtpf_proxy_header *h)
 {
   if (h->kind == SMTPF_PROXY_LOCAL) {
+    c->of_balancer = 1;
     after_header(c);
     return;
   }

@@ -70,6 +70,7 @@ typedef struct client {
   unsigned closing : 1;                     /* after what is to be sent */
   unsigned lmtp : 1;
   unsigned implicit_tls : 1; /* TLS is spoken from the first byte on */
+  unsigned of_balancer : 1;  /* the load balancer's own: its address gives it no rights */
   unsigned tls_facts : 1;    /* TLS is up, and the session does not know it yet */
   unsigned secured : 1;      /* by TLS, as far as the session knows */
   unsigned told_login : 1;

@@ -127,9 +127,14 @@ static void command(text *t, const char *keyword, unsigned attributes, const ide
 void identity_command(text *t, const char *keyword, unsigned attributes, const identity_of *who)
 {
   const size_t from = t->n;
-  command(t, keyword, attributes, who, 180);
+  identity_of told = *who;
+  if (who->withheld) {
+    told.name = told.address = (smtpf_str){0};
+    told.port = 0;
+  }
+  command(t, keyword, attributes, &told, 180);
   if (t->n - from <= COMMAND_MAX)
     return;
   t->n = from;
-  command(t, keyword, attributes, who, 60);
+  command(t, keyword, attributes, &told, 60);
 }

@@ -16,6 +16,7 @@ typedef struct identity_of {
   smtpf_str destination; /* our address, as it sees us */
   unsigned port, destination_port;
   int esmtp, lmtp, secured;
+  int withheld; /* servers are not told address and name: they may trust them, and must not */
 } identity_of;
 
 /* The attributes a next hop lists after `keyword` in its EHLO reply, as bits; 0 when it has no such line. */
