@@ -9,7 +9,8 @@ from .library import Library
 
 OWN = """
 #define SMTPFPY_HEAD ...
-size_t smtpfpy_verdict_pack(const smtpf_verdict *v, char *out, size_t cap);
+size_t smtpfpy_session_verdict(const smtpf_session *s, char *out, size_t cap);
+size_t smtpfpy_event(const smtpf_event *ev, char *out, size_t cap);
 int host_options_add(smtpf_config *cfg);
 """
 

@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -415,3 +416,45 @@ def test_a_controller_in_a_thread():
     finally:
         controller.stop()
     assert len(box) == 1 and controller.handler.driver is None
+
+
+class Timers:
+    """A loop's clock and timers, by hand."""
+
+    def __init__(self):
+        self.now, self.armed = 0.0, []
+
+    def time(self):
+        return self.now
+
+    def call_at(self, when, call):
+        timer = SimpleNamespace(when=lambda: when, call=call, cancel=lambda: timer in self.armed and self.armed.remove(timer))
+        self.armed.append(timer)
+        return timer
+
+    def fire(self):
+        timer = self.armed.pop()
+        self.now = timer.when()
+        timer.call()
+
+
+def test_silent_connection():
+    """One timer for a connection, put off when it fires; a shorter wait needs another."""
+
+    async def main():
+        handler = Handler(Config(log=None).loads(POLICY), Box(), resolver=zone(""))
+        server = SMTP(handler, hostname="mx.example.net", timeout=300)
+        timers, closed = Timers(), []
+        server.loop, server._timeout_cb = timers, lambda: closed.append(timers.now)
+        for timers.now in (0.0, 10.0, 200.0):
+            server._reset_timeout()
+        assert [timer.when() for timer in timers.armed] == [300.0]
+        timers.fire()
+        assert not closed and [timer.when() for timer in timers.armed] == [500.0]
+        server._reset_timeout(5)
+        assert [timer.when() for timer in timers.armed] == [305.0]
+        timers.fire()
+        assert closed == [305.0] and not timers.armed
+        handler.close()
+
+    asyncio.run(main())

@@ -2,6 +2,9 @@
 """Checks in Python: what they say, what they ask, and what becomes of what they raise."""
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 from typing import Any
 
 import pytest
@@ -28,6 +31,7 @@ from smtpfilter import (
     hit,
     unknown,
 )
+from smtpfilter.event import _FIELDS
 
 MESSAGE = b"Subject: a\r\nContent-Type: text/plain\r\n\r\nbuy now\r\n"
 
@@ -70,6 +74,23 @@ def test_event(world: World) -> None:
     assert str(event.client) == "192.0.2.1" and event.helo == "mail.example.org"
     assert event.sender.domain == "example.org" and event.recipient.local_part == "b"
     assert event.stage == Stage.RCPT and event.recipients == 0
+
+
+def test_event_is_a_frozen_dataclass(world: World) -> None:
+    """Its fields are read when somebody looks; nobody sees that."""
+    seen: list[smtpfilter.Event] = []
+    verdict_with(world, lambda task: seen.append(task.event))
+    (event,) = seen
+    assert {field.name for field in dataclasses.fields(event)} == set(_FIELDS)
+    for same in (copy.copy(event), pickle.loads(pickle.dumps(event)), dataclasses.replace(event)):
+        assert same == event and hash(same) == hash(event) and repr(same) == repr(event)
+    assert dataclasses.replace(event, helo="other").helo == "other" != event.helo
+    assert event.local is None and event.rdns == event.identity == event.sender_params == event.returns_to == ""
+    assert event.mailbox == event.recipient.address == "b@example.net" and not event.tls and event.wall_s > 0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.helo = "other"  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="no_such_field"):
+        event.no_such_field
 
 
 def test_exception_is_unknown(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import logging
 from datetime import timedelta
 from pathlib import Path
@@ -170,6 +171,10 @@ def test_verdict_outlives_everything(world: World) -> None:
     driver.close()
     assert (repr(verdict), verdict.evidence, verdict.reply) == before
     assert verdict == verdict and hash(verdict) == hash(verdict) and verdict != "550"
+    for thing in (verdict, verdict.evidence[0]):
+        assert all(hasattr(thing, field.name) for field in dataclasses.fields(thing))
+        assert pickle.loads(pickle.dumps(thing)) == thing
+    assert dataclasses.replace(verdict, code=551).evidence == verdict.evidence
     with pytest.raises(dataclasses.FrozenInstanceError):
         verdict.code = 250  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):

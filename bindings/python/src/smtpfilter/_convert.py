@@ -32,10 +32,14 @@ from .ports import (
 
 
 def ip_of(ip: Any) -> Ip | None:
-    if not ip or not ip.family:
+    return ip_from(bytes(ip.bytes[0 : 4 if ip.family == 4 else 16])) if ip and ip.family else None
+
+
+def ip_from(raw: bytes) -> Ip | None:
+    """In network order: four bytes, sixteen, or none."""
+    if not raw:
         return None
-    raw = bytes(ip.bytes[0 : 4 if ip.family == 4 else 16])
-    return ipaddress.IPv4Address(raw) if ip.family == 4 else ipaddress.IPv6Address(raw)
+    return ipaddress.IPv4Address(raw) if len(raw) == 4 else ipaddress.IPv6Address(raw)
 
 
 def put_ip(into: Any, text: str) -> None:

@@ -17,10 +17,10 @@ from ._adapters import Ports
 from ._error import ClosedError, ThreadError
 from ._ffi import ffi, lib
 from ._glue import c_text, check, failure, finalizing, from_c
+from ._packed import Room
 from .calls import Calls
 from .engine import Engine
 from .errors import ForkError
-from .verdict import new_room
 
 if TYPE_CHECKING:
     from .session import BaseSession
@@ -69,7 +69,7 @@ class Driver(Calls):
         self._inside = 0
         self._ready: list[BaseSession[Any]] = []
         self._interrupt: BaseException | None = None
-        self._room = new_room()
+        self._room: Room = Room()
         self._ports: Ports = Ports(self, ports)
         out = ffi.new("smtpf_driver **")
         engine_ptr = engine._live()

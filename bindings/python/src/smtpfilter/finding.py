@@ -8,12 +8,12 @@ from typing import Any
 from ._enums import EvidenceKind, FindingFlag
 from ._ffi import ffi, lib
 from ._glue import NULL, Keep, encode
-
+from ._packed import made
 
 NONE = FindingFlag(0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """One finding. `hit`, `clear` and `unknown` make one.
 
@@ -52,7 +52,8 @@ def hit(
 
 def clear(code: str = "clear", score: float = 0.0, *, detail: str = "", recipient: int | None = None) -> Finding:
     """It looked, and found nothing against the mail; a negative score speaks for it."""
-    return Finding(EvidenceKind.CLEAR, code, score, detail, recipient=recipient)
+    fields = {"kind": EvidenceKind.CLEAR, "code": code, "score": score, "detail": detail, "recipient": recipient}
+    return made(Finding, fields)
 
 
 def unknown(

@@ -88,7 +88,7 @@ class Message:
     """One message that is scanned: who sent it to whom, and, once it is complete, its bytes."""
 
     def __init__(self, request: Any, driver: Driver, ptr: Any, op: int) -> None:
-        self.event: Event = event_of(request.event)
+        self.event: Event = event_of(request.event, driver._room)
         self.recipients = tuple(text_of(request.recipients[i]) for i in range(request.n_recipients))
         """Addresses this scan is for."""
         self.scanner = text_of(request.scanner)

@@ -15,7 +15,7 @@ from ._ffi import ffi, lib
 from ._glue import PENDING, Keep, Text, c_text, check, encode, failure, finalizing
 from .driver import Driver
 from .errors import DeadlineError
-from .verdict import Verdict, copy_verdict
+from .verdict import Verdict, verdict_of
 
 T = TypeVar("T")
 
@@ -68,10 +68,10 @@ class BaseSession(ABC, Generic[T]):
     def _take(self) -> Verdict:
         """The verdict of the last event, copied."""
         self.pending = False
-        v = lib.smtpf_session_verdict(self._live())
-        if not v:
+        verdict = verdict_of(self._live(), self.driver._room)
+        if verdict is None:
             raise failure(lib.SMTPF_ESTATE, "verdict")
-        return copy_verdict(v, self.driver._room)
+        return verdict
 
     def _call(self, function: Callable[..., int], *args: Any) -> int:
         """A call into C: of the right thread, its errors raised, and what Python code inside it wants to be raised."""
@@ -90,8 +90,7 @@ class BaseSession(ABC, Generic[T]):
     @property
     def verdict(self) -> Verdict | None:
         """The verdict of the last event; None before the first, and while one is pending."""
-        v = lib.smtpf_session_verdict(self._live())
-        return copy_verdict(v, self.driver._room) if v else None
+        return verdict_of(self._live(), self.driver._room)
 
     # ---- events -------------------------------------------------------------------------------------------------
 

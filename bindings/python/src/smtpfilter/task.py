@@ -112,7 +112,7 @@ class Task:
     def event(self) -> Event:
         """Client, HELO, sender, recipient."""
         if self._event is None:
-            self._event = event_of(lib.smtpf_task_event(self._live))
+            self._event = event_of(lib.smtpf_task_event(self._live), self.driver._room)
         return self._event
 
     @property

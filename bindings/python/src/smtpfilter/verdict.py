@@ -2,14 +2,13 @@
 """The answer to one event, copied: it outlives the event, the session and the driver."""
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ._enums import Action, Disposition, Dsn, EditOp, EvidenceKind, Fallback, Origin, Route, Stage
-from ._ffi import ffi, lib
+from ._ffi import lib
 from ._glue import decode
+from ._packed import Layout, Room, Row, made, members, members_or_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Evidence:
     elapsed_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recipient:
     """What becomes of one recipient's copy, and why."""
 
@@ -72,25 +71,14 @@ class Edit:
     """The index of the one recipient it is for; None for all."""
 
 
-_HEAD = struct.Struct(f"={lib.SMTPFPY_HEAD + 3}q")
-_EVIDENCE = struct.Struct("=8q")
-_RECIPIENT = struct.Struct("=19q")
-_EDIT = struct.Struct("=5q")
+# Rows of glue.c, in their order.
+_HEAD = Layout(lib.SMTPFPY_HEAD, 3)
+_RECIPIENT = Layout(10, 9)
+_EDIT = Layout(3, 2)
+_EVIDENCE = Layout(4, 4)
 
 
-def _rows(packed: bytes, at: int, layout: struct.Struct, n_texts: int, n: int) -> Iterator[tuple[int, list[Any]]]:
-    """(where the row ends, its numbers and texts) of `n` rows."""
-    for _ in range(n):
-        numbers = layout.unpack_from(packed, at)
-        at += layout.size
-        values: list[Any] = list(numbers[:-n_texts])
-        for length in numbers[-n_texts:]:
-            values.append(decode(packed[at : at + length]))
-            at += length
-        yield at, values
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Verdict:
     """What the host must answer now, what becomes of each recipient's copy, and why."""
 
@@ -108,46 +96,32 @@ class Verdict:
     rule: str
     """The rule that decided, in words."""
     _counts: tuple[int, int, int]
+    """Recipients, edits, findings."""
     _packed: bytes
     _at: int
 
-    def _behind(self, rows: int) -> int:
-        """Where the findings end (1), or the recipients (2)."""
-        at = self._at
-        for layout, n_texts, n in ((_EVIDENCE, 4, self._counts[0]), (_RECIPIENT, 9, self._counts[1]))[:rows]:
-            for _ in range(n):
-                at += layout.size + sum(layout.unpack_from(self._packed, at)[-n_texts:])
-        return at
+    def _rows(self, kind: int) -> list[Row]:
+        """Of one kind, by its place in `_counts`. Those before it are passed by."""
+        at, found = self._at, []
+        for layout, n in zip((_RECIPIENT, _EDIT, _EVIDENCE), self._counts[: kind + 1]):
+            found = layout.rows(self._packed, at, n)
+            at = found[-1].end if found else at
+        return found
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Every finding, ordered by stage and declaration, never by arrival."""
-        return tuple(
-            Evidence(check, _EVIDENCE_STAGES[stage], _KINDS[kind], code, score / 1000, detail, text, us)
-            for _, (stage, kind, score, us, check, code, detail, text) in _rows(
-                self._packed, self._at, _EVIDENCE, 4, self._counts[0]
-            )
-        )
+        return tuple(map(_evidence, self._rows(2)))
 
     @property
     def recipients(self) -> tuple[Recipient, ...]:
         """The accepted recipients of the transaction, in their order."""
-        if not self._counts[1]:
-            return ()
-        rows = _rows(self._packed, self._behind(1), _RECIPIENT, 9, self._counts[1])
-        return tuple(_recipient(row) for _, row in rows)
+        return tuple(map(_recipient, self._rows(0)))
 
     @property
     def edits(self) -> tuple[Edit, ...]:
         """Header edits, in the order in which they must be applied. End of message only."""
-        if not self._counts[2]:
-            return ()
-        return tuple(
-            Edit(EditOp(op), name, value, occurrence, None if recipient < 0 else recipient)
-            for _, (op, occurrence, recipient, name, value) in _rows(
-                self._packed, self._behind(2), _EDIT, 2, self._counts[2]
-            )
-        )
+        return tuple(map(_edit, self._rows(1))) if self._counts[1] else ()
 
     @property
     def accepted(self) -> bool:
@@ -185,72 +159,84 @@ class Verdict:
         what += [f"delay_ms={self.delay_ms}"] if self.delay_ms else []
         what += ["closes"] if self.closes else []
         what += [f"rule={self.rule!r}"] if self.rule else []
-        named = zip(("evidence", "recipients", "edits"), self._counts)
+        recipients, edits, evidence = self._counts
+        named = (("evidence", evidence), ("recipients", recipients), ("edits", edits))
         return f"<Verdict {', '.join(what + [f'{name}: {n}' for name, n in named if n])}>"
 
 
-def _recipient(row: list[Any]) -> Recipient:
-    disposition, final, dsn, overridden, code, origin, wish, route, fallback, known, *texts = row
-    path, address, reason, enhanced, text, forward, sender, canonical, dsn_to = texts
-    return Recipient(
-        path=path,
-        address=address,
-        canonical=canonical,
-        disposition=_DISPOSITIONS[disposition],
-        final=bool(final),
-        dsn=_DSNS[dsn],
-        reason=reason,
-        overridden=bool(overridden),
-        reply_code=code,
-        enhanced=enhanced,
-        text=text,
-        origin=_ORIGINS[origin],
-        wish=_DISPOSITIONS[wish],
-        route=_ROUTES[route],
-        forward=forward,
-        sender=sender,
-        fallback=_FALLBACKS[fallback],
-        known=bool(known),
-        dsn_to=dsn_to,
+_ACTIONS = members(Action)
+_STAGES = members_or_none(Stage)
+_EVIDENCE_STAGES = members(Stage)
+_KINDS = members(EvidenceKind)
+_DISPOSITIONS = members_or_none(Disposition)
+_DSNS = members_or_none(Dsn)
+_ORIGINS = members_or_none(Origin)
+_ROUTES = members_or_none(Route)
+_FALLBACKS = members_or_none(Fallback)
+_OPS = members(EditOp)
+
+
+def _evidence(row: Row) -> Evidence:
+    stage, kind, score, us = row.numbers()
+    check, code, detail, text = row.texts()
+    return Evidence(check, _EVIDENCE_STAGES[stage], _KINDS[kind], code, score / 1000, detail, text, us)
+
+
+def _recipient(row: Row) -> Recipient:
+    disposition, final, dsn, overridden, code, origin, wish, route, fallback, known = row.numbers()
+    path, address, reason, enhanced, text, forward, sender, canonical, dsn_to = row.texts()
+    return made(
+        Recipient,
+        {
+            "path": path,
+            "address": address,
+            "canonical": canonical,
+            "disposition": _DISPOSITIONS[disposition],
+            "final": bool(final),
+            "dsn": _DSNS[dsn],
+            "reason": reason,
+            "overridden": bool(overridden),
+            "reply_code": code,
+            "enhanced": enhanced,
+            "text": text,
+            "origin": _ORIGINS[origin],
+            "wish": _DISPOSITIONS[wish],
+            "route": _ROUTES[route],
+            "forward": forward,
+            "sender": sender,
+            "fallback": _FALLBACKS[fallback],
+            "known": bool(known),
+            "dsn_to": dsn_to,
+        },
     )
 
 
-_STAGES: dict[int, Stage | None] = {0: None, **{int(stage): stage for stage in Stage}}
-_EVIDENCE_STAGES = {int(stage): stage for stage in Stage}
-_KINDS = {int(kind): kind for kind in EvidenceKind}
-_DISPOSITIONS: dict[int, Disposition | None] = {0: None, **{int(d): d for d in Disposition}}
-_DSNS: dict[int, Dsn | None] = {0: None, **{int(dsn): dsn for dsn in Dsn}}
-_ORIGINS: dict[int, Origin | None] = {0: None, **{int(origin): origin for origin in Origin}}
-_ROUTES: dict[int, Route | None] = {0: None, **{int(route): route for route in Route}}
-_FALLBACKS: dict[int, Fallback | None] = {0: None, **{int(f): f for f in Fallback}}
-_ACTIONS = {int(action): action for action in Action}
-_ROOM = 4096
+def _edit(row: Row) -> Edit:
+    op, occurrence, recipient = row.numbers()
+    name, value = row.texts()
+    return Edit(_OPS[op], name, value, occurrence, None if recipient < 0 else recipient)
 
 
-def copy_verdict(v: Any, room: Any) -> Verdict:
-    """Reads a verdict out of its session, whose next event ends it. `room` is `new_room()`."""
-    n = lib.smtpfpy_verdict_pack(v, room, _ROOM)
-    if n > _ROOM:
-        room = ffi.new("char[]", n)
-        lib.smtpfpy_verdict_pack(v, room, n)
-    packed = ffi.buffer(room, n)[:]
-    action, code, delay, closes, stage, n_evidence, n_recipients, n_edits, e, t, r = _HEAD.unpack_from(packed)
-    at = _HEAD.size
-    return Verdict(
-        action=_ACTIONS[action],
-        code=code,
-        enhanced=decode(packed[at : at + e]),
-        text=decode(packed[at + e : at + e + t]),
-        delay_ms=delay,
-        closes=bool(closes),
-        stage=_STAGES[stage],
-        rule=decode(packed[at + e + t : at + e + t + r]),
-        _counts=(n_evidence, n_recipients, n_edits),
-        _packed=packed,
-        _at=at + e + t + r,
+def verdict_of(session: Any, room: Room) -> Verdict | None:
+    """The verdict of a session of C's, copied out of it before its next event; None where there is none."""
+    packed = room.packed(lib.smtpfpy_session_verdict, session)
+    if not packed:
+        return None
+    values, _, _, at = _HEAD.row(packed)
+    action, code, delay, closes, stage, n_recipients, n_edits, n_evidence, enhanced, text, rule, end = values
+    return made(
+        Verdict,
+        {
+            "action": _ACTIONS[action],
+            "code": code,
+            "enhanced": decode(packed[at + enhanced : at + text]),
+            "text": decode(packed[at + text : at + rule]),
+            "delay_ms": delay,
+            "closes": bool(closes),
+            "stage": _STAGES[stage],
+            "rule": decode(packed[at + rule : at + end]),
+            "_counts": (n_recipients, n_edits, n_evidence),
+            "_packed": packed,
+            "_at": at + end,
+        },
     )
-
-
-def new_room() -> Any:
-    """Where verdicts are read into; one for each driver."""
-    return ffi.new("char[]", _ROOM)

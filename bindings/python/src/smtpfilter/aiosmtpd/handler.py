@@ -32,9 +32,9 @@ Deliver = Callable[[Copy], Awaitable[None]]
 
 def reply(code: int, enhanced: str, text: str) -> str:
     """A reply without its last CRLF, as aiosmtpd pushes it."""
-    head = "%s " % enhanced if enhanced else ""
+    head = f"{enhanced} " if enhanced else ""
     *first, last = (text or "ok").split("\n")
-    return "\r\n".join(["%d-%s%s" % (code, head, line) for line in first] + ["%d %s%s" % (code, head, last)])
+    return "".join(f"{code}-{head}{line}\r\n" for line in first) + f"{code} {head}{last}"
 
 
 def ours(server: _smtp.SMTP) -> bool:
@@ -64,14 +64,14 @@ class Conversation:
         """Tells who the client is; once."""
         if self.connected is None:
             peer = _peer(server)
-            local = _inet(server.transport.get_extra_info("sockname"))
+            local = _inet(_extra(server, "sockname"))
             self.connected = await self.session.connect(peer[0], peer[1], local_address=local[0], local_port=local[1])
         return self.connected
 
     async def catch_up(self, server: _smtp.SMTP) -> None:
         """Tells what aiosmtpd has no hook for: TLS that is up, a client that has authenticated itself."""
         await self.connect(server)
-        tls = server.transport.get_extra_info("ssl_object") if server.transport else None
+        tls = _extra(server, "ssl_object")
         if tls is not None and not self.tls:
             self.tls, self.identity = True, None  # RFC 3207 4.2: what was said before is forgotten
             cipher = tls.cipher()
@@ -89,6 +89,10 @@ class Conversation:
         elif self.session._ptr:
             self.session.abort()
             self.session.close()
+
+
+def _extra(server: _smtp.SMTP, name: str) -> Any:
+    return server.transport.get_extra_info(name) if server.transport else None
 
 
 def _inet(address: Any) -> "tuple[str, int]":
@@ -177,7 +181,7 @@ class Handler:
         found: Optional[Conversation] = getattr(server, "_smtpfilter", None)
         if found is None:
             found = Conversation(self, server)
-            server._smtpfilter = found
+            server.__dict__["_smtpfilter"] = found
             if not ours(server):
                 _when_lost(server, found)
         return found
@@ -322,7 +326,8 @@ class Handler:
 
     def for_all(self, server: _smtp.SMTP, said: str) -> str:
         """One answer to the whole message: LMTP has it once for each recipient (RFC 2033 4.2)."""
-        return "\r\n".join([said] * (len(server.envelope.rcpt_tos) if self.conversation(server).lmtp else 1))
+        each = server.envelope.rcpt_tos if server.envelope and self.conversation(server).lmtp else [""]
+        return "\r\n".join(said for _ in each)
 
     async def _finish(self, server: _smtp.SMTP, conversation: Conversation, content: bytes) -> Verdict:
         session = conversation.session
@@ -377,7 +382,7 @@ class Handler:
     def _trace(self, server: _smtp.SMTP, conversation: Conversation) -> bytes:
         address, _ = _peer(server)
         literal = "IPv6:" + address if ":" in address else address
-        kind = "LMTP" if conversation.lmtp else "ESMTP" if server.session.extended_smtp else "SMTP"
+        kind = "LMTP" if conversation.lmtp else "ESMTP" if server.session and server.session.extended_smtp else "SMTP"
         kind += ("S" if conversation.tls else "") + ("A" if conversation.identity is not None else "")
         text = "Received: from %s (%s)\r\n\tby %s with %s id %s;\r\n\t%s\r\n" % (
             _UNFIT.sub("?", conversation.helo), "[%s]" % literal if literal else "local", server.hostname, kind,
@@ -419,6 +424,6 @@ def _when_lost(server: _smtp.SMTP, conversation: Conversation) -> None:
         lost(error)
         conversation.close()
 
-    server.connection_lost = connection_lost
+    server.__dict__["connection_lost"] = connection_lost
 
 

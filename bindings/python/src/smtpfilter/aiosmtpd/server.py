@@ -2,8 +2,9 @@
 """aiosmtpd's protocol and controllers, with what a handler cannot reach."""
 from __future__ import annotations
 
+import asyncio
 import re
-from typing import Any, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional
 
 from aiosmtpd import controller as _controller
 from aiosmtpd import lmtp as _lmtp
@@ -17,6 +18,7 @@ _PATH = re.compile(r'<(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*>|[^ ]+')
 _MAIL_KEYS = {"SIZE", "BODY", "SMTPUTF8", "PRDR", "AUTH"}  # AUTH: who offers it takes it (RFC 4954 3)
 _PIECE = 1 << 24  # more than a reader ever holds
 _LINE = 4096  # of a longer line the pieces are looked at
+_RECEIVED = 1 << 16  # at most in one go. asyncio's 256 KiB are room that malloc maps and unmaps for each command
 
 
 class SMTP(_smtp.SMTP):
@@ -25,8 +27,17 @@ class SMTP(_smtp.SMTP):
 
     event_handler: Handler
     smtpfilter = True
-    _greeted = False
     _scanned = False
+    _silent_until: float
+
+    if TYPE_CHECKING:  # what aiosmtpd does not say, or says of a protocol without a connection
+        transport: asyncio.Transport
+        envelope: _smtp.Envelope
+        _timeout_handle: Optional[asyncio.TimerHandle]
+
+        def _set_post_data_state(self) -> None: ...
+
+        def _timeout_cb(self) -> None: ...
 
     def __init__(self, handler: Handler, **options: Any) -> None:
         self._scanned = handler._scanned = True
@@ -34,15 +45,19 @@ class SMTP(_smtp.SMTP):
             super().__init__(handler, **options)
         finally:
             self._scanned = handler._scanned = False
+        self.__dict__["push"] = self._push_banner  # the first time; then it is the class's
 
     def __dir__(self) -> List[str]:
         return names(type(self)) if self._scanned else list(super().__dir__())
 
-    async def push(self, status: Any) -> None:
-        if not self._greeted:
-            self._greeted = True
-            status = await self._banner(status)
-        await super().push(status)
+    async def _push_banner(self, usual: Any) -> None:
+        del self.__dict__["push"]
+        await self.push(await self._banner(usual))
+
+    async def _call_handler_hook(self, command: str, *args: Any) -> Any:
+        """The lines for EHLO go out in one piece; aiosmtpd sends each by itself."""
+        said = await super()._call_handler_hook(command, *args)
+        return ["\r\n".join(said)] if isinstance(said, list) else said
 
     async def _banner(self, usual: str) -> str:
         """The connection's verdict stands in the place of the banner; who speaks before it is noted."""
@@ -53,15 +68,42 @@ class SMTP(_smtp.SMTP):
         self._note_early_talk(conversation)
         return usual if verdict.action == Action.ACCEPT else said
 
+    def _unread(self) -> bytearray:
+        """What came and was not asked for yet."""
+        buffer: bytearray = getattr(self._reader, "_buffer")
+        return buffer
+
     def _note_early_talk(self, conversation: Conversation) -> None:
-        if self._reader._buffer:
+        if self._unread():
             conversation.session.early_talk()
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if getattr(transport, "max_size", 0) > _RECEIVED:
+            transport.max_size = _RECEIVED
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         super().connection_lost(error)
         conversation: Optional[Conversation] = getattr(self, "_smtpfilter", None)
         if conversation is not None:
             conversation.close()
+
+    def _reset_timeout(self, duration: Optional[float] = None) -> None:
+        """Puts off the end of a silent connection. One timer stands for many: it looks at the time when it fires."""
+        self._silent_until = self.loop.time() + (duration or self._timeout_duration)
+        if self._timeout_handle is None or self._timeout_handle.when() > self._silent_until:
+            self._arm_timeout()
+
+    def _arm_timeout(self) -> None:
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        self._timeout_handle = self.loop.call_at(self._silent_until, self._look_for_silence)
+
+    def _look_for_silence(self) -> None:
+        if self.loop.time() < self._silent_until:
+            self._arm_timeout()
+        else:
+            self._timeout_cb()
 
     def _path(self, verb: str, arg: Optional[str]) -> "Optional[tuple[str, List[str]]]":
         """What MAIL and RCPT say: the path with brackets, and the parameters; None: that is no path."""
@@ -146,7 +188,7 @@ class SMTP(_smtp.SMTP):
             self._reset_timeout()
             lines, buffer, last = _cut(buffer + piece)
             if last:  # commands behind the message stand before those that come while we look at it
-                self._reader._buffer[:0] = buffer
+                self._unread()[:0] = buffer
             elif len(buffer) > _LINE:
                 more, buffer = _early(buffer)
                 lines += more
