@@ -51,7 +51,7 @@ tests_unit_test_port_journal_sync_SOURCES = tests/unit/test_port_journal_sync.c 
 endif
 
 TESTS += tests/interop/spamd_icap.py
-EXTRA_DIST += tests/interop/harness.py tests/interop/spamd_icap.py tests/interop/watched.py tests/interop/hosts_watched.py
+EXTRA_DIST += tests/interop/harness.py tests/interop/namespace.py tests/interop/spamd_icap.py tests/interop/watched.py tests/interop/hosts_watched.py
 TESTS += tests/interop/rspamd.py
 EXTRA_DIST += tests/interop/rspamd.py
 if HAVE_CHECK

@@ -12,7 +12,8 @@ import subprocess
 import time
 
 import watched
-from mta import Missing, NotStarted, children, free_port, unshared
+from harness import free_port, has_ipv6
+from mta import Missing, NotStarted, children, unshared
 
 USER = "Debian-exim"
 CONFIG = """exim_path = {program}
@@ -21,11 +22,11 @@ log_file_path = {root}/log/%slog
 pid_file_path = {root}/run/exim.pid
 primary_hostname = exim.example.net
 daemon_smtp_ports = {port}
-local_interfaces = 127.0.0.1
+local_interfaces = <; 127.0.0.1{six}
 domainlist local_domains = {domains}
 host_lookup =
 rfc1413_hosts =
-tls_advertise_hosts =
+tls_advertise_hosts = {tls}
 dns_ipv4_lookup =
 deliver_drop_privilege = true
 keep_environment =
@@ -54,6 +55,11 @@ out:
   interface = {bind}
   allow_localhost
   tls_tempfail_tryclear
+lmtp:
+  driver = smtp
+  protocol = lmtp
+  port = 24
+  allow_localhost
 maildir:
   driver = appendfile
   directory = {root}/mail/all
@@ -71,10 +77,12 @@ ACLS = "acl_smtp_rcpt = acl_rcpt\nacl_smtp_data = acl_data\n"
 
 class Exim:
     """`domains`: whatever comes for them is kept. `rcpt`, `data`: statements of the ACLs; `routers`: before the last one;
-    `main`: more options; `acls`: ACLs that options in `main` name, in the place of these two;
-    `prdr`: whether it is offered; `bind`: the address that it sends from; `ours`: it loads our module, and is watched."""
+    where mail goes by LMTP to this machine that is the transport `lmtp`; `main`: more options; `acls`: ACLs that options in `main` name, in the place of these two;
+    `prdr`: whether it is offered; `bind`: the address that it sends from; `ours`: it loads our module, and is watched; `certificate`: it offers
+    STARTTLS."""
 
-    def __init__(self, root, domains, rcpt="", data="", routers="", bind="127.0.0.1", main="", acls="", prdr=True, ours=False):
+    def __init__(self, root, domains, rcpt="", data="", routers="", bind="127.0.0.1", main="", acls="", prdr=True, ours=False,
+                 certificate=None):
         self.program = shutil.which("exim4", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if not self.program:
             raise Missing("no exim4 here")
@@ -91,8 +99,10 @@ class Exim:
         for name in ("spool", "log", "run", "mail"):
             os.mkdir(os.path.join(root, name))
             os.chown(os.path.join(root, name), self.uid, self.gid)
+        if certificate:
+            main = "tls_certificate = %s\n" % certificate + main
         with open(os.path.join(root, "exim.conf"), "w", encoding="ascii") as f:
-            f.write(CONFIG.format(program=self.program, root=root, port=self.port, domains=" : ".join(domains), rcpt=rcpt, data=data,
+            f.write(CONFIG.format(tls="*" if certificate else "", six=" ; ::1" if has_ipv6() else "", program=self.program, root=root, port=self.port, domains=" : ".join(domains), rcpt=rcpt, data=data,
                                   routers=routers, bind=bind, user=USER, prdr=str(prdr).lower(), acls=acls, main=("" if acls else ACLS) + main))
         self.start()
 

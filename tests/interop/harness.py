@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What every test with real programs stands on: cases that are counted, ports that the system chose, waits that end."""
 import os
+import random
 import re
 import socket
 import sys
@@ -63,10 +64,36 @@ def fitted(text, *places):
     return text
 
 
+def bound(address, port):
+    """Whether it can be had, be it in TIME_WAIT or not."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
+        try:
+            s.bind((address, port))
+        except OSError:
+            return False
+        return True
+
+
+def has_ipv6():
+    return bound("::1", 0)
+
+
+def addresses():
+    """Loopback's."""
+    return ["127.0.0.1"] + (["::1"] if has_ipv6() else [])
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """For somebody who will listen on it, and is started later: one that the system gives to no client meanwhile, of loopback's
+    both addresses."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        least, greatest = (int(word) for word in f.read().split())
+    others = [port for port in range(10000, 65536) if not least <= port <= greatest]
+    for _ in range(100):
+        port = random.SystemRandom().choice(others or range(least, greatest))
+        if all(bound(address, port) for address in addresses()):
+            return port
+    raise OSError("no port is free")
 
 
 def eventually(condition, seconds=5.0):

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from harness import free_port  # noqa: F401
+from harness import free_port, has_ipv6
 
 MAIN = """compatibility_level = 3.6
 queue_directory = {root}/spool
@@ -60,6 +60,7 @@ trace unix - - n - 0 bounce
 verify unix - - n - 1 verify
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 virtual unix - n n - - virtual
@@ -100,6 +101,13 @@ def overridden(text, more):
     return "".join("%s =%s\n" % item for item in lines.items())
 
 
+def is_executable(path):
+    try:
+        return bool(os.stat(path).st_mode & 0o100)
+    except OSError:  # it has gone on, and is counted where it went
+        return True
+
+
 def children(pid):
     """(pid, name) of the processes it has started."""
     found = []
@@ -114,9 +122,10 @@ def children(pid):
 
 class Postfix:
     """`mailboxes`: addresses; each has a maildir of its own. XCLIENT and XFORWARD are offered. `main`: more lines for
-    main.cf; `second`: parameters of another smtpd, on `second_port`; `tables`: files for the folder `conf`."""
+    main.cf; `second`: parameters of another smtpd, on `second_port`; `tables`: files for the folder `conf`; `ipv6`: it listens
+    on ::1 too, where there is one."""
 
-    def __init__(self, root, mailboxes, main="", second=(), tables=None):
+    def __init__(self, root, mailboxes, main="", second=(), tables=None, ipv6=False):
         postfix = shutil.which("postfix", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if not postfix:
             raise Missing("no postfix here")
@@ -134,12 +143,14 @@ class Postfix:
         box = first(pwd.getpwnam, ["nobody"])
         unprivileged = first(pwd.getpwnam, [n for n in ("nobody", "bin") if n != owner.pw_name])
         self.folders(owner, group, box)
+        ipv6 = ipv6 and has_ipv6()
         self.write("main.cf", overridden(MAIN.format(
             root=root, commands=os.path.join(prefix, "usr/sbin"), daemons=self.daemons, owner=owner.pw_name, group=group.gr_name,
             unprivileged=unprivileged.pw_name, uid=box.pw_uid, gid=box.pw_gid,
-            domains=" ".join(sorted({m.split("@")[1] for m in mailboxes}))), main))
+            domains=" ".join(sorted({m.split("@")[1] for m in mailboxes}))), main + ("inet_protocols = all\n" if ipv6 else "")))
         more = "127.0.0.1:%d inet n - n - - smtpd\n" % self.second_port if second else ""
-        self.write("master.cf", MASTER.format(port=self.port) + more + "".join("  -o %s\n" % p for p in second))
+        six = "[::1]:%d inet n - n - - smtpd\n" % self.port if ipv6 else ""
+        self.write("master.cf", MASTER.format(port=self.port) + six + more + "".join("  -o %s\n" % p for p in second))
         self.write("mailboxes", "".join("%s %s/\n" % (m, m) for m in mailboxes))
         for name, text in (tables or {}).items():
             self.write(name, text)
@@ -212,9 +223,13 @@ class Postfix:
         return found
 
     def waiting(self):
-        """How many messages are still on their way."""
-        return sum(len(files) for queue in ("maildrop", "incoming", "active", "deferred")
-                   for _, _, files in os.walk(os.path.join(self.root, "spool", queue)))
+        """How many messages are still on their way. One that a client has begun and not ended lies in `incoming` and is not: the last
+        thing that is done to a file there is to make it executable."""
+        found = 0
+        for queue in ("maildrop", "incoming", "active", "deferred"):
+            for folder, _, names in os.walk(os.path.join(self.root, "spool", queue)):
+                found += sum(queue != "incoming" or is_executable(os.path.join(folder, name)) for name in names)
+        return found
 
     def receivers(self):
         """The processes that have, or had, a client."""

@@ -3,6 +3,7 @@
 it wants lie over them there, and nothing outside the test's folder is written. Root alone can make one.
 """
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,8 +11,8 @@ import subprocess
 import time
 
 import watched
-from harness import fitted, guide
-from mta import Missing, NotStarted, free_port, unshared
+from harness import addresses, fitted, free_port, guide
+from mta import Missing, NotStarted, unshared
 
 USERS = ("opensmtpd", "opensmtpq", "box")
 # What lies over what; then smtpd, in the foreground.
@@ -29,9 +30,10 @@ def parent_of(pid):
 
 
 class OpenSMTPD:
-    """`boxes`: local parts at example.net; `command`: the filter's command line."""
+    """`boxes`: local parts at example.net; `command`: the filter's command line; `certificate`: STARTTLS is offered, unless
+    `without_tls` says why not; `more`: lines for smtpd.conf."""
 
-    def __init__(self, root, boxes, command):
+    def __init__(self, root, boxes, command, certificate=None, more=""):
         self.program = shutil.which("smtpd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if not self.program:
             raise Missing("no smtpd (OpenSMTPD) here")
@@ -39,12 +41,22 @@ class OpenSMTPD:
             raise Missing("OpenSMTPD can be started by root alone")
         self.private = unshared()
         self.root, self.port, self.process = root, free_port(), None
+        told = subprocess.run([self.program, "-h"], capture_output=True, text=True, check=False)
+        old = re.search(r"OpenSMTPD [0-6]\.\S+", told.stdout + told.stderr)
+        self.without_tls = old and old[0] + " fails each handshake where OpenSSL is 3.0 or later (its issue 1171)"
         self.folders(boxes)
         with open(os.path.join(root, "smtpd.conf"), "w", encoding="ascii") as f:
             f.write("table boxes { %s }\n" % ", ".join('"%s" = box' % b for b in boxes))
+            if certificate and self.without_tls:
+                certificate = None
+            if certificate:
+                certificate = shutil.copy(certificate, os.path.join(root, "certificate"))
+                os.chmod(certificate, 0o600)
+                f.write('pki tests cert "%s"\npki tests key "%s"\n' % (certificate, certificate))
+            how = "port %d hostname mx.example.net%s filter policy" % (self.port, " tls pki tests" if certificate else "")
             f.write(fitted(guide("opensmtpd.md", "proc-exec"), ("/usr/local/bin/smtpf-opensmtpd -c /etc/smtpfilter.conf", command),
-                           ("listen on all", "listen on 127.0.0.1 port %d hostname mx.example.net" % self.port),
-                           ("~/Maildir", root + "/mail/%{dest.user}"), ("alias <aliases>", "virtual <boxes>")))
+                           ("listen on all filter policy", "\n".join("listen on %s %s" % (a, how) for a in addresses())),
+                           ("~/Maildir", root + "/mail/%{dest.user}"), ("alias <aliases>", "virtual <boxes>")) + more)
         self.start()
 
     def folders(self, boxes):
@@ -113,6 +125,10 @@ class OpenSMTPD:
             with open(os.path.join(folder, name), "rb") as f:
                 found.append(f.read())
         return found
+
+    def waiting(self):
+        """How many messages and envelopes are still on their way."""
+        return sum(len(files) for _, _, files in os.walk(os.path.join(self.root, "over", "var/spool/smtpd/queue")))
 
     def is_running(self):
         return self.process.poll() is None

@@ -4,6 +4,7 @@
 Everything is on loopback and on ports the system chose. Only processes started here are ended, by their pid. Every
 wait is bounded.
 """
+import fcntl
 import os
 import re
 import select
@@ -228,10 +229,13 @@ class Sink:
 # ---- the proxy ------------------------------------------------------------------------------------------------
 
 
-HAND_OVER = """import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execvp(sys.argv[2], sys.argv[2:])
+HAND_OVER = """import fcntl, os, sys
+own = [fcntl.fcntl(int(word), fcntl.F_DUPFD, 100) for word in sys.argv[2].split(":")] # out of each other's way
+for i, fd in enumerate(own):
+    os.dup2(fd, 3 + i)
+    os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(own)), LISTEN_FDNAMES=sys.argv[1])
+os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -257,13 +261,18 @@ class Proxy:
             command += ["--set", "%s=%s" % (path, value)]
         if policy:
             command += ["-c", policy]
+        inherited = inherited or {}  # name: a socket that listens, handed over as systemd does
         ours, theirs = os.pipe()
+        if inherited:  # whose numbers are 3 and what follows
+            low, theirs = theirs, fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 50)
+            os.close(low)
         command = watched.wrapped(command + ["--ready-fd", str(theirs), *arguments])
-        if inherited:  # a socket that listens, handed over as systemd does
-            command = [sys.executable, "-c", HAND_OVER, str(inherited.fileno())] + command
+        if inherited:
+            numbers = ":".join(str(s.fileno()) for s in inherited.values())
+            command = [sys.executable, "-c", HAND_OVER, ":".join(inherited), numbers] + command
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL,
-                                            pass_fds=(theirs, *([inherited.fileno()] if inherited else [])))
+                                            pass_fds=(theirs, *(s.fileno() for s in inherited.values())))
         os.close(theirs)
         ready, _, _ = select.select([ours], [], [], 60)
         line = os.read(ours, 200).decode() if ready else ""

@@ -10,8 +10,8 @@ import socket
 import subprocess
 import time
 
-from harness import fitted, guide
-from mta import Missing, NotStarted, free_port, unshared
+from harness import fitted, free_port, guide, has_ipv6
+from mta import Missing, NotStarted, unshared
 
 MC = """divert(0)dnl
 OSTYPE(`linux')dnl
@@ -44,8 +44,20 @@ FEATURE(`nocanonify')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`accept_unqualified_senders')dnl
 DAEMON_OPTIONS(`Family=inet, Addr=127.0.0.1, Port={port}, Name=MTA')dnl
-{filter}MAILER(`local')dnl
+{more}{filter}MAILER(`local')dnl
 MAILER(`smtp')dnl
+{far}"""
+SIX = "DAEMON_OPTIONS(`Family=inet6, Addr=::1, Port=%d, Name=MTA6')dnl\n"
+TLS = """define(`confSERVER_CERT', `{0}')dnl
+define(`confSERVER_KEY', `{0}')dnl
+define(`confCACERT', `{0}')dnl
+define(`confCACERT_PATH', `/nonexistent')dnl
+"""
+# A domain whose mail goes to a port of this machine by LMTP: cf/README, "mailer definitions".
+FAR = """MAILER_DEFINITIONS
+Mfar, P=[IPC], F=mDFMuXz, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\\r\\n, L=990, T=DNS/RFC822/SMTP, A=TCP $h {port}
+LOCAL_RULE_0
+R$+ < @ {domain} $* > $*\t$#far $@ [127.0.0.1] $: $1 < @ {domain} > $3
 """
 DELIVER = """#!/bin/sh
 umask 0
@@ -64,9 +76,10 @@ FILES = {"aliases": "", "trusted-users": "", "helpfile": "", "stat": "", "local-
 
 
 class Sendmail:
-    """Takes mail for everybody at example.net. `milter`: as INPUT_MAIL_FILTER has it, `inet:8891@127.0.0.1`."""
+    """Takes mail for everybody at example.net. `milter`: as INPUT_MAIL_FILTER has it, `inet:8891@127.0.0.1`; `certificate`: STARTTLS
+    is offered; `far`: (domain, port) of what goes on by LMTP."""
 
-    def __init__(self, root, milter):
+    def __init__(self, root, milter, certificate=None, far=None):
         places = ":".join(os.path.join(p, "../libexec/sendmail") for p in os.environ.get("PATH", "").split(":"))
         self.program = shutil.which("sendmail", path=places + ":/usr/libexec/sendmail")
         m4 = shutil.which("m4")
@@ -81,10 +94,17 @@ class Sendmail:
         self.environment = dict(os.environ)
         self.environment["LD_LIBRARY_PATH"] = ":".join(filter(None, [
             os.environ.get("LD_LIBRARY_PATH"), *sorted(glob.glob(os.path.join(prefix, "usr/lib/*-linux-gnu")))]))
-        self.folders(milter, m4, os.path.join(prefix, "usr/share/sendmail/cf"))
+        if certificate:
+            certificate = shutil.copy(certificate, os.path.join(root, "certificate"))
+            os.chmod(certificate, 0o600)
+        self.folders(m4, os.path.join(prefix, "usr/share/sendmail/cf"), MC.format(
+            root=root, port=self.port, far=FAR.format(domain=far[0], port=far[1]) if far else "",
+            filter=fitted(guide("milter.md", "INPUT_MAIL_FILTER"), ("unix:/run/smtpf-milter/socket", milter)),
+            more=(SIX % self.port if has_ipv6() else "") + (TLS.format(certificate) if certificate else "") +
+            ("RELAY_DOMAIN(`%s')dnl\n" % far[0] if far else "")))
         self.start()
 
-    def folders(self, milter, m4, cf):
+    def folders(self, m4, cf, mc):
         os.chmod(self.root, 0o755)
         for name, mode in (("queue", 0o700), ("mail", 0o777)):
             os.mkdir(os.path.join(self.root, name))
@@ -98,8 +118,7 @@ class Sendmail:
                 f.write(text)
         os.chmod(os.path.join(self.root, "deliver"), 0o755)
         made = subprocess.run([m4, "-D_CF_DIR_=%s/" % cf, "%s/m4/cf.m4" % cf, "-"], cwd=os.path.join(cf, "cf"), check=False, text=True,
-                              input=MC.format(root=self.root, port=self.port, filter=fitted(
-                                  guide("milter.md", "INPUT_MAIL_FILTER"), ("unix:/run/smtpf-milter/socket", milter))), capture_output=True)
+                              input=mc, capture_output=True)
         if made.returncode:
             raise Missing("sendmail.cf could not be made: " + made.stderr[-500:])
         with open(os.path.join(self.root, "sendmail.cf"), "w", encoding="ascii") as f:

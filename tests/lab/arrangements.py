@@ -16,7 +16,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from mta import Missing, Postfix, free_port  # noqa: E402
+from harness import free_port  # noqa: E402
+from mta import Missing, Postfix  # noqa: E402
 from proxy_harness import Proxy, Skip, eventually  # noqa: E402
 import policy  # noqa: E402
 from names import Names  # noqa: E402

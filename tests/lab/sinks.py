@@ -9,7 +9,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
-from mta import free_port  # noqa: E402
+from harness import free_port  # noqa: E402
 from proxy_harness import Client, Sink  # noqa: E402
 from scorer import ID, ask  # noqa: E402
 from world import REFUSED  # noqa: E402

@@ -184,10 +184,10 @@ static int tell_connect(connection *c, const smtpf_milter_packet *p)
   }
   forget_client(c);
   c->spent = 0;
-  const size_t n = peer.address.n < sizeof c->client ? peer.address.n : sizeof c->client - 1;
-  if (n)
-    memcpy(c->client, peer.address.p, n);
-  c->client[n] = '\0';
+  smtpf_ip client; /* Sendmail writes `IPv6:0:0:0:0:0:0:0:1` */
+  c->client[0] = '\0';
+  if (smtpf_ip_parse(peer.address, &client) == SMTPF_OK)
+    (void)smtpf_ip_format(&client, c->client);
   const int r = smtpf_session_new(&c->session, c->loop->base.driver, &o);
   return r != SMTPF_OK ? r : smtpf_session_connect(c->session, &peer);
 }

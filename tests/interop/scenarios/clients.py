@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Who sends: a client of our own, which knows PRDR; swaks; smtp-source. Each tells what it was answered."""
+"""Who sends: a client of our own, which knows PRDR, STARTTLS and LMTP; swaks; smtp-source. Each tells what it was answered."""
 import os
 import re
 import shutil
 import smtplib
 import socket
+import ssl
 import subprocess
 import time
 
+from harness import has_ipv6
 from mta import Missing
 
 ADDRESSES = {"stranger": "127.0.0.25", "listed": "127.0.0.66", "doubted": "127.0.0.77", "suspected": "127.0.0.88",
-             "office": "127.0.0.70"}
+             "office": "127.0.0.70", "six": "::1"}
 SENDER = "a@example.org"
+FAR = "lmtp.example.net"  # whose mailboxes are behind another server
 BODY = b"Good day,\r\n.\r\n..two dots\r\n%s\r\nbye\r\n"
 WORDS = {"worse": b"an unwanted offer", "virus": b"EVIL"}
 STAGES = ("connect", "helo", "mail", "rcpt", "data", "header", "body")
@@ -46,7 +49,16 @@ class Answers:
 
 
 def address(name):
-    return "%s@example.net" % name
+    return "%s@%s" % (name, FAR if name.startswith("far") else "example.net")
+
+
+def server_of(who):
+    """Where it finds the server: at the address of its own family."""
+    if ":" not in ADDRESSES[who]:
+        return "127.0.0.1"
+    if not has_ipv6():
+        raise Missing("no IPv6 here")
+    return "::1"
 
 
 def body(kind):
@@ -64,7 +76,8 @@ class Own(smtplib.SMTP):
 
     def __init__(self, port, who="stranger"):
         super().__init__(timeout=30, source_address=(ADDRESSES[who], 0))
-        self.greeting = Reply(*self.connect("127.0.0.1", port))
+        self._host = server_of(who)  # whose certificate it must be
+        self.greeting = Reply(*self.connect(self._host, port))
 
     def __exit__(self, *_):
         try:
@@ -79,9 +92,19 @@ class Own(smtplib.SMTP):
         code, text = self.getreply()
         return Reply(code, text, time.monotonic() - begun)
 
-    def transaction(self, names, data, prdr=False, sender=SENDER):
+    def hello(self, tool, authority=None):
+        """The last of the replies before MAIL."""
+        if tool == "lmtp":
+            return self.say("LHLO client.example")
+        reply = Reply(*self.ehlo("client.example"))
+        if tool == "tls" and reply.code == 250:
+            reply = Reply(*self.starttls(context=ssl.create_default_context(cafile=authority)))
+            reply = Reply(*self.ehlo("client.example")) if reply.code == 220 else reply
+        return reply
+
+    def transaction(self, names, data, tool="", sender=SENDER):
         got = Answers()
-        offered = prdr and self.has_extn("prdr")
+        offered = tool == "prdr" and self.has_extn("prdr")
         got.mail = self.say("MAIL FROM:<%s>%s" % (sender, " PRDR" if offered else ""))
         if got.mail.code >= 400:
             return got
@@ -95,6 +118,9 @@ class Own(smtplib.SMTP):
             return got
         begun = time.monotonic()
         self.send(re.sub(rb"(?m)^\.", b"..", data) + b".\r\n")
+        if tool == "lmtp":
+            got.each = {name: Reply(*self.getreply()) for name in accepted}
+            return got
         got.end = Reply(*self.getreply(), time.monotonic() - begun)
         if got.end.code == 353:
             for name in accepted:
@@ -110,17 +136,17 @@ def gone(error):
     return got
 
 
-def send(port, who, names, data, prdr=False):
+def send(port, who, names, data, tool="", authority=None):
     try:
         with Own(port, who) as client:
             hello = client.greeting
             if hello.code == 220:
-                hello = Reply(*client.ehlo("client.example"))
-            if hello.code not in (220, 250):
+                hello = client.hello(tool, authority)
+            if hello.code != 250:
                 got = Answers()
                 got.mail = hello
                 return got
-            return client.transaction(names, data, prdr)
+            return client.transaction(names, data, tool)
     except (OSError, smtplib.SMTPException) as e:
         return gone(e)
 

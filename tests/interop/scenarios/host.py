@@ -9,10 +9,12 @@ class Host:
 
     def __init__(self, site):
         self.site, self.taken = site, {}
-        self.port = 0  # where clients connect
+        self.port = 0  # where clients connect, by IPv4 and IPv6
+        self.without_tls = None if site.certificate else "no certificates can be made here"
+        self.lmtp_port = None  # the same for clients that speak LMTP, where it is another
 
     def messages(self, mailbox):
-        """What is in it, each message whole."""
+        """What is in it, each message whole; those of the server behind it are the site's."""
         raise NotImplementedError
 
     def held(self):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Is what was seen what was expected? Each kind of line of expectations.txt has a judge: (good, what was seen)."""
+import re
+
 from harness import eventually, with_subject
-from clients import body
+from clients import FAR, address, body
 
 PATIENCE = 15.0  # for mail to arrive
 
@@ -19,15 +21,17 @@ class Scene:
         return "%s%s" % (self.name, " SPAM" if kind == "spam" else "")
 
     def copies(self, box):
-        messages = self.host.messages("%s@example.net" % box)
+        at = address(box)
+        messages = self.host.site.far_messages(at) if at.endswith(FAR) else self.host.messages(at)
         return [m.replace(b"\r\n", b"\n") for k in set(self.kinds) for m in with_subject(messages, self.subject(k))]
 
 
 def reply_is(reply, line, words):
-    """`550 5.7.1 after 0.7 "text"`; `-`: nothing was said."""
+    """`550 5.7.1 after 0.7 "text"`; `5xx`: one of those; `-`: nothing was said."""
     if words[0] == "-":
         return reply is None, reply
-    if reply is None or reply.code != (0 if words[0] == "closed" else int(words[0])):
+    wanted = {"closed": "0", "5xx": "5.."}.get(words[0], words[0])
+    if reply is None or not re.fullmatch(wanted, str(reply.code)):
         return False, reply
     rest = words[1:]
     if "after" in rest:
@@ -62,7 +66,7 @@ def box(scene, line):
         return wanted == "nothing" and not copies, copies
     head, _, text = copies[0].partition(b"\n\n")
     whole = any(text.rstrip(b"\n") == body(k).replace(b"\r\n", b"\n").rstrip(b"\n") for k in scene.kinds)
-    return kind_of(copies[0]) == wanted and whole and all(q.encode() in head for q in line.quoted), copies[0]
+    return kind_of(copies[0]) == wanted and whole and all(q.lower().encode() in head.lower() for q in line.quoted), copies[0]
 
 
 def held(scene, line):

@@ -5,13 +5,14 @@ import shutil
 import subprocess
 
 import clients
+import proxy_harness
 import scanner_fakes
 from exim import Exim
 from harness import eventually
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BOXES = ["%s@example.net" % name for name in
-         ("plain", "tags", "held", "strict", "discards", "grey", "only", "goes", "elsewhere")]
+         ("plain", "tags", "held", "strict", "discards", "grey", "only", "goes", "elsewhere", "old")]
 ROUTE = """
 next:
   driver = manualroute
@@ -23,7 +24,9 @@ next:
 
 
 class Site:
-    def __init__(self, folder):
+    """`authority`: of certificates (certificates.Authority), None where none can be made."""
+
+    def __init__(self, folder, authority=None):
         self.folder = folder
         os.chmod(folder, 0o755)
         for name, mode in (("store", 0o777), ("quarantine", 0o777), ("server", 0o755), ("sender", 0o755)):
@@ -33,7 +36,12 @@ class Site:
         self.scanner = scanner_fakes.Server("clamd")
         self.port = self.scanner.port
         with open(os.path.join(HERE, "policy.conf.in"), encoding="ascii") as f:
-            self.text = f.read().replace("@FOLDER@", folder).replace("@SCANNER@", self.scanner.address)
+            self.text = f.read()
+        self.far = proxy_harness.Sink(lmtp=True)  # the server behind this one
+        self.authority = authority
+        self.certificate = authority.of_servers if authority else None
+        for name, value in (("FOLDER", folder), ("SCANNER", self.scanner.address), ("FAR", self.far.address)):
+            self.text = self.text.replace("@%s@" % name, value)
         self.policy = os.path.join(folder, "policy.conf")
         self.write()
         self.sender, self.read = None, 0
@@ -53,6 +61,9 @@ class Site:
         else:
             self.scanner = scanner_fakes.Server("clamd", port=self.port)
 
+    def far_messages(self, mailbox):
+        return [m.data for m in self.far.messages if any(mailbox.encode() in r for r in m.recipients)]
+
     def relay(self, port, names, data):
         """Through a mail server that takes it from its own user. What that user hears of it later: DSNs."""
         if not self.sender:
@@ -61,7 +72,7 @@ class Site:
         got = clients.send(self.sender.port, "office", names, data)
         assert got.end and got.end.code == 250, got
         for _ in range(30):  # what it would do later, now
-            if eventually(lambda: not self.sender.waiting(), 1):
+            if eventually(lambda: not self.sender.waiting(), 0.3):
                 break
             subprocess.run(self.sender.command("-qff"), timeout=60, check=False)
         new = self.sender.messages(clients.SENDER)[self.read:]
@@ -73,3 +84,4 @@ class Site:
             self.sender.stop()
         if not self.scanner.closed:
             self.scanner.close()
+        self.far.close()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every scenario of expectations.txt with every server of differences.txt, all servers at once. A server that is not here is
-skipped and said; one that is here and does not run is a failure. `--only HOST` and scenarios' names are for who looks at one,
-and sees the logs of what fails. With `builddir` in the environment the last line is JSON."""
+"""Every scenario of expectations.txt with every server of differences.txt, all at once, each but one in a network of its own. A
+server that is not here is skipped and said; one that is here and does not run is a failure. `--only HOST` and scenarios' names are
+for who looks at one, and sees the logs of what fails. With `builddir` in the environment the last line is JSON."""
 import importlib
 import json
 import os
@@ -17,24 +17,30 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 if "builddir" in os.environ:
     os.chdir(os.environ["builddir"])
 import harness  # noqa: E402
+import namespace  # noqa: E402
 import table  # noqa: E402
 from book import Book  # noqa: E402
+from certificates import Authority  # noqa: E402
 from mta import Missing, NotStarted  # noqa: E402
 from place import Site  # noqa: E402
 from play import Player  # noqa: E402
+from proxy_harness import Skip  # noqa: E402
+
+IN_COMMON = "proxy"  # stays in the network that the machine has, as all do where no other can be made
 
 
 class Run:
     """One server through all scenarios."""
 
-    def __init__(self, name, book, only):
-        self.name, self.book, self.only = name, book, only
+    def __init__(self, name, book, only, authority, private):
+        self.name, self.book, self.only, self.authority, self.private = name, book, only, authority, private
         self.told, self.seconds, self.counts = "", 0.0, {"plain": 0, "differs": 0, "failed": 0}
         self.thread = threading.Thread(target=self.guarded)
 
     def guarded(self):
         begun = time.monotonic()
         try:
+            self.private = self.private and not namespace.enter()
             self.run()
         except Missing as why:
             self.told = "skipped"
@@ -45,7 +51,7 @@ class Run:
 
     def run(self):
         with tempfile.TemporaryDirectory(prefix="interop-") as folder:
-            site, host = Site(folder), None
+            site, host = Site(folder, self.authority), None
             try:
                 adapter = importlib.import_module("hosts." + self.name.replace("-", "_")).Adapter
                 host = adapter.__new__(adapter)  # what it has started is ended, should it come no further
@@ -80,13 +86,30 @@ def main():
     hosts = list(book.hosts)
     if argv[:1] == ["--only"]:
         hosts, argv = [argv[1]], argv[2:]
-    runs = [Run(name, book, argv) for name in hosts]
+    with tempfile.TemporaryDirectory(prefix="interop-") as folder:
+        authority = trusted(folder)
+        play(book, [Run(name, book, argv, authority, name != IN_COMMON) for name in hosts])
+
+
+def trusted(folder):
+    """An authority, with the certificate that all servers here have; None where there is none."""
+    os.chmod(folder, 0o755)
+    try:
+        found = Authority(folder)
+        found.of_servers = found.certificate("DNS:mx.example.net", "IP:127.0.0.1", "IP:::1")
+        return found
+    except Skip as why:
+        harness.skipped("TLS", why)
+        return None
+
+
+def play(book, runs):
     for wrong in table.faults(book):
         harness.check("docs/guide/hosts.md", False, wrong)
     made = {n[:-3].replace("_", "-") for n in os.listdir(os.path.join(HERE, "hosts")) if n.endswith(".py")}
     harness.check("a server for each adapter", made == set(book.hosts), made ^ set(book.hosts))
     for name in book.hosts if "builddir" in os.environ else ():
-        if name not in hosts:
+        if name not in [run.name for run in runs]:
             harness.check("%s: left out" % name, False)
     for run in runs:
         run.thread.start()

@@ -6,8 +6,17 @@ import signal
 
 import exim
 import exim_module
+from clients import FAR
 from host import Host
 from mta import Missing, children
+
+BEHIND = """behind:
+  driver = manualroute
+  domains = %s
+  route_list = * 127.0.0.1::%d byname
+  self = send
+  transport = lmtp
+"""
 
 
 class Module(Host):
@@ -17,7 +26,8 @@ class Module(Host):
         super().__init__(site)
         if not os.path.exists(exim_module.MODULE):
             raise Missing("built without Exim's local_scan.h")
-        self.server = exim.Exim(site.path("server"), ["example.net"], ours=True, **how)
+        self.server = exim.Exim(site.path("server"), ["example.net", FAR], routers=BEHIND % (FAR, site.far.port), ours=True,
+                                certificate=site.certificate, **how)
         self.port = self.server.port
 
     def kill(self):

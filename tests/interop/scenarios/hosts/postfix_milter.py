@@ -3,11 +3,18 @@
 import os
 
 import milter
+from clients import FAR
 from harness import fitted, guide
 from host import Host
 from milter_postfix import MAIN
 from mta import Postfix
 from place import BOXES
+
+
+def around(site):
+    """Lines of main.cf that both ways to ask need: TLS, and the way to the server behind."""
+    tls = "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {0}\nsmtpd_tls_key_file = {0}\n".format(site.certificate)
+    return "relay_domains = %s\nrelay_transport = lmtp:inet:[127.0.0.1]:%d\n%s" % (FAR, site.far.port, tls if site.certificate else "")
 
 
 def held(postfix):
@@ -55,7 +62,7 @@ class Adapter(Milter):
     def __init__(self, site):
         super().__init__(site)
         paste = fitted(guide("milter.md", "smtpd_milters = "), ("unix:smtpf-milter/socket", "unix:" + site.path("milter.sock")))
-        self.server = Postfix(site.path("server"), BOXES, MAIN.format(guide=paste))
+        self.server = Postfix(site.path("server"), BOXES, MAIN.format(guide=paste) + around(site), ipv6=True)
         self.port = self.server.port
         self.start()
 

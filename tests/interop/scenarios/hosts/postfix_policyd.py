@@ -7,7 +7,7 @@ from mta import Postfix
 from place import BOXES
 from policyd_postfix import guide
 
-from hosts.postfix_milter import held
+from hosts.postfix_milter import around, held
 
 # The guide lets Postfix's own network pass; the clients here are on loopback, and none of them is its own.
 OUTSIDE = "mynetworks = 192.0.2.0/24\n"
@@ -19,7 +19,8 @@ class Adapter(Host):
     def __init__(self, site):
         super().__init__(site)
         self.inet = free_port()
-        self.server = Postfix(site.path("server"), BOXES, guide("Set it up", "smtpd_recipient_restrictions", self.inet) + OUTSIDE)
+        self.server = Postfix(site.path("server"), BOXES, guide("Set it up", "smtpd_recipient_restrictions", self.inet) + OUTSIDE + around(site),
+                              ipv6=True)
         self.port = self.server.port
         self.start()
 

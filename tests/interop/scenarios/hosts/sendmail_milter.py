@@ -2,6 +2,7 @@
 """smtpf-milter behind Sendmail, on a Unix socket."""
 import os
 
+from clients import FAR
 from sendmail_server import Sendmail
 
 from hosts.postfix_milter import Milter
@@ -12,7 +13,7 @@ class Adapter(Milter):
 
     def __init__(self, site):
         super().__init__(site)
-        self.server = Sendmail(site.path("server"), "unix:" + site.path("milter.sock"))
+        self.server = Sendmail(site.path("server"), "unix:" + site.path("milter.sock"), site.certificate, (FAR, site.far.port))
         self.port = self.server.port
         self.start()
 
