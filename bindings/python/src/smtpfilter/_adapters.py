@@ -229,6 +229,8 @@ def store(adapter: Adapter, op: int, status: StoreStatus) -> Callable[[Any], Non
             lib.smtpfpy_op_store(adapter.ptr, op, int(status), NULL, 0)
         elif value is None:
             lib.smtpfpy_op_store(adapter.ptr, op, int(StoreStatus.ABSENT), NULL, 0)
+        elif not isinstance(value, bytes):
+            raise TypeError(f"a store's get gives bytes or None, not {type(value).__name__}")
         else:
             lib.smtpfpy_op_store(adapter.ptr, op, int(status), value, len(value))
 
