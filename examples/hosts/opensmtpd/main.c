@@ -115,6 +115,8 @@ int main(int argc, char **argv)
   const int r = check ? SMTPF_OK : smtpf_driver_new(&f.driver, f.engine, NULL);
   if (r != SMTPF_OK)
     fprintf(stderr, "smtpf-opensmtpd: %s\n", smtpf_strerror(r));
+  if (check)
+    printf("policy is good: %s\n", f.policy.file ? f.policy.file : "(defaults)");
   if (r == SMTPF_OK && !check) {
     fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);

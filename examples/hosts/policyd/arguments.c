@@ -26,7 +26,7 @@ const server_argument arguments[] = {{"inet", NULL, ARGUMENT_VALUE},
                                      {"ipv6cidr", "greylist.ip6_prefix", ARGUMENT_VALUE},
                                      {NULL, NULL, ARGUMENT_VALUE}};
 
-/* An argument sets each of its lines: to what it was given with `unit` behind, or to `value`. */
+/* An argument sets each of its lines: to what it was given, behind a bare number with `unit`, or to `value`. */
 static const struct meaning {
   const char *name, *path, *how, *value, *unit;
 } meanings[] = {
@@ -77,7 +77,8 @@ int arguments_take(server_arguments *a, const char *name, const char *value)
   for (size_t i = 0; status < 0 && i < sizeof meanings / sizeof *meanings; i++) {
     const struct meaning *m = &meanings[i];
     if (!strcmp(m->name, name))
-      status = server_argument_set(a, m->path, m->how, m->value ? m->value : value, m->unit);
+      status = server_argument_set(a, m->path, m->how, m->value ? m->value : value,
+                                   m->value || !value[strspn(value, "0123456789")] ? m->unit : "");
   }
   return status;
 }
