@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from datetime import datetime, timezone
-from typing import Any, List, Optional
+from typing import Any
 
 from . import Config, Driver, Engine, Error, __version__
 from .replay import Player, Script, ScriptError, host
@@ -89,7 +89,7 @@ def serve(args: argparse.Namespace) -> int:
 
     config = Config(args.policy)
     config.append("local_domains", *args.domain)
-    relay: Optional[Relay] = None
+    relay: Relay | None = None
     if args.relay:
         name, _, port = args.relay.rpartition(":")
         relay = Relay(name, int(port))
@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     return p
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return int(args.function(args))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import _convert as convert
 from ._enums import CalloutStatus, DirectoryStatus, DnsStatus, StoreStatus
 from ._ffi import ffi, lib
-from ._glue import NULL, Keep, encode
+from ._glue import NULL, Keep, encode, failure
 from ._running import run
 from .ports import LATER, CalloutAnswer, DirectoryAnswer, DnsAnswer, LibraryPort, Port, Store
 
@@ -189,8 +189,6 @@ def pass_on(port: LibraryPort, token: int, question: tuple[Any, ...]) -> None:
     else:
         result = t.commit(port._self, token, convert.put_changes(keep, question[0]), len(question[0]))
     if result < 0:
-        from ._glue import failure
-
         raise failure(int(result), f"{port.kind} of the library")
 
 

@@ -6,7 +6,6 @@ Nothing else in the package knows how a string or a pointer is handed over.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
@@ -169,7 +168,3 @@ handles = Handles()
 def finalizing() -> bool:
     """The interpreter goes: nothing may call into Python any more."""
     return sys.is_finalizing()
-
-
-def pid() -> int:
-    return os.getpid()

@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
     def texts(self) -> list[str]:
         bounds = self.values[self.n :]
-        return [decode(self.packed[self.at + a : self.at + b]) for a, b in zip(bounds, bounds[1:])]
+        return [decode(self.packed[self.at + a : self.at + b]) if b > a else "" for a, b in zip(bounds, bounds[1:])]
 
     def raw(self, index: int) -> bytes:
         """One text as it is."""

@@ -18,7 +18,8 @@ waits aborts its session: the client is gone. Checks, scanners and ports that ar
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Awaitable, Generator, Optional, Set
+from collections.abc import Awaitable, Generator
+from typing import Any
 
 from . import BaseSession, Driver, Engine, Error, Verdict
 
@@ -33,10 +34,10 @@ class AsyncDriver(Driver):
     :param ports: as for :class:`smtpfilter.Driver`
     """
 
-    def __init__(self, engine: Engine, *, loop: Optional[asyncio.AbstractEventLoop] = None, **ports: Any) -> None:
+    def __init__(self, engine: Engine, *, loop: asyncio.AbstractEventLoop | None = None, **ports: Any) -> None:
         super().__init__(engine, **ports)
         self.loop: asyncio.AbstractEventLoop = loop or asyncio.get_running_loop()
-        self._waiting: Set[AsyncSession] = set()
+        self._waiting: set[AsyncSession] = set()
         self._watched = self.fileno()
         self.loop.add_reader(self._watched, self._readable)
 
@@ -57,7 +58,7 @@ class AsyncDriver(Driver):
             session.close()
         super().close()
 
-    async def __aenter__(self) -> "AsyncDriver":
+    async def __aenter__(self) -> AsyncDriver:
         return self
 
     async def __aexit__(self, *exc: Any) -> None:
@@ -82,7 +83,7 @@ class _Later:
 
     __slots__ = ("_session", "_future", "_awaited")
 
-    def __init__(self, session: "AsyncSession", future: "asyncio.Future[Any]") -> None:
+    def __init__(self, session: AsyncSession, future: asyncio.Future[Any]) -> None:
         self._session = session
         self._future = future
         self._awaited = False
@@ -107,14 +108,14 @@ class AsyncSession(BaseSession[Awaitable[Verdict]]):
     Takes what :class:`smtpfilter.Session` takes. :meth:`close` may be called at any moment; so may :meth:`abort`.
     """
 
-    _future: "Optional[asyncio.Future[Any]]" = None
+    _future: asyncio.Future[Any] | None = None
 
     def _answer(self, result: int) -> Awaitable[Verdict]:
         if not result:
             return _Ready(self._take())
         return _Later(self, self._wait())
 
-    def _wait(self) -> "asyncio.Future[Any]":
+    def _wait(self) -> asyncio.Future[Any]:
         driver: AsyncDriver = self.driver  # type: ignore[assignment]
         self._future = driver.loop.create_future()
         driver._waiting.add(self)
@@ -144,7 +145,7 @@ class AsyncSession(BaseSession[Awaitable[Verdict]]):
             future.cancel()
         self.driver._waiting.discard(self)  # type: ignore[attr-defined]
 
-    async def body(self, data: "bytes | bytearray | memoryview") -> None:
+    async def body(self, data: bytes | bytearray | memoryview) -> None:
         """A piece of the message: CRLF line ends, dots unstuffed. Waits while checks that read it are behind."""
         rest = memoryview(data)
         while True:
@@ -162,7 +163,7 @@ class AsyncSession(BaseSession[Awaitable[Verdict]]):
         self._forget()
         super().close()
 
-    async def __aenter__(self) -> "AsyncSession":
+    async def __aenter__(self) -> AsyncSession:
         return self
 
     async def __aexit__(self, *exc: Any) -> None:

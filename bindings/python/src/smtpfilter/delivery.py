@@ -10,7 +10,7 @@ import smtplib
 import socket
 import time
 from dataclasses import dataclass
-from typing import Iterable, List, Optional, Tuple
+from collections.abc import Iterable
 
 from . import Disposition, Edit, EditOp, Recipient, Route
 
@@ -35,9 +35,9 @@ class Deferred(Refused):
 _FIELD = re.compile(rb"([^\x00-\x20:\x7f]+)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*")
 
 
-def _fields(content: bytes) -> Tuple[List[Tuple[bytes, int, int]], int]:
+def _fields(content: bytes) -> tuple[list[tuple[bytes, int, int]], int]:
     """Name, start and end of each header field, and where the header section ends."""
-    found: List[Tuple[bytes, int, int]] = []
+    found: list[tuple[bytes, int, int]] = []
     at = 0
     while True:
         m = _FIELD.match(content, at)
@@ -51,7 +51,7 @@ def _line(e: Edit) -> bytes:
     return ("%s: %s\r\n" % (e.name, e.value)).encode("utf-8", "surrogateescape")
 
 
-def edited(content: bytes, edits: Iterable[Edit], recipient: Optional[int] = None) -> bytes:
+def edited(content: bytes, edits: Iterable[Edit], recipient: int | None = None) -> bytes:
     """The message with a verdict's header edits: those for all, and those for this recipient.
 
     :param content: the message as it came, CRLF line ends
@@ -109,7 +109,7 @@ class Maildir:
     ``forward``, another delivery; without one they are deferred.
     """
 
-    def __init__(self, root: "str | os.PathLike[str]", forward: "Optional[Relay]" = None) -> None:
+    def __init__(self, root: str | os.PathLike[str], forward: Relay | None = None) -> None:
         self.root = os.fspath(root)
         self.forward = forward
         self._n = 0
@@ -196,7 +196,7 @@ class Relay:
             raise Deferred("next hop: %s" % e, 451, "4.4.1") from None
 
 
-def _answered(code: int, said: "bytes | str") -> Refused:
+def _answered(code: int, said: bytes | str) -> Refused:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     m = re.match(r"([245]\.\d{1,3}\.\d{1,3}) ", text)
     enhanced, text = (m.group(1), text[m.end():]) if m else ("", text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._enums import Capability
 from ._ffi import ffi, lib
-from ._glue import NULL, c_text, check, check_error, encode, from_c, new_error, text_of
+from ._glue import c_text, check, check_error, encode, from_c, new_error, text_of
 from ._owned import Owned
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ class BaseSession(ABC, Generic[T]):
     def _take(self) -> Verdict:
         """The verdict of the last event, copied."""
         self.pending = False
-        verdict = verdict_of(self._live(), self.driver._room)
+        verdict = verdict_of(self._ptr or self._live(), self.driver._room)
         if verdict is None:
             raise failure(lib.SMTPF_ESTATE, "verdict")
         return verdict

@@ -13,7 +13,7 @@ from . import _convert as convert
 from ._enums import AnswerKind, DnsType, EditOp, FindingFlag, Origin, Signature, StoreStatus
 from ._error import ClosedError
 from ._ffi import ffi, lib
-from ._glue import NULL, Keep, Text, bytes_of, check, decode, encode, failure, handles, text_of
+from ._glue import Keep, Text, bytes_of, check, decode, encode, failure, handles, text_of
 from ._running import NO_LOOP, spawn
 from .calls import StoreError
 from .event import Event, event_of

@@ -206,7 +206,7 @@ class Filter:
         self.engine = Engine(_config(policy, checks, scanners))
         self.driver = Driver(self.engine, **ports)
 
-    def client(self, address: str = "192.0.2.1", *, helo: str = "mail.example.org", rdns: str = "") -> "Client":
+    def client(self, address: str = "192.0.2.1", *, helo: str = "mail.example.org", rdns: str = "") -> Client:
         """A client that connects and greets."""
         return Client(self, address, helo, rdns)
 
@@ -220,7 +220,7 @@ class Filter:
         self.driver.close()
         self.engine.close()
 
-    def __enter__(self) -> "Filter":
+    def __enter__(self) -> Filter:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -274,7 +274,7 @@ class Client:
         if self.session._ptr:
             self.session.close()
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,7 +10,8 @@ import os
 import re
 import time
 from email.utils import formatdate
-from typing import Any, Awaitable, Callable, Dict, List, Optional, Sequence, Union
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from aiosmtpd import lmtp as _lmtp
 from aiosmtpd import smtp as _smtp
@@ -33,7 +34,9 @@ Deliver = Callable[[Copy], Awaitable[None]]
 def reply(code: int, enhanced: str, text: str) -> str:
     """A reply without its last CRLF, as aiosmtpd pushes it."""
     head = f"{enhanced} " if enhanced else ""
-    *first, last = (text or "ok").split("\n")
+    if "\n" not in text:
+        return f"{code} {head}{text or 'ok'}"
+    *first, last = text.split("\n")
     return "".join(f"{code}-{head}{line}\r\n" for line in first) + f"{code} {head}{last}"
 
 
@@ -45,18 +48,18 @@ def ours(server: _smtp.SMTP) -> bool:
 class Conversation:
     """One connection: aiosmtpd's protocol on one side, our session on the other."""
 
-    def __init__(self, handler: "Handler", server: _smtp.SMTP) -> None:
+    def __init__(self, handler: Handler, server: _smtp.SMTP) -> None:
         each = ours(server)
         self.handler = handler
         self.lmtp = isinstance(server, _lmtp.LMTP)
         self.session = AsyncSession(handler._driver(), protocol=Protocol.LMTP if self.lmtp else Protocol.SMTP,
                                     capabilities=handler.capabilities | (Capability.REPLY_PER_RCPT if each else 0))
-        self.connected: Optional[Verdict] = None
+        self.connected: Verdict | None = None
         self.tls = False
-        self.identity: Optional[str] = None
+        self.identity: str | None = None
         self.mechanism = ""
         self.prdr = False
-        self.delivering: "Optional[asyncio.Task[Verdict]]" = None
+        self.delivering: asyncio.Task[Verdict] | None = None
         self.helo = ""
         self.gone = False
 
@@ -95,14 +98,14 @@ def _extra(server: _smtp.SMTP, name: str) -> Any:
     return server.transport.get_extra_info(name) if server.transport else None
 
 
-def _inet(address: Any) -> "tuple[str, int]":
+def _inet(address: Any) -> tuple[str, int]:
     """Address and port of a socket; empty for one that has none (a Unix socket)."""
     if isinstance(address, tuple) and len(address) >= 2 and isinstance(address[1], int):
         return str(address[0]).partition("%")[0], address[1]
     return "", 0
 
 
-def _peer(server: _smtp.SMTP) -> "tuple[str, int]":
+def _peer(server: _smtp.SMTP) -> tuple[str, int]:
     proxy = getattr(server.session, "proxy_data", None)
     if proxy is not None and proxy.src_addr is not None and not isinstance(proxy.src_addr, (bytes, str)):
         return str(proxy.src_addr), int(proxy.src_port or 0)
@@ -129,22 +132,22 @@ class Handler:
     :param ports: for the driver: ``resolver``, ``store``, ``directory`` ...
     """
 
-    def __init__(self, policy: "Union[str, os.PathLike[str], Config, Engine]", deliver: Deliver, *,
+    def __init__(self, policy: str | os.PathLike[str] | Config | Engine, deliver: Deliver, *,
                  capabilities: Capability = CAPABILITIES, received: bool = True,
-                 accept_proxy: Optional[Callable[[Any, Any], bool]] = None, **ports: Any) -> None:
+                 accept_proxy: Callable[[Any, Any], bool] | None = None, **ports: Any) -> None:
         self._take(policy)
         self.deliver = deliver
         self.capabilities = capabilities
         self.received = received
         self.accept_proxy = accept_proxy
-        self.driver: Optional[AsyncDriver] = None
+        self.driver: AsyncDriver | None = None
         self._ports = ports
         self._scanned = False
 
-    def __dir__(self) -> List[str]:
+    def __dir__(self) -> list[str]:
         return names(type(self)) if getattr(self, "_scanned", False) else list(super().__dir__())
 
-    def _take(self, policy: "Union[str, os.PathLike[str], Config, Engine]") -> None:
+    def _take(self, policy: str | os.PathLike[str] | Config | Engine) -> None:
         if isinstance(policy, (str, os.PathLike)):
             policy = Config(os.fspath(policy))
         self._owned = not isinstance(policy, Engine)
@@ -158,7 +161,7 @@ class Handler:
             self.driver = AsyncDriver(self.engine, **self._ports)
         return self.driver
 
-    def reload(self, policy: "Union[str, os.PathLike[str], Config, Engine]") -> None:
+    def reload(self, policy: str | os.PathLike[str] | Config | Engine) -> None:
         """Another policy for new connections; open ones keep theirs. On the loop's thread."""
         before, owned = self.engine, self._owned
         self._take(policy)
@@ -178,7 +181,7 @@ class Handler:
 
     def conversation(self, server: _smtp.SMTP) -> Conversation:
         """Our side of a connection, made when it is asked for first."""
-        found: Optional[Conversation] = getattr(server, "_smtpfilter", None)
+        found: Conversation | None = getattr(server, "_smtpfilter", None)
         if found is None:
             found = Conversation(self, server)
             server.__dict__["_smtpfilter"] = found
@@ -199,7 +202,7 @@ class Handler:
     async def handle_PROXY(self, server: _smtp.SMTP, session: Any, envelope: Any, data: Any) -> bool:
         return bool(self.accept_proxy and self.accept_proxy(data, session.peer))
 
-    async def _greet(self, server: _smtp.SMTP, kind: Greeting, hostname: str) -> "tuple[bool, str]":
+    async def _greet(self, server: _smtp.SMTP, kind: Greeting, hostname: str) -> tuple[bool, str]:
         conversation = self.conversation(server)
         await conversation.catch_up(server)
         conversation.helo = hostname
@@ -214,7 +217,7 @@ class Handler:
         return "250 " + server.hostname
 
     async def handle_EHLO(self, server: _smtp.SMTP, session: Any, envelope: Any, hostname: str,
-                          responses: List[str]) -> List[str]:
+                          responses: list[str]) -> list[str]:
         kind = Greeting.LHLO if self.conversation(server).lmtp else Greeting.EHLO
         taken, answer = await self._greet(server, kind, hostname)
         if not taken:
@@ -226,24 +229,22 @@ class Handler:
         responses[-1:-1] = more
         return responses
 
-    async def handle_AUTH(self, server: _smtp.SMTP, session: Any, envelope: Any, args: List[str]) -> Any:
+    async def handle_AUTH(self, server: _smtp.SMTP, session: Any, envelope: Any, args: list[str]) -> Any:
         self.conversation(server).mechanism = args[0].upper()
         return MISSING
 
-    async def handle_MAIL(self, server: _smtp.SMTP, session: Any, envelope: Any, address: str, options: List[str]) -> str:
-        path = address if address.startswith("<") else "<%s>" % address
+    async def handle_MAIL(self, server: _smtp.SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         conversation = self.conversation(server)
         await conversation.catch_up(server)
-        verdict = await conversation.session.mail(path, " ".join(options))
+        verdict = await conversation.session.mail(address, " ".join(options))
         if verdict.action == Action.ACCEPT:
             envelope.mail_from = address or "<>"
             envelope.mail_options.extend(options)
             conversation.prdr = "PRDR" in options
         return await self._say(verdict, server)
 
-    async def handle_RCPT(self, server: _smtp.SMTP, session: Any, envelope: Any, address: str, options: List[str]) -> str:
-        path = address if address.startswith("<") else "<%s>" % address
-        verdict = await self.conversation(server).session.rcpt(path, " ".join(options))
+    async def handle_RCPT(self, server: _smtp.SMTP, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        verdict = await self.conversation(server).session.rcpt(address, " ".join(options))
         if verdict.action == Action.ACCEPT:
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
@@ -294,7 +295,7 @@ class Handler:
         """With bare CR and bare LF turned into CRLF, where the policy says so (``smtp.line_ends``)."""
         return re.sub(rb"\r\n|\r|\n", b"\r\n", lines) if self.normalise else lines
 
-    def fault(self, lines: bytes, size: int) -> "Optional[tuple[int, str, str]]":
+    def fault(self, lines: bytes, size: int) -> tuple[int, str, str] | None:
         """Why a piece of a message, whole lines, cannot be taken: reply code, enhanced code, text."""
         if size > self._message:
             return 552, "5.3.4", "message is larger than we take (limits.message)"
@@ -337,7 +338,7 @@ class Handler:
             return verdict  # a client that went away while we looked at the message sends it again
         trace = self._trace(server, conversation) if self.received else b""
         edits = verdict.edits
-        made: Dict[Any, bytes] = {}
+        made: dict[Any, bytes] = {}
         if len(copies) == 1:
             results = [await self._one(edits, *copies[0], trace, content, made)]
         else:
@@ -363,7 +364,7 @@ class Handler:
         log.warning("not a reply: %r %r %r", said.code, said.enhanced, said.text)
 
     async def _one(self, edits: Sequence[Edit], i: int, to: Recipient, trace: bytes, content: bytes,
-                   made: Dict[Any, bytes]) -> Optional[Refused]:
+                   made: dict[Any, bytes]) -> Refused | None:
         """Delivers a copy; None: it is durable. Copies with the same edits share their bytes, in `made`."""
         if to.disposition == Disposition.DISCARDED:
             return None
@@ -400,10 +401,10 @@ def _date(second: int) -> str:
     return formatdate(second, localtime=True)
 
 
-_NAMES: Dict[type, List[str]] = {}
+_NAMES: dict[type, list[str]] = {}
 
 
-def names(cls: type) -> List[str]:
+def names(cls: type) -> list[str]:
     """What aiosmtpd looks for when a connection comes: it goes through all names of both objects, each time."""
     found = _NAMES.get(cls)
     if found is None:
@@ -420,7 +421,7 @@ def _when_lost(server: _smtp.SMTP, conversation: Conversation) -> None:
     """A protocol of aiosmtpd's own says nothing when its connection goes; its method is told to."""
     lost = server.connection_lost
 
-    def connection_lost(error: Optional[Exception]) -> None:
+    def connection_lost(error: Exception | None) -> None:
         lost(error)
         conversation.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any
 
 from aiosmtpd import controller as _controller
 from aiosmtpd import lmtp as _lmtp
@@ -33,7 +33,7 @@ class SMTP(_smtp.SMTP):
     if TYPE_CHECKING:  # what aiosmtpd does not say, or says of a protocol without a connection
         transport: asyncio.Transport
         envelope: _smtp.Envelope
-        _timeout_handle: Optional[asyncio.TimerHandle]
+        _timeout_handle: asyncio.TimerHandle | None
 
         def _set_post_data_state(self) -> None: ...
 
@@ -47,7 +47,7 @@ class SMTP(_smtp.SMTP):
             self._scanned = handler._scanned = False
         self.__dict__["push"] = self._push_banner  # the first time; then it is the class's
 
-    def __dir__(self) -> List[str]:
+    def __dir__(self) -> list[str]:
         return names(type(self)) if self._scanned else list(super().__dir__())
 
     async def _push_banner(self, usual: Any) -> None:
@@ -70,7 +70,7 @@ class SMTP(_smtp.SMTP):
 
     def _unread(self) -> bytearray:
         """What came and was not asked for yet."""
-        buffer: bytearray = getattr(self._reader, "_buffer")
+        buffer: bytearray = getattr(self._reader, "_buffer")  # there, and not in its type
         return buffer
 
     def _note_early_talk(self, conversation: Conversation) -> None:
@@ -82,13 +82,13 @@ class SMTP(_smtp.SMTP):
         if getattr(transport, "max_size", 0) > _RECEIVED:
             transport.max_size = _RECEIVED
 
-    def connection_lost(self, error: Optional[Exception]) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
-        conversation: Optional[Conversation] = getattr(self, "_smtpfilter", None)
+        conversation: Conversation | None = getattr(self, "_smtpfilter", None)
         if conversation is not None:
             conversation.close()
 
-    def _reset_timeout(self, duration: Optional[float] = None) -> None:
+    def _reset_timeout(self, duration: float | None = None) -> None:
         """Puts off the end of a silent connection. One timer stands for many: it looks at the time when it fires."""
         self._silent_until = self.loop.time() + (duration or self._timeout_duration)
         if self._timeout_handle is None or self._timeout_handle.when() > self._silent_until:
@@ -105,7 +105,7 @@ class SMTP(_smtp.SMTP):
         else:
             self._timeout_cb()
 
-    def _path(self, verb: str, arg: Optional[str]) -> "Optional[tuple[str, List[str]]]":
+    def _path(self, verb: str, arg: str | None) -> tuple[str, list[str]] | None:
         """What MAIL and RCPT say: the path with brackets, and the parameters; None: that is no path."""
         rest = self._strip_command_keyword(verb, arg) if arg else None
         found = _PATH.match(rest) if rest else None
@@ -120,7 +120,7 @@ class SMTP(_smtp.SMTP):
         await self.push(await self.event_handler._say(verdict, self))
 
     @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
-    async def smtp_MAIL(self, arg: Optional[str]) -> None:
+    async def smtp_MAIL(self, arg: str | None) -> None:
         if await self.check_auth_needed("MAIL"):
             return
         said = self._path("FROM:", arg)
@@ -141,7 +141,7 @@ class SMTP(_smtp.SMTP):
             self, self.session, self.envelope, path, [o.upper() for o in options]))
 
     @syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
-    async def smtp_RCPT(self, arg: Optional[str]) -> None:
+    async def smtp_RCPT(self, arg: str | None) -> None:
         if await self.check_auth_needed("RCPT"):
             return
         said = self._path("TO:", arg)
@@ -153,7 +153,7 @@ class SMTP(_smtp.SMTP):
             await self.push(await self.event_handler.handle_RCPT(self, self.session, self.envelope, said[0], said[1]))
 
     @syntax("DATA")
-    async def smtp_DATA(self, arg: Optional[str]) -> None:
+    async def smtp_DATA(self, arg: str | None) -> None:
         if await self.check_auth_needed("DATA"):
             return
         if arg:
@@ -179,7 +179,7 @@ class SMTP(_smtp.SMTP):
 
     async def _message(self, handler: Handler, conversation: Conversation) -> str:
         """Reads the message and gives it on as it comes; what ends it is CRLF, a dot and CRLF, and nothing else."""
-        parts: List[bytes] = []
+        parts: list[bytes] = []
         size, wrong, buffer, last = 0, None, b"", False
         while not last:
             piece = await self._reader.read(_PIECE)
@@ -211,7 +211,7 @@ class SMTP(_smtp.SMTP):
         return await handler.finish(self, conversation, content)
 
 
-def _cut(buffer: bytes) -> "tuple[bytes, bytes, bool]":
+def _cut(buffer: bytes) -> tuple[bytes, bytes, bool]:
     """Whole lines, dots unstuffed; what is left; whether the message ended. The buffer begins with a line."""
     if buffer.startswith(b".\r\n"):
         return b"", buffer[3:], True
@@ -227,7 +227,7 @@ def _cut(buffer: bytes) -> "tuple[bytes, bytes, bool]":
     return lines.replace(b"\r\n.", b"\r\n"), rest, last
 
 
-def _early(buffer: bytes) -> "tuple[bytes, bytes]":
+def _early(buffer: bytes) -> tuple[bytes, bytes]:
     """A line's beginning up to its last bare CR or LF, and the rest, in which a dot is nothing special any more."""
     at = max(0, buffer.rfind(b"\n"), buffer.rfind(b"\r", 0, -1))
     return (buffer[1:at] if at and buffer.startswith(b".") else buffer[:at]), buffer[at:]
@@ -241,10 +241,10 @@ class _OurServer:
     """What our controllers do beside aiosmtpd's: our protocol, and the driver's end with the loop's."""
 
     handler: Handler
-    protocol: "type[SMTP]" = SMTP
+    protocol: type[SMTP] = SMTP
 
     def factory(self) -> SMTP:
-        kwargs: "dict[str, Any]" = {"ident": "ESMTP smtpfilter", **self.SMTP_kwargs}  # type: ignore[attr-defined]
+        kwargs: dict[str, Any] = {"ident": "ESMTP smtpfilter", **self.SMTP_kwargs}  # type: ignore[attr-defined]
         kwargs.setdefault("data_size_limit", self.handler._message)
         return self.protocol(self.handler, loop=self.loop, **kwargs)  # type: ignore[attr-defined]
 
@@ -253,7 +253,7 @@ class _OurServer:
         self.handler.close()
 
 
-def _with_hostname(handler: Handler, options: "dict[str, Any]") -> "dict[str, Any]":
+def _with_hostname(handler: Handler, options: dict[str, Any]) -> dict[str, Any]:
     """Our name is the policy's, unless another is given; nobody is asked for one."""
     if not options.get("server_hostname"):
         options["server_hostname"] = next(iter(handler.engine.strings("hostnames")), "localhost")
@@ -266,7 +266,7 @@ class Controller(_OurServer, _controller.Controller):
     :param lmtp: speak LMTP
     """
 
-    def __init__(self, handler: Handler, hostname: Optional[str] = None, port: int = 8025, *, lmtp: bool = False,
+    def __init__(self, handler: Handler, hostname: str | None = None, port: int = 8025, *, lmtp: bool = False,
                  **options: Any) -> None:
         self.protocol = LMTP if lmtp else SMTP
         super().__init__(handler, hostname, port, **_with_hostname(handler, options))
@@ -275,7 +275,7 @@ class Controller(_OurServer, _controller.Controller):
 class UnthreadedController(_OurServer, _controller.UnthreadedController):
     """A server on a port, in a loop of yours."""
 
-    def __init__(self, handler: Handler, hostname: Optional[str] = None, port: int = 8025, *, lmtp: bool = False,
+    def __init__(self, handler: Handler, hostname: str | None = None, port: int = 8025, *, lmtp: bool = False,
                  **options: Any) -> None:
         self.protocol = LMTP if lmtp else SMTP
         super().__init__(handler, hostname, port, **_with_hostname(handler, options))

@@ -2,7 +2,6 @@
 """Hosts: named sets of capabilities, as smtpf-replay(1) has them."""
 from __future__ import annotations
 
-from typing import Dict, Tuple
 
 from .. import Capability, Protocol
 from .scanned import ScriptError
@@ -12,7 +11,7 @@ _PROXY = (_WHOLE | Capability.DROP_RCPT | Capability.EDIT_PER_RCPT | Capability.
           | Capability.QUARANTINE_PER_RCPT)
 
 #: What ``--host`` knows: single capabilities, and the sets of the programs that people install.
-HOSTS: Dict[str, Capability] = {
+HOSTS: dict[str, Capability] = {
     "reply_per_rcpt": Capability.REPLY_PER_RCPT,
     "drop_rcpt": Capability.DROP_RCPT,
     "edit_per_rcpt": Capability.EDIT_PER_RCPT,
@@ -38,7 +37,7 @@ HOSTS: Dict[str, Capability] = {
 }
 
 
-def host(names: str) -> Tuple[Capability, Protocol]:
+def host(names: str) -> tuple[Capability, Protocol]:
     """Names of capabilities and presets, comma separated.
 
     >>> host("policyd-rcpt")[0] == Capability.DELAY

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from typing import Any, Callable, Coroutine, Iterable, List, Optional, Sequence, TypeVar, Union
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from .. import (Action, Capability, CommitResult, Config, Driver, Engine, Extension, ForwardClass, LibraryPort, LineEnds,
                 Protocol, Session, SmtpdKind, Verb, Verdict, zone)
@@ -36,7 +37,7 @@ class _Jumping(AsyncSession):
     world: World
     _pumps = _quiet = _begun = 0
 
-    def _wait(self) -> "asyncio.Future[Any]":
+    def _wait(self) -> asyncio.Future[Any]:
         future = super()._wait()
         self._pumps = 0
         asyncio.get_running_loop().call_soon(self._pump)
@@ -71,8 +72,8 @@ class Player:
     :param feed: bytes fed at a time; 0: as the script says
     """
 
-    def __init__(self, policy: "Union[str, os.PathLike[str], Config, None]" = None, *,
-                 dns: "Union[str, LibraryPort, None]" = None, host: str = "proxy", now: int = NOW,
+    def __init__(self, policy: str | os.PathLike[str] | Config | None = None, *,
+                 dns: str | LibraryPort | None = None, host: str = "proxy", now: int = NOW,
                  scripts: Iterable[Script] = (), feed: int = 0) -> None:
         self.policy, self.now, self.feed = policy, now, feed
         self.capabilities, self.protocol = parse_host(host)
@@ -89,13 +90,13 @@ class Player:
             config.loads(text) if "\n" in text else config.load(text)
         return config
 
-    def play(self, script: Script) -> List[Record]:
+    def play(self, script: Script) -> list[Record]:
         """What came of each event, synchronously."""
         world = World("at once", self.zone, self.now)
         with Engine(self._config(world)) as engine, Driver(engine, **world.ports()) as driver:
             return _finish(_Run(self, world, engine, driver).play(script))
 
-    async def play_async(self, script: Script) -> List[Record]:
+    async def play_async(self, script: Script) -> list[Record]:
         """The same on the running loop; ports, checks and scanners answer as tasks of it."""
         world = World("asyncio", self.zone, self.now)
         with Engine(self._config(world)) as engine:
@@ -103,7 +104,7 @@ class Player:
                 return await _Run(self, world, engine, driver).play(script)
 
 
-def _finish(coroutine: "Coroutine[Any, Any, T]") -> T:
+def _finish(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that never waits."""
     try:
         coroutine.send(None)
@@ -119,16 +120,16 @@ class _Run:
 
     def __init__(self, player: Player, world: World, engine: Engine, driver: Driver) -> None:
         self.p, self.world, self.engine, self.driver = player, world, engine, driver
-        self.session: "Union[Session, _Jumping, None]" = None
-        self.codec: Optional[Smtpd] = None
+        self.session: Session | _Jumping | None = None
+        self.codec: Smtpd | None = None
         self.client = Smtpc()
-        self.records: List[Record] = []
+        self.records: list[Record] = []
         self.items: Sequence[Item] = ()
         self.at, self.code, self.feed = 0, 0, player.feed
         self.in_message, self.early, self.over = False, False, True
         self.local, self.sender = "", ""
 
-    async def play(self, script: Script) -> List[Record]:
+    async def play(self, script: Script) -> list[Record]:
         self.items = script.items
         try:
             while self.at < len(self.items):
@@ -169,7 +170,7 @@ class _Run:
         assert 200 <= verdict.code <= 599 and verdict.action == kind, "reply code and action do not agree"
         return verdict
 
-    def _read(self, written: bytes) -> List[SmtpcReply]:
+    def _read(self, written: bytes) -> list[SmtpcReply]:
         self.client.feed(written)
         found = []
         while (reply := self.client.next()) is not None:
@@ -246,7 +247,7 @@ class _Run:
     def _record(self, event: str, label: str, arg: str = "") -> Record:
         return Record(event, label, self.items[self.at].line, arg)
 
-    def _emit(self, *records: Optional[Record]) -> None:
+    def _emit(self, *records: Record | None) -> None:
         self.records += [r for r in records if r is not None]
 
     def _take(self, record: Record, verdict: Verdict) -> None:
@@ -313,10 +314,10 @@ class _Run:
 
     # ---- overrule, commit ----
 
-    def _next(self) -> Optional[Item]:
+    def _next(self) -> Item | None:
         return self.items[self.at + 1] if self.at + 1 < len(self.items) else None
 
-    def _overrule(self, verdict: Verdict) -> Optional[Record]:
+    def _overrule(self, verdict: Verdict) -> Record | None:
         """The next item overrules this verdict: does so."""
         item = self._next()
         if (verdict.stage is None or item is None or item.kind != "overrule" or verdict.action != Action.ACCEPT
@@ -387,7 +388,7 @@ class _Run:
         elif not self.over and self.session is not None:
             await self._in_session(item, self.session)
 
-    def _new_session(self) -> "Union[Session, _Jumping]":
+    def _new_session(self) -> Session | _Jumping:
         options: Any = {"capabilities": self.p.capabilities, "protocol": self.p.protocol}
         if isinstance(self.driver, AsyncDriver):
             session = _Jumping(self.driver, **options)
@@ -430,7 +431,7 @@ class _Run:
                 self._answer(record.code)
         self._emit(record, overruled)
 
-    async def _in_session(self, item: Item, session: "Union[Session, _Jumping]") -> None:
+    async def _in_session(self, item: Item, session: Session | _Jumping) -> None:
         if item.kind == "rebind":
             await self._conclude(item, session.rebind(**self._peer(item)), "rebind")
         elif item.kind == "starttls":
@@ -450,7 +451,7 @@ class _Run:
             self._emit(record)
 
     async def _report(self, item: Item) -> None:
-        done: List[bool] = []
+        done: list[bool] = []
         reason = ForwardClass[item.pairs["class"].upper()] if "class" in item.pairs else None
         self.driver.forward_report(item.words[0], item.words[1], item.pairs.get("sender", ""), int(item.pairs.get("code", "550")),
                                    item.pairs.get("enhanced", ""), item.pairs.get("text", ""), client=item.pairs.get("client", ""),

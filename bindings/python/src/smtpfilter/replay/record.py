@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from .. import Dsn, Edit, EditOp, Evidence, EvidenceKind as Kind, Fallback, Origin, Recipient, Stage, Verdict
 from .script import escaped
@@ -44,12 +44,12 @@ class Record:
     closes: bool = False
     stage: int = 0
     rule: str = ""
-    evidence: Tuple[Evidence, ...] = ()
-    recipients: Tuple[Recipient, ...] = ()
-    edits: Tuple[Edit, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
+    edits: tuple[Edit, ...] = ()
     each: bool = False  #: each recipient has a reply of its own
-    sender: Optional[str] = None  #: with recipients: the envelope sender as it came
-    verdict: Optional[Verdict] = field(default=None, repr=False)  #: the last one that made this record
+    sender: str | None = None  #: with recipients: the envelope sender as it came
+    verdict: Verdict | None = field(default=None, repr=False)  #: the last one that made this record
 
     def take_reply(self, v: Verdict) -> None:
         """Reply, delay and rule of a verdict."""
@@ -130,9 +130,9 @@ class Record:
 
     # ---- JSON ----
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The record as plain objects, in the order in which smtpf-replay(1) writes them."""
-        out: Dict[str, Any] = {"event": self.event, "arg": self.arg}
+        out: dict[str, Any] = {"event": self.event, "arg": self.arg}
         if self.params:
             out["params"] = self.params
         out["reply"] = _reply(self.code, self.enhanced, self.text)
@@ -153,8 +153,8 @@ class Record:
         text = json.dumps(self.as_dict(), ensure_ascii=False, separators=(",", ":"))
         return text.replace("\x7f", "\\u007f").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
-    def _edit_dict(self, e: Edit) -> Dict[str, Any]:
-        out: Dict[str, Any] = {"op": word(EditOp(e.op)), "name": e.name}
+    def _edit_dict(self, e: Edit) -> dict[str, Any]:
+        out: dict[str, Any] = {"op": word(EditOp(e.op)), "name": e.name}
         if e.op == EditOp.DELETE:
             out["occurrence"] = e.occurrence
         else:
@@ -163,8 +163,8 @@ class Record:
             out["recipient"] = self.recipients[e.recipient].address
         return out
 
-    def _copy_dict(self, to: Recipient) -> Dict[str, Any]:
-        out: Dict[str, Any] = {"address": to.address, "disposition": word(to.disposition),
+    def _copy_dict(self, to: Recipient) -> dict[str, Any]:
+        out: dict[str, Any] = {"address": to.address, "disposition": word(to.disposition),
                                "dsn": word(to.dsn)}
         if to.dsn_to:
             out["dsn_to"] = to.dsn_to
@@ -191,7 +191,7 @@ def _reply_text(code: int, enhanced: str, text: str) -> str:
     return " ".join(filter(None, (str(code), enhanced, " / ".join(lines))))
 
 
-def _reply(code: int, enhanced: str, text: str) -> Optional[Dict[str, Any]]:
+def _reply(code: int, enhanced: str, text: str) -> dict[str, Any] | None:
     return {"code": code, "enhanced": enhanced, "text": text} if code else None
 
 
@@ -199,6 +199,6 @@ def _number(score: float) -> Any:
     return int(score) if score == int(score) else round(score, 3)
 
 
-def as_text(records: List[Record], as_json: bool = False) -> str:
+def as_text(records: list[Record], as_json: bool = False) -> str:
     """A log: what smtpf-replay(1) prints for these records."""
     return "".join((r.json() if as_json else str(r)) + "\n" for r in records)

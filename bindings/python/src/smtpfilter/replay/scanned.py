@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional
+from collections.abc import Iterable
 
 from .. import EvidenceKind as Kind, Family, FindingFlag, Stage
 
@@ -58,14 +58,14 @@ class Said:
     code: str
     score: int  #: thousandths
     flags: FindingFlag
-    recipient: Optional[str]  #: only for this one; None for any
+    recipient: str | None  #: only for this one; None for any
     reply: int
-    enhanced: Optional[str]
+    enhanced: str | None
     detail: str
     text: str
 
 
-def read_finding(words: List[str], pairs: Dict[str, str]) -> Said:
+def read_finding(words: list[str], pairs: dict[str, str]) -> Said:
     """What an ``@finding`` line says."""
     stage = FINDING_STAGES[choose(words[0], FINDING_STAGES)]
     kind = KINDS[choose(pairs.get("kind", "hit"), KINDS)]
@@ -93,11 +93,11 @@ class Scanned:
     scanner: str
     answer: str
     what: str = ""
-    user: Optional[str] = None
+    user: str | None = None
     detail: str = ""
     add: str = ""
     remove: str = ""
-    score: Optional[int] = None  #: thousandths
+    score: int | None = None  #: thousandths
     seen: int = -1
     early: int = -1
     after: int = -1
@@ -105,7 +105,7 @@ class Scanned:
     again: int = 0
 
 
-def read_scanner(words: List[str], pairs: Dict[str, str]) -> Scanned:
+def read_scanner(words: list[str], pairs: dict[str, str]) -> Scanned:
     """What a ``@scanner`` line says."""
     if len(words) < 2:
         raise ScriptError("expected what it answers")

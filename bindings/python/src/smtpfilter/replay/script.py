@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from .. import Stage
 from .scanned import FINDING_KEYS, SCANNER_KEYS, ScriptError, read_finding, read_number, read_scanner, choose
@@ -21,7 +21,7 @@ STAGES = {"connect": Stage.CONNECT, "helo": Stage.HELO, "mail": Stage.MAIL, "rcp
 UNITS = {"ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000}
 
 #: name: (least words, most words, keys of pairs); what follows ``text=`` is its value up to the end of the line
-DIRECTIVES: Dict[str, Tuple[int, int, Sequence[str]]] = {
+DIRECTIVES: dict[str, tuple[int, int, Sequence[str]]] = {
     "connect": (1, 2, ()),
     "file": (1, 1, ()),
     "bdat": (1, 2, ()),
@@ -54,9 +54,9 @@ class Item:
 
     kind: str  #: ``bytes``, ``message`` or the name of a directive
     line: int  #: in the script, from 1
-    words: List[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
     arg: str = ""  #: the arguments as they were written
-    pairs: Dict[str, str] = field(default_factory=dict)
+    pairs: dict[str, str] = field(default_factory=dict)
     bytes: bytes = b""
     number: int = 0  #: milliseconds, bytes or a reply code
 
@@ -81,7 +81,7 @@ _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.|$)", re.S)
 
 
 def _unescape(text: str) -> bytes:
-    def one(m: "re.Match[bytes]") -> bytes:
+    def one(m: re.Match[bytes]) -> bytes:
         word = _text(m.group(1))
         if word[:1] == "x" and len(word) == 3:
             return bytes([int(word[1:], 16)])
@@ -108,9 +108,9 @@ class Script:
     ['connect', 'bytes']
     """
 
-    def __init__(self, source: "str | bytes", name: str = "script", folder: Optional[str] = None) -> None:
+    def __init__(self, source: str | bytes, name: str = "script", folder: str | None = None) -> None:
         self.name = name
-        self.items: List[Item] = []
+        self.items: list[Item] = []
         self._folder = folder
         self._lines = self._cut(source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source)
         self._at = 0
@@ -120,14 +120,14 @@ class Script:
             raise ScriptError("%s:%d: %s" % (name, self._at, e)) from None
 
     @classmethod
-    def load(cls, path: "str | os.PathLike[str]") -> "Script":
+    def load(cls, path: str | os.PathLike[str]) -> Script:
         """Reads a file; ``@file`` and ``@bdat`` look for files beside it."""
         name = os.fspath(path)
         with open(name, "rb") as f:
             return cls(f.read(), name, os.path.dirname(name) or None)
 
     @staticmethod
-    def _cut(source: bytes) -> List[bytes]:
+    def _cut(source: bytes) -> list[bytes]:
         lines = source.split(b"\n")
         if lines and not lines[-1]:
             lines.pop()
@@ -251,11 +251,11 @@ class Script:
 
     def _read_callout(self, item: Item) -> None:
         choose(item.words[1], ("accepted", "refused", "unknown"))
-        if not 200 <= read_number(item.pairs.get("code", "200"), 599):
+        if not read_number(item.pairs.get("code", "200"), 599) >= 200:
             raise ScriptError("expected a reply code from 200 to 599: " + item.pairs["code"])
 
     def _read_forward_report(self, item: Item) -> None:
-        if not 500 <= read_number(item.pairs.get("code", "550"), 599):
+        if not read_number(item.pairs.get("code", "550"), 599) >= 500:
             raise ScriptError("expected a reply code from 500 to 599: " + item.pairs["code"])
         if "class" in item.pairs:
             choose(item.pairs["class"], ("recipient", "spam", "policy", "other"))
@@ -281,7 +281,7 @@ def _cut_words(item: Item, rest: str, keys: Sequence[str]) -> int:
     return len(item.words)
 
 
-def escaped(raw: "bytes | str") -> str:
+def escaped(raw: bytes | str) -> str:
     """Printable ASCII; the rest as ``\\xHH``."""
     data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
     return "".join("\\\\" if c == 0x5c else chr(c) if 0x20 <= c < 0x7f else "\\x%02x" % c for c in data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from typing import Dict, List
 
 from .player import Player
 from .record import Record, as_text
@@ -34,7 +33,7 @@ class Transcript:
 
     def __init__(self, text: str, name: str = "transcript", folder: str = ".") -> None:
         self.name = name
-        self.blocks: Dict[str, str] = {}
+        self.blocks: dict[str, str] = {}
         self.host, self.now, self.needs_crypto = "proxy", NOW, False
         self._cut(text)
         if "script" not in self.blocks or not {"log", "json"} & set(self.blocks):
@@ -44,7 +43,7 @@ class Transcript:
         self.script = Script(self.blocks["script"], name, folder)
 
     @classmethod
-    def load(cls, path: "str | os.PathLike[str]") -> "Transcript":
+    def load(cls, path: str | os.PathLike[str]) -> Transcript:
         """Reads a page; its ``@file`` lines look for files beside it."""
         name = os.fspath(path)
         with open(name, encoding="utf-8", errors="surrogateescape", newline="") as f:
@@ -58,7 +57,7 @@ class Transcript:
             if m.group(1) == "script":
                 self._words(m.group(2).split())
 
-    def _words(self, words: List[str]) -> None:
+    def _words(self, words: list[str]) -> None:
         for word in words:
             if word.startswith("host="):
                 self.host = word[5:]
@@ -91,7 +90,7 @@ class Transcript:
         with tempfile.TemporaryDirectory(prefix="smtpf-replay-") as folder:
             return self._text(await self.player(folder, feed).play_async(self.script))
 
-    def _text(self, records: List[Record]) -> str:
+    def _text(self, records: list[Record]) -> str:
         return as_text(records, self.json)
 
 

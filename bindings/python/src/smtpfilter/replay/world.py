@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable as Function, Coroutine, Dict, List, Optional, Tuple
+from collections.abc import Callable as Function, Coroutine
+from typing import Any
 
 from .. import (LATER, Apart, Callout, CalloutAnswer, CalloutStatus, Change, Check, Clock, Config, Directory, DirectoryAnswer,
                 DirectoryStatus, DnsAnswer, DnsStatus, DnsType, Driver, EditOp, Family, Finding, LibraryPort, Member,
@@ -65,7 +66,7 @@ class VirtualPoller(Poller):
     def arm(self, in_ms: int) -> None:
         self.armed = -1 if in_ms < 0 else self.clock.ns + in_ms * 1000000
 
-    def wait(self, timeout_ms: int, most: int) -> List[Tuple[int, int]]:
+    def wait(self, timeout_ms: int, most: int) -> list[tuple[int, int]]:
         now = self.clock.ns
         if self.woken:
             self.woken = False
@@ -92,7 +93,7 @@ class Ways:
 
     def __init__(self, way: str) -> None:
         self.way = way
-        self.driver: Optional[Driver] = None
+        self.driver: Driver | None = None
         self.open = 0  #: answers that tasks are about to give
         self.begun = 0  #: how many there were
 
@@ -100,7 +101,7 @@ class Ways:
         """What a port's method returns."""
         return self.task(answer) if self.way == "asyncio" else answer()
 
-    def task(self, answer: Function[[], Any]) -> "Coroutine[Any, Any, Any]":
+    def task(self, answer: Function[[], Any]) -> Coroutine[Any, Any, Any]:
         """The answer, by a task of the loop."""
         self.begun += 1
         return self._task(answer)
@@ -117,7 +118,7 @@ class Ways:
 class ZoneResolver(Resolver):
     """The zone's answers; without a zone every question times out."""
 
-    def __init__(self, ways: Ways, zone: Optional[LibraryPort]) -> None:
+    def __init__(self, ways: Ways, zone: LibraryPort | None) -> None:
         self.ways, self.inner = ways, zone
 
     def query(self, name: str, type: DnsType) -> Any:
@@ -136,7 +137,7 @@ class ScriptDirectory(Directory):
     def __init__(self, ways: Ways) -> None:
         self.ways = ways
         self.inner = self._policy = policy_directory()
-        self.facts: Dict[str, DirectoryAnswer] = {}
+        self.facts: dict[str, DirectoryAnswer] = {}
 
     def say(self, item: Item) -> None:
         key = item.words[0].lower()
@@ -176,7 +177,7 @@ class ScriptStore(Store):
     def get(self, key: bytes) -> Any:
         return self._ask(key)
 
-    def commit(self, changes: "List[Change]") -> Any:  # type: ignore[override]
+    def commit(self, changes: list[Change]) -> Any:  # type: ignore[override]
         return self._ask(changes)
 
 
@@ -185,7 +186,7 @@ class ScriptCallout(Callout):
 
     def __init__(self, ways: Ways) -> None:
         self.ways = ways
-        self.said: Dict[str, Item] = {}
+        self.said: dict[str, Item] = {}
 
     def say(self, item: Item) -> None:
         self.said[item.words[0].lower()] = item
@@ -210,7 +211,7 @@ class ScriptCallout(Callout):
 class ScriptCheck(Check):
     """One check that finds what ``@finding`` says."""
 
-    def __init__(self, ways: Ways, said: Said, findings: List[Said]) -> None:
+    def __init__(self, ways: Ways, said: Said, findings: list[Said]) -> None:
         self.ways, self.findings = ways, findings
         self.name, self.family, self.tier, self.stages = said.check, said.family, _FAMILY_TIERS[said.family], said.stage
 
@@ -221,13 +222,13 @@ class ScriptCheck(Check):
         if said.recipient and said.stage > Stage.RCPT:
             self.apart = Apart.RECIPIENT
 
-    def _mine(self, task: Task) -> List[Said]:
+    def _mine(self, task: Task) -> list[Said]:
         event = task.event
         at = event.recipient.address.lower() if event.recipient else None
         return [s for s in self.findings if s.check == self.name and s.stage == event.stage
                 and (not s.recipient or s.stage > Stage.RCPT or at == s.recipient.lower())]
 
-    def _found(self, task: Task) -> List[Finding]:
+    def _found(self, task: Task) -> list[Finding]:
         found = []
         for s in self._mine(task):
             recipient = None
@@ -248,9 +249,9 @@ class ScriptCheck(Check):
 class ScriptScanner(Scanner):
     """In the place of every type there is: answers what ``@scanner`` says."""
 
-    def __init__(self, ways: Ways, name: str, said: List[Scanned]) -> None:
+    def __init__(self, ways: Ways, name: str, said: list[Scanned]) -> None:
         self.ways, self.name, self.said = ways, name, said
-        self.driver: Optional[Driver] = None
+        self.driver: Driver | None = None
 
     def start(self, driver: Driver, settings: Section) -> Scanner:
         one = ScriptScanner(self.ways, self.name, self.said)
@@ -297,7 +298,7 @@ class _Scan:
         else:
             self.message.answer(self.result())
 
-    def feed(self, data: bytes) -> Optional[int]:
+    def feed(self, data: bytes) -> int | None:
         taken = len(data)
         if self.said.takes and taken > self.said.takes:
             taken = self.said.takes
@@ -323,23 +324,23 @@ _TYPES = ("replay", "clamd", "spamd", "rspamd", "icap", "command")
 class World:
     """Everything that a replayed policy can touch."""
 
-    def __init__(self, way: str, zone: Optional[LibraryPort], now: int) -> None:
+    def __init__(self, way: str, zone: LibraryPort | None, now: int) -> None:
         self.ways = Ways(way)
         self.clock, self.random = VirtualClock(now), FixedRandom()
         self.poller = VirtualPoller(self.clock)
         self.resolver = ZoneResolver(self.ways, zone)
         self.directory, self.store, self.callout = ScriptDirectory(self.ways), ScriptStore(self.ways), ScriptCallout(self.ways)
-        self.findings: List[Said] = []
-        self.scanned: List[Scanned] = []
+        self.findings: list[Said] = []
+        self.scanned: list[Scanned] = []
 
-    def ports(self) -> Dict[str, Any]:
+    def ports(self) -> dict[str, Any]:
         found = {"clock": self.clock, "random": self.random, "resolver": self.resolver, "directory": self.directory,
                  "store": self.store, "callout": self.callout}
         return found if self.ways.way == "asyncio" else {**found, "poller": self.poller}
 
-    def declare(self, config: Config, scripts: List[Script]) -> None:
+    def declare(self, config: Config, scripts: list[Script]) -> None:
         """Registers the checks and scanners that scripts speak of, before the policy is loaded."""
-        checks: Dict[str, ScriptCheck] = {}
+        checks: dict[str, ScriptCheck] = {}
         for item in (item for script in scripts for item in script.items):
             if item.kind == "finding" and item.words[0] != "none":
                 said = read_finding(item.words, item.pairs)
@@ -381,7 +382,7 @@ class World:
         self.callout.said.clear()
 
 
-def _add(said: List[Any], item: Item, read: Function[[List[str], Dict[str, str]], Any]) -> None:
+def _add(said: list[Any], item: Item, read: Function[[list[str], dict[str, str]], Any]) -> None:
     if item.words[0] == "none":
         said.clear()
     else:
