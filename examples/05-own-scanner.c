@@ -87,10 +87,20 @@ static void close_scan(void *scan)
   free(c);
 }
 
-static const smtpf_scanner at_once = {sizeof at_once, "word", NULL,       0,          NULL, start,
-                                      open_scan,      feed,   finish_now, close_scan, NULL};
-static const smtpf_scanner slowly = {sizeof slowly, "slow", NULL,         0,          NULL, start,
-                                     open_scan,     feed,   finish_later, close_scan, NULL};
+static const smtpf_scanner at_once = {.size = sizeof at_once,
+                                      .name = "word",
+                                      .start = start,
+                                      .open = open_scan,
+                                      .feed = feed,
+                                      .finish = finish_now,
+                                      .close = close_scan};
+static const smtpf_scanner slowly = {.size = sizeof slowly,
+                                     .name = "slow",
+                                     .start = start,
+                                     .open = open_scan,
+                                     .feed = feed,
+                                     .finish = finish_later,
+                                     .close = close_scan};
 
 /* ---- and a host to show it --------------------------------------------------------------------------------------- */
 

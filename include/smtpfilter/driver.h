@@ -92,8 +92,9 @@ SMTPF_API int smtpf_driver_wake(smtpf_driver *driver);
 /** Receives counters. */
 typedef void (*smtpf_stat_fn)(void *user, const char *name, uint64_t value);
 
-/** Calls `fn` for every counter of this driver, then for those of its store. New counters may appear in any version.
- *  Since 0.1. */
+/** Calls `fn` for every counter of this driver, then for those of its store and of the scanners that its engine has
+ *  used. What is left alone because it failed is told too: `store.down`, `scanner.NAME.down.SERVER`. New counters may
+ *  appear in any version. Since 0.1. */
 SMTPF_API void smtpf_driver_stats(const smtpf_driver *driver, smtpf_stat_fn fn, void *user);
 
 #ifdef __cplusplus

@@ -344,6 +344,7 @@ void smtpf_driver_stats(const smtpf_driver *d, smtpf_stat_fn fn, void *user)
   const smtpf_store *store = d->ports.store;
   if (store->size >= sizeof *store && store->stats)
     store->stats(d->store, fn, user);
+  smtpf_tenures_stats(d, fn, user);
 }
 
 /* ---- for ports (ext/port.h) -------------------------------------------------------------------------- */

@@ -87,3 +87,40 @@ int smtpf_tenure_instance(smtpf_driver *d, struct smtpf_tenure *t, size_t scanne
   *out = t->instances[scanner];
   return r;
 }
+
+/* ---- counters ------------------------------------------------------------------------------------------ */
+
+typedef struct prefixed {
+  smtpf_stat_fn fn;
+  void *user;
+  smtpf_str scanner;
+} prefixed;
+
+/* What has no room is not told: half a name would be another's. */
+static void with_prefix(void *user, const char *name, uint64_t value)
+{
+  const prefixed *p = user;
+  char room[512];
+  smtpf_out o;
+  smtpf_out_init(&o, room, sizeof room - 1);
+  smtpf_out_cstr(&o, "scanner.");
+  smtpf_out_str(&o, p->scanner);
+  smtpf_out_char(&o, '.');
+  smtpf_out_cstr(&o, name);
+  room[o.n] = '\0';
+  if (o.n < sizeof room - 1)
+    p->fn(p->user, room, value);
+}
+
+void smtpf_tenures_stats(const smtpf_driver *d, smtpf_stat_fn fn, void *user)
+{
+  for (const smtpf_link *l = d->tenures.next; l != &d->tenures; l = l->next) {
+    const struct smtpf_tenure *t = SMTPF_OF(l, struct smtpf_tenure, in_driver);
+    for (size_t i = 0; i < t->engine->n_scanners && t->engine == d->engine; i++) {
+      const smtpf_scanner_entry *entry = &t->engine->scanners[i];
+      prefixed p = {fn, user, entry->name};
+      if (t->instances[i] && entry->type.scanner->stats)
+        entry->type.scanner->stats(t->instances[i], with_prefix, &p);
+    }
+  }
+}

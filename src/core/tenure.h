@@ -31,6 +31,9 @@ void smtpf_tenures_sweep(smtpf_driver *d);
 /* All of them; no session is left. */
 void smtpf_tenures_free(smtpf_driver *d);
 
+/* Counters of the instances that the driver's engine has. */
+void smtpf_tenures_stats(const smtpf_driver *d, smtpf_stat_fn fn, void *user);
+
 /* An instance of a scanner, started when it is needed first. SMTPF_OK or what its start said. */
 int smtpf_tenure_instance(smtpf_driver *d, struct smtpf_tenure *t, size_t scanner, void **out);
 

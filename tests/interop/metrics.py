@@ -14,6 +14,7 @@ import urllib.error
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import openmetrics  # noqa: E402
+import scanner_fakes  # noqa: E402
 from openmetrics import fetch, value  # noqa: E402
 from proxy_harness import HAM, Client, Proxy, Sink, eventually, run  # noqa: E402
 from proxy_routes import DOMAINS, closed, hops, nobody  # noqa: E402
@@ -118,6 +119,33 @@ def scanners_have_a_histogram():
         assert value(now, "smtpfilter_scan_seconds_bucket", check="virus", le="0.100") == 0
         assert value(now, "smtpfilter_scan_seconds_sum", check="virus") >= 0.4
         closed(client, proxy, a)
+
+
+def what_is_left_alone_is_told():
+    """A scanner's server that fails three times in a row, and comes back; a store that is well."""
+    with tempfile.TemporaryDirectory() as folder:
+        look_at_what_is_left_alone([("store.type", "lmdb"), ("store.path", folder)])
+
+
+def look_at_what_is_left_alone(options):
+    at, a, good = port(), Sink(), scanner_fakes.Server("clamd")
+    down = nobody()
+    proxy = Proxy(a.address, [("proxy.metrics", at), ("proxy.threads", "1"), ('scanners["av"].type', "clamd"), ('scanners["av"].kind', "virus"),
+                              ('scanners["av"].servers+', down), ('scanners["av"].servers+', good.address)] + options)
+    client = Client(proxy)
+
+    def state(server):
+        client.deliver(HAM)
+        return value(fetch(at), "smtpfilter_scanner_down", scanner="av", server=server)
+
+    assert value(fetch(at), "smtpfilter_store_down") == 0
+    eventually("it is left alone", lambda: state(down) == 1)
+    assert state(good.address) == 0
+    back = scanner_fakes.Server("clamd", port=int(down.rsplit(":", 1)[1]))
+    eventually("it is asked again", lambda: state(down) == 0)
+    closed(client, proxy, a)
+    good.close()
+    back.close()
 
 
 def a_reload_is_counted():
@@ -328,7 +356,8 @@ def the_guide_has_them_all():
     assert told == made, sorted(set(map(str, told.items())) ^ set(map(str, made.items())))
 
 
-CASES = [bad_texts, the_guide_has_them_all, a_proxy_counts_what_happened, nothing_goes_back_and_labels_stay_few, scanners_have_a_histogram, a_reload_is_counted,
+CASES = [bad_texts, the_guide_has_them_all, a_proxy_counts_what_happened, nothing_goes_back_and_labels_stay_few, scanners_have_a_histogram,
+         what_is_left_alone_is_told, a_reload_is_counted,
          whoever_asks_badly, at_a_unix_socket, an_address_that_cannot_be, asked_all_the_time, policyd, milter]
 
 if __name__ == "__main__":

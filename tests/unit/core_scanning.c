@@ -107,8 +107,24 @@ static int on_check(const smtpf_section *settings, smtpf_error *err)
              : SMTPF_OK;
 }
 
-const smtpf_scanner scanning_fake = {
-    sizeof scanning_fake, "fake", fake_options, 1, on_check, on_start, on_open, on_feed, on_finish, on_close, on_stop};
+static void on_stats(void *self, smtpf_stat_fn fn, void *user)
+{
+  (void)self;
+  fn(user, "down.192.0.2.1:3310", 1);
+}
+
+const smtpf_scanner scanning_fake = {sizeof scanning_fake,
+                                     "fake",
+                                     fake_options,
+                                     1,
+                                     on_check,
+                                     on_start,
+                                     on_open,
+                                     on_feed,
+                                     on_finish,
+                                     on_close,
+                                     on_stop,
+                                     on_stats};
 
 /* ---- files of the spool, in memory
  * -----------------------------------------------------------------------------------

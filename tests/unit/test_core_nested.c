@@ -67,8 +67,8 @@ static void nested_close(void *scan)
 }
 
 static const smtpf_scanner nested_type = {
-    sizeof nested_type, "nested",      NULL,         0,   NULL, nested_start, nested_open,
-    nested_feed,        nested_finish, nested_close, NULL};
+    sizeof nested_type, "nested",      NULL,         0,    NULL, nested_start, nested_open,
+    nested_feed,        nested_finish, nested_close, NULL, NULL};
 
 static int ask_twice(void *self, smtpf_task *t, const smtpf_event *ev)
 {

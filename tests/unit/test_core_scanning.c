@@ -419,6 +419,30 @@ START_TEST(virus_before_spam)
 }
 END_TEST
 
+static void count_down(void *user, const char *name, uint64_t value)
+{
+  unsigned *told = user;
+  *told += strcmp(name, "scanner.s.down.192.0.2.1:3310") == 0 && value == 1;
+}
+
+START_TEST(an_instance_has_counters)
+{
+  unsigned told = 0;
+  scanning_begin();
+  smtpf_session *s = scanning_data(CAN, 1);
+  smtpf_driver_stats(scanning_world.driver, count_down, &told);
+  ck_assert_uint_eq(told, 1);
+  scanning_close(s);
+
+  scanning_begin(); /* one that nothing has asked yet has none */
+  told = 0;
+  world_start(&scanning_world);
+  smtpf_driver_stats(scanning_world.driver, count_down, &told);
+  ck_assert_uint_eq(told, 0);
+  world_end(&scanning_world);
+}
+END_TEST
+
 START_TEST(instances_that_do_not_load)
 {
   smtpf_error err = {.size = sizeof err};
@@ -429,7 +453,7 @@ START_TEST(instances_that_do_not_load)
   world_set(&scanning_world, "scanners[\"s\"].colour", "none");
   ck_assert_int_eq(world_try_start(&scanning_world), SMTPF_EINVAL);
   ck_assert_int_eq(smtpf_config_set(scanning_world.cfg, "scanners[\"s\"].colour", "red", &err), SMTPF_OK);
-  const smtpf_scanner bad = {sizeof bad - 1, "bad", NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+  const smtpf_scanner bad = {sizeof bad - 1, "bad", NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL};
   ck_assert_int_eq(smtpf_config_add_scanner(scanning_world.cfg, &bad, NULL), SMTPF_EINVAL);
   ck_assert_int_eq(smtpf_config_add_scanner(scanning_world.cfg, &scanning_fake, &F), SMTPF_OK); /* in its own place */
   smtpf_session *s = scanning_data(CAN, 1);
@@ -524,6 +548,7 @@ TCase *scanning_cases(void)
   tcase_add_test(c, the_host_s_own_file);
   tcase_add_test(c, a_file_for_who_asks);
   tcase_add_test(c, virus_before_spam);
+  tcase_add_test(c, an_instance_has_counters);
   tcase_add_test(c, instances_that_do_not_load);
   tcase_add_test(c, pieces_are_the_same_however_it_is_cut);
   return c;

@@ -93,7 +93,9 @@ START_TEST(what_is_broken_is_opened_anew)
 {
   contract_open(&disk);
   ck_assert_int_eq(contract_set("a", "one"), SMTPF_STORE_DONE);
+  ck_assert_uint_eq(count_of("store.down"), 0);
   break_it();
+  ck_assert_uint_eq(count_of("store.down"), 1);
   ck_assert_int_eq(contract_set("b", "two"), SMTPF_STORE_DONE);
   ck_assert_str_eq(contract_get("a"), "one");
   ck_assert_str_eq(contract_get("b"), "two");

@@ -18,6 +18,12 @@ static void with(const char *address, const char *timeout)
   option("store.redis.prefix", "t:");
 }
 
+static void on_stat(void *user, const char *name, uint64_t value)
+{
+  if (!strcmp(name, "store.down"))
+    *(uint64_t *)user = value;
+}
+
 START_TEST(without_a_server_it_fails_at_once)
 {
   with("127.0.0.1:1", "2000");
@@ -29,6 +35,9 @@ START_TEST(without_a_server_it_fails_at_once)
                    SMTPF_STORE_FAILED);
   ck_assert_int_lt(now_ms() - begin, 2000);     /* not one deadline */
   ck_assert_str_eq(driver->log, "store-down "); /* once */
+  uint64_t down = 2;
+  smtpf_store_redis()->stats(self, on_stat, &down);
+  ck_assert_uint_eq(down, 1);
   run(500);
   ck_assert_str_eq(driver->log, "store-down ");
   store_close();
@@ -41,6 +50,7 @@ END_TEST
 
 START_TEST(a_restart_is_survived)
 {
+  uint64_t down = 2;
   redis_start(&s, NULL);
   with(s.address, "1000");
   store_open();
@@ -51,6 +61,8 @@ START_TEST(a_restart_is_survived)
     ck_assert_int_eq(set("a", "two"), SMTPF_STORE_DONE);
     ck_assert_str_eq(get("a"), "two");
   }
+  smtpf_store_redis()->stats(self, on_stat, &down);
+  ck_assert_uint_eq(down, 0);
   ck_assert_str_eq(redis_say(&s, "SCRIPT FLUSH"), "+OK");
   ck_assert_int_eq(set("a", "three"), SMTPF_STORE_DONE); /* NOSCRIPT: it is sent along */
   ck_assert_str_eq(get("a"), "three");

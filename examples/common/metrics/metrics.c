@@ -159,6 +159,7 @@ static const struct {
     {"callouts.unknown", METRICS_CALLOUTS, "unknown"},
     {"store.failed", METRICS_STORE_FAILED, NULL},
     {"no-memory", METRICS_NO_MEMORY, NULL},
+    {"store.down", METRICS_STORE_DOWN, NULL},
     {"store.commits", METRICS_STORE_COMMITS, NULL},
     {"store.failures", METRICS_STORE_FAILURES, NULL},
     {"store.records", METRICS_STORE_RECORDS, NULL},
@@ -166,8 +167,23 @@ static const struct {
     {"store.map_max", METRICS_STORE_MAX, NULL},
 };
 
+/* `scanner.NAME.down.SERVER`. */
+static void take_scanner(metrics_part *p, const char *name, uint64_t value)
+{
+  static const char between[] = ".down.";
+  const char *at = strstr(name, between);
+  if (at)
+    metrics_set(p, METRICS_SCANNER_DOWN, (smtpf_str){name, (size_t)(at - name)}, smtpf_str_of(at + sizeof between - 1),
+                (smtpf_str){0}, value);
+}
+
 static void take(void *user, const char *name, uint64_t value)
 {
+  static const char scanner[] = "scanner.";
+  if (!strncmp(name, scanner, sizeof scanner - 1)) {
+    take_scanner(user, name + sizeof scanner - 1, value);
+    return;
+  }
   for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
     if (!strcmp(counters[i].name, name)) {
       metrics_gauge(user, counters[i].family, counters[i].label, value);

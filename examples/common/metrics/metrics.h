@@ -59,6 +59,9 @@ typedef struct metrics_part metrics_part;
   X(STORE_RECORDS, "store_records", GAUGE, NULL, MOST, NULL, NULL, NULL, "Records in the store")                       \
   X(STORE_USED, "store_used_bytes", GAUGE, "bytes", MOST, NULL, NULL, NULL, "Size of the store")                       \
   X(STORE_MAX, "store_limit_bytes", GAUGE, "bytes", MOST, NULL, NULL, NULL, "Size that the store may have")            \
+  X(STORE_DOWN, "store_down", GAUGE, NULL, MOST, NULL, NULL, NULL, "Whether the store cannot be asked")                \
+  X(SCANNER_DOWN, "scanner_down", GAUGE, NULL, MOST, "scanner", "server", NULL,                                        \
+    "Whether a scanner's server is left alone because it failed")                                                      \
   X(CONNECTIONS, "connections", COUNTER, NULL, SUM, "result", NULL, NULL, "Connections that came")                     \
   X(CONNECTIONS_OPEN, "connections_open", GAUGE, NULL, SUM, NULL, NULL, NULL, "Connections that are open")             \
   X(RELOADS, "policy_reloads", COUNTER, NULL, SUM, "result", NULL, NULL, "Times that the policy was read anew")        \

@@ -365,7 +365,8 @@ typedef struct smtpf_store {
   /** For tools: at most `most` records behind a cursor; the empty one begins. A record that is there from the first
    *  call to the last is given once at least. SMTPF_OK: smtpf_op_scan() follows. NULL when the store cannot. */
   int (*scan)(void *self, smtpf_op op, smtpf_str cursor, size_t most);
-  /** Counters of its own, for smtpf_driver_stats(); names begin with "store" and a dot. NULL: none. */
+  /** Counters of its own, for smtpf_driver_stats(); names begin with "store" and a dot. `store.down` is 1 while it
+   *  cannot be asked, 0 else. NULL: none. */
   void (*stats)(void *self, smtpf_stat_fn fn, void *user);
 } smtpf_store;
 

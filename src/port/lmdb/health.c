@@ -121,6 +121,7 @@ void smtpf_lmdb_stats(void *self, smtpf_stat_fn fn, void *user)
   }
   const size_t map_max = env->options.map_max;
   smtpf_lmdb_leave(d);
+  fn(user, "store.down", atomic_load(&env->broken) != 0);
   fn(user, "store.commits", atomic_load(&env->counts.commits));
   fn(user, "store.batches", atomic_load(&env->counts.batches));
   fn(user, "store.failures", atomic_load(&env->counts.failures));

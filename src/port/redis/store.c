@@ -76,8 +76,20 @@ static void cancel(void *self, smtpf_op op)
   (void)op;
 }
 
+/* Nobody is there, and somebody was looked for in vain. */
+static void stats(void *self, smtpf_stat_fn fn, void *user)
+{
+  const smtpf_redis *s = self;
+  int up = 0, down = 0;
+  for (size_t i = 0; i < s->n_nodes; i++) {
+    up |= s->nodes[i]->state == SMTPF_REDIS_UP && !s->nodes[i]->is_sentinel;
+    down |= s->nodes[i]->told_down;
+  }
+  fn(user, "store.down", down && !up);
+}
+
 const smtpf_store *smtpf_store_redis(void)
 {
-  static const smtpf_store table = {sizeof table, "redis", start, get, commit, cancel, stop, scan, NULL};
+  static const smtpf_store table = {sizeof table, "redis", start, get, commit, cancel, stop, scan, stats};
   return &table;
 }

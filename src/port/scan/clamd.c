@@ -199,6 +199,11 @@ static void stop(void *self)
   smtpf_mem_free(mem, c);
 }
 
+static void stats(void *self, smtpf_stat_fn fn, void *user)
+{
+  smtpf_scan_pool_stats(((clamd *)self)->pool, fn, user);
+}
+
 const smtpf_scanner *smtpf_scanner_clamd(void)
 {
   static const smtpf_option options[] = {
@@ -209,6 +214,6 @@ const smtpf_scanner *smtpf_scanner_clamd(void)
   };
   static const smtpf_scanner table = {sizeof table, "clamd",    options,   sizeof options / sizeof *options,
                                       check,        start,      open_scan, feed_scan,
-                                      finish_scan,  close_scan, stop};
+                                      finish_scan,  close_scan, stop,      stats};
   return &table;
 }

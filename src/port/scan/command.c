@@ -475,6 +475,6 @@ const smtpf_scanner *smtpf_scanner_command(void)
   };
   static const smtpf_scanner table = {sizeof table, "command",  options,   sizeof options / sizeof *options,
                                       check,        start,      open_scan, feed,
-                                      finish,       close_scan, stop};
+                                      finish,       close_scan, stop,      NULL};
   return &table;
 }

@@ -438,6 +438,11 @@ static void stop(void *self)
   smtpf_mem_free(mem, type);
 }
 
+static void stats(void *self, smtpf_stat_fn fn, void *user)
+{
+  smtpf_scan_pool_stats(((icap *)self)->pool, fn, user);
+}
+
 const smtpf_scanner *smtpf_scanner_icap(void)
 {
   static const smtpf_option options[] = {
@@ -449,6 +454,6 @@ const smtpf_scanner *smtpf_scanner_icap(void)
   };
   static const smtpf_scanner table = {sizeof table, "icap",     options,   sizeof options / sizeof *options,
                                       check,        start,      open_scan, feed_scan,
-                                      finish_scan,  close_scan, stop};
+                                      finish_scan,  close_scan, stop,      stats};
   return &table;
 }

@@ -8,6 +8,12 @@
 #include "base/str.h"
 #include "conn.h"
 
+void smtpf_scan_pool_stats(void *pool, smtpf_stat_fn fn, void *user)
+{
+  smtpf_scan_pool *p = pool;
+  smtpf_scan_servers_stats(&p->servers, fn, user);
+}
+
 smtpf_driver *smtpf_scan_pool_driver(const smtpf_scan_pool *pool)
 {
   return pool->driver;

@@ -81,6 +81,8 @@ void smtpf_scan_server_good(smtpf_scan_servers *s, smtpf_scan_server *server);
 void smtpf_scan_server_bad(smtpf_scan_servers *s, smtpf_scan_server *server, const char *cause);
 /* Nobody knows: the scan was given up. */
 void smtpf_scan_server_leave(smtpf_scan_servers *s, smtpf_scan_server *server);
+/* A scanner's `stats` whose `self` begins with its servers: `down.SERVER` of each. */
+void smtpf_scan_servers_stats(void *servers, smtpf_stat_fn fn, void *user);
 /* Its bit in `tried`. */
 uint32_t smtpf_scan_server_bit(const smtpf_scan_servers *s, const smtpf_scan_server *server);
 
@@ -146,6 +148,8 @@ int smtpf_scan_pool_start(smtpf_scan_pool **out, smtpf_driver *driver, const smt
                           const smtpf_scan_protocol *protocol, unsigned port);
 /* No talk is open. NULL is accepted. */
 void smtpf_scan_pool_stop(smtpf_scan_pool *pool);
+/* A scanner's `stats`, whose `self` is the pool. */
+void smtpf_scan_pool_stats(void *pool, smtpf_stat_fn fn, void *user);
 smtpf_driver *smtpf_scan_pool_driver(const smtpf_scan_pool *pool);
 
 /* What the functions of smtpf_scanner call. The talk lies at the beginning of memory the type owns. */

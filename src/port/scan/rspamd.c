@@ -35,9 +35,9 @@ enum {
 enum state { GATHER, PASS, WAIT, SEND, OVER };
 
 typedef struct instance {
+  smtpf_scan_servers servers; /* first */
   smtpf_driver *driver;
   const smtpf_section *settings;
-  smtpf_scan_servers servers;
   smtpf_rspamd_http *http;
   smtpf_link waiting;                       /* complete messages without a connection, the oldest first */
   smtpf_link telling;                       /* scans with something to tell the library */
@@ -591,7 +591,7 @@ static int start(void *shared, smtpf_driver *driver, const smtpf_section *settin
 const smtpf_scanner *smtpf_scanner_rspamd(void)
 {
   static const smtpf_scanner type = {
-      sizeof type, "rspamd", smtpf_rspamd_rows, SMTPF_RSPAMD_ROWS, check, start, open_scan, feed, finish,
-      close_scan,  stop};
+      sizeof type, "rspamd", smtpf_rspamd_rows,       SMTPF_RSPAMD_ROWS, check, start, open_scan, feed, finish,
+      close_scan,  stop,     smtpf_scan_servers_stats};
   return &type;
 }

@@ -50,6 +50,7 @@ static void end(void *any)
 const smtpf_scanner *smtpf_scanner_rspamd(void)
 {
   static const smtpf_scanner type = {
-      sizeof type, "rspamd", smtpf_rspamd_rows, SMTPF_RSPAMD_ROWS, check, start, open_scan, feed, finish, end, end};
+      sizeof type, "rspamd", smtpf_rspamd_rows, SMTPF_RSPAMD_ROWS, check, start, open_scan, feed, finish, end,
+      end,         NULL};
   return &type;
 }

@@ -233,3 +233,17 @@ void smtpf_scan_server_leave(smtpf_scan_servers *s, smtpf_scan_server *server)
   server->busy--;
   server->probing = 0;
 }
+
+void smtpf_scan_servers_stats(void *servers, smtpf_stat_fn fn, void *user)
+{
+  const smtpf_scan_servers *s = servers;
+  char name[sizeof s->v[0].text + 8];
+  for (size_t i = 0; i < s->n; i++) {
+    smtpf_out o;
+    smtpf_out_init(&o, name, sizeof name - 1);
+    smtpf_out_cstr(&o, "down.");
+    smtpf_out_cstr(&o, s->v[i].text);
+    name[o.n] = '\0';
+    fn(user, name, s->v[i].open != 0);
+  }
+}

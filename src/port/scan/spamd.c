@@ -232,6 +232,7 @@ const smtpf_scanner *smtpf_scanner_spamd(void)
       .finish = finish_scan,
       .close = close_scan,
       .stop = stop,
+      .stats = smtpf_scan_pool_stats,
   };
   return &scanner;
 }
