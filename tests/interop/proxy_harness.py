@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import traceback
+import weakref
 
 import watched
 
@@ -56,7 +57,7 @@ class Sink:
         self.slow = 0.0  # seconds between reads inside a message
         self.tls = None  # an ssl.SSLContext: STARTTLS is done with it where it is offered
         self.secured = []  # protocol and name asked for (SNI) of each connection that has TLS
-        self.lmtp = lmtp
+        self.lmtp, self.closed = lmtp, False
         self.listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
@@ -65,15 +66,15 @@ class Sink:
         self.listener.listen(200)
         self.port = 0 if path else self.listener.getsockname()[1]
         self.address = ("lmtp:" if lmtp else "") + ("unix:" + path if path else "%s:%d" % (host, self.port))
-        self.closed = False
+        self.wake_read, self.wake_write = os.pipe()
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
 
     def accept(self):
-        while not self.closed:
-            ready, _, _ = select.select([self.listener], [], [], 0.1)
-            if not ready:
-                continue
+        while True:
+            ready, _, _ = select.select([self.listener, self.wake_read], [], [])
+            if self.wake_read in ready:
+                return
             try:
                 connection, _ = self.listener.accept()
             except OSError:
@@ -220,8 +221,12 @@ class Sink:
                     pass
 
     def close(self):
-        self.closed = True
-        self.thread.join(5)
+        if not self.closed:
+            self.closed = True
+            os.write(self.wake_write, b"x")
+            self.thread.join(5)
+            for fd in (self.wake_read, self.wake_write):
+                os.close(fd)
         self.listener.close()
         self.cut()
 
@@ -248,7 +253,7 @@ class Proxy:
 
     def __init__(self, hop, options=None, arguments=(), policy=None, program=None, listen="127.0.0.1:0",
                  disable=ASKING, inherited=None):
-        self.ended = None
+        self.ended, self.clients = None, weakref.WeakSet()
         program = program or os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
         self.log_path = tempfile.NamedTemporaryFile(prefix="smtpf-proxy-log-", delete=False).name
         pairs = list(self.DEFAULTS.items()) if policy is None else [("proxy.drain", "3s")]
@@ -294,11 +299,14 @@ class Proxy:
         self.process.send_signal(number)
 
     def stop(self, within=30):
-        """Ends it, once, and returns its log. A sanitizer's finding, or a crash, is a failure."""
+        """Ends it, once, and returns its log. A sanitizer's finding, or a crash, is a failure. Clients that are still there have
+        their 421, and say no more: it would linger for each."""
         if self.ended is not None:
             return self.ended
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+            for client in list(self.clients):
+                client.leave()
         try:
             status = self.process.wait(within)
         except subprocess.TimeoutExpired:
@@ -328,6 +336,8 @@ class Client:
             self.socket.connect((getattr(proxy, "ip", "127.0.0.1"), proxy.port))
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = self.socket.makefile("rb")
+        if isinstance(proxy, Proxy):
+            proxy.clients.add(self)
         self.banner = self.reply() if banner else None
         self.extensions = self.say(verb + b" client.example.org") if hello and banner else None
 
@@ -376,6 +386,14 @@ class Client:
     def deliver(self, data, *recipients, **rest):
         self.begin(*recipients, **rest)
         return self.message(data)
+
+    def leave(self):
+        """Waits for what is said last, and leaves it there to be read."""
+        try:
+            if select.select([self.socket], [], [], 0.5)[0]:
+                self.socket.shutdown(socket.SHUT_WR)
+        except (OSError, ValueError):
+            pass
 
     def close(self):
         self.reader.close()

@@ -108,37 +108,37 @@ def plain(score):
     return ("%.3f" % float(score)).rstrip("0").rstrip(".")
 
 
-def as_spamc_says(unix):
+def spamc_says(spamc, port, message):
+    """Score, least score of spam, names of rules. Our Received field is not in what spamc is shown: rules about its absence may differ."""
+    ask = [spamc, "-d", "127.0.0.1", "-p", str(port)]
+    score, least = subprocess.run(ask + ["-c"], input=message, capture_output=True, check=False).stdout.decode().strip().split("/")
+    return float(score), float(least), names_in(subprocess.run(ask + ["-y"], input=message, capture_output=True, check=True).stdout.decode().strip())
+
+
+def names_in(text):
+    return {n for n in text.split(",") if not n.startswith(("NO_REL", "NO_REC", "ALL_TRUSTED", "UNPARSE"))}
+
+
+def spamd_over_tcp_and_a_socket():
+    """As spamc says, whichever way it is asked."""
     with tempfile.TemporaryDirectory(prefix="smtpf-spamd-") as folder:
         os.chmod(folder, 0o755)
         port, spamc = free_port(), program("spamc")[0]
         server = spamd(folder, port)
         messages = [FRONT + text + b"\r\n" for text in (b"hello", b"MARK-OF-SPAM", GTUBE, LINE * 1000, LINE * 3000 + b"MARK-OF-SPAM")]
         try:
-            replies, found = deliver(folder, "spamd", "unix:%s/sock" % folder if unix else "127.0.0.1:%d" % port, "", messages)
-            for message, reply, (kind, _, _, detail) in zip(messages, replies, found):
-                ask = [spamc, "-d", "127.0.0.1", "-p", str(port)]
-                score, least = subprocess.run(ask + ["-c"], input=message, capture_output=True, check=False).stdout.decode().strip().split("/")
-                names = subprocess.run(ask + ["-y"], input=message, capture_output=True, check=True).stdout.decode().strip()
-                spam = float(score) >= float(least)
-                assert kind == ("hit" if spam else "clear"), (kind, detail, score)
-                said = detail.split(": ")[-2:]
-                # our Received field is not in what spamc is shown: rules about its absence may differ
-                ours, theirs = ({n for n in t.split(",") if not n.startswith(("NO_REL", "NO_REC", "ALL_TRUSTED", "UNPARSE"))} for t in (said[1], names))
-                assert ours == theirs, (said, names)
-                assert abs(float(said[0].split("/")[0]) - float(score)) < 0.11 and said[0].endswith("/" + plain(least)), (said, score)
-                assert reply.startswith(b"550" if float(score) >= 15 else b"250"), (reply, score)
-            assert len(found) == len(messages), found
+            wanted = [spamc_says(spamc, port, message) for message in messages]
+            for server_at in ("127.0.0.1:%d" % port, "unix:%s/sock" % folder):
+                replies, found = deliver(folder, "spamd", server_at, "", messages)
+                assert len(found) == len(messages), (server_at, found)
+                for (score, least, names), reply, (kind, _, _, detail) in zip(wanted, replies, found):
+                    assert kind == ("hit" if score >= least else "clear"), (server_at, kind, detail, score)
+                    said = detail.split(": ")[-2:]
+                    assert names_in(said[1]) == names, (server_at, said, names)
+                    assert abs(float(said[0].split("/")[0]) - score) < 0.11 and said[0].endswith("/" + plain(least)), (server_at, said, score)
+                    assert reply.startswith(b"550" if score >= 15 else b"250"), (server_at, reply, score)
         finally:
             server.stop()
-
-
-def spamd_over_tcp():
-    as_spamc_says(False)
-
-
-def spamd_over_a_socket():
-    as_spamc_says(True)
 
 
 # ---- c-icap ---------------------------------------------------------------------------------------------------------
@@ -216,4 +216,4 @@ def icap_before_clamd():
 
 
 if __name__ == "__main__":
-    sys.exit(run([spamd_over_tcp, spamd_over_a_socket, icap_before_clamd], sys.argv[1:]))
+    sys.exit(run([spamd_over_tcp_and_a_socket, icap_before_clamd], sys.argv[1:]))
