@@ -2,13 +2,14 @@
 """Certificates for tests: an authority, and servers' certificates that it has signed, by the openssl program."""
 import os
 import subprocess
+import threading
 
 from proxy_harness import Skip
 
 
 class Authority:
     def __init__(self, folder, name="an authority of tests"):
-        self.folder, self.count = folder, 0
+        self.folder, self.count, self.lock = folder, 0, threading.Lock()
         self.path, self.key = os.path.join(folder, "authority.pem"), os.path.join(folder, "authority.key")
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                      "-subj", "/CN=" + name, "-keyout", self.key, "-out", self.path)
@@ -22,6 +23,10 @@ class Authority:
 
     def certificate(self, *names, days=30):
         """A PEM file of certificate and key, of names such as `DNS:mx.example.org` and `IP:127.0.0.1`."""
+        with self.lock:
+            return self.signed(names, days)
+
+    def signed(self, names, days):
         self.count += 1
         base = os.path.join(self.folder, "server%d" % self.count)
         with open(base + ".ext", "w", encoding="ascii") as f:

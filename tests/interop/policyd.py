@@ -196,13 +196,16 @@ def with_policy(tmp):
 def delays(tmp):
     server = Server(tmp, policy=POLICY % ("", 'delay = { rcpt = "700ms"; };'))
     with server.connect() as s, server.connect() as other:
-        begun = time.monotonic()
-        s.sendall(request(instance="1"))
-        other.sendall(request(instance="2"))
-        got, took = answers(s), time.monotonic() - begun
-        check("a delay is kept", got == ["action=DUNNO"] and took >= 0.6, (got, took))
-        got, took = answers(other), time.monotonic() - begun
-        check("and holds up nobody else", got == ["action=DUNNO"] and took < 1.3, (got, took))
+        for i in range(3):  # the others may have the machine meanwhile
+            begun = time.monotonic()
+            s.sendall(request(instance="1%d" % i))
+            other.sendall(request(instance="2%d" % i))
+            first, took = answers(s), time.monotonic() - begun
+            second, both = answers(other), time.monotonic() - begun
+            if both < 1.3:
+                break
+        check("a delay is kept", first == ["action=DUNNO"] and took >= 0.6, (first, took))
+        check("and holds up nobody else", second == ["action=DUNNO"] and both < 1.3, (second, both))
         s.sendall(request(instance="3"))
     code, log = server.stop()
     check("ends while one waits", code == 0, (code, log))

@@ -4,6 +4,7 @@
 Everything is on loopback and on ports the system chose. Only processes started here are ended, by their pid. Every
 wait is bounded.
 """
+import concurrent.futures
 import fcntl
 import os
 import re
@@ -424,24 +425,37 @@ def without_trace(data):
 # ---- running cases ----------------------------------------------------------------------------------------------
 
 
-def run(cases, argv):
-    """Runs the functions whose names match the words in argv, or all. The last line counts them."""
-    passed = failed = skipped = 0
-    for case in cases:
-        if argv and not any(word in case.__name__ for word in argv):
-            continue
-        begun = time.monotonic()
+def tried(attempt, times=3):
+    """Of what shows by being quicker than something else: in one of a few attempts it is, whatever else the machine does. The last
+    one may fail."""
+    for _ in range(times - 1):
         try:
-            case()
-            passed += 1
-            print("ok   %s (%.2f s)" % (case.__name__, time.monotonic() - begun), flush=True)
-        except Skip as reason:
-            skipped += 1
-            print("SKIP %s: %s" % (case.__name__, reason), flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print("FAIL %s" % case.__name__, flush=True)
-            traceback.print_exc(file=sys.stdout)
-    failed += bool(watched.report())
-    print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
+            return attempt()
+        except AssertionError:
+            continue
+    return attempt()
+
+
+def outcome(case):
+    """`ok`, `SKIP` or `FAIL`, once it has been printed."""
+    begun = time.monotonic()
+    try:
+        case()
+        told = "ok   %s (%.2f s)" % (case.__name__, time.monotonic() - begun)
+    except Skip as reason:
+        told = "SKIP %s: %s" % (case.__name__, reason)
+    except Exception:  # pylint: disable=broad-except
+        told = "FAIL %s\n%s" % (case.__name__, traceback.format_exc().rstrip())
+    print(told + "\n", end="", flush=True)
+    return told.split()[0]
+
+
+def run(cases, argv, together=1):
+    """Runs the functions whose names match the words in argv, or all; `together`: so many at a time, where most of what they do is
+    wait. The last line counts them."""
+    chosen = [case for case in cases if not argv or any(word in case.__name__ for word in argv)]
+    with concurrent.futures.ThreadPoolExecutor(together) as pool:
+        outcomes = list(pool.map(outcome, chosen))
+    failed = outcomes.count("FAIL") + bool(watched.report())
+    print("%d passed, %d failed, %d skipped" % (outcomes.count("ok"), failed, outcomes.count("SKIP")))
     return 1 if failed else 0

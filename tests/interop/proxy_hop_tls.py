@@ -6,6 +6,7 @@ import os
 import ssl
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -16,15 +17,16 @@ from proxy_harness import HAM, Client, Proxy, Sink, Skip, eventually, run  # noq
 from proxy_routes import DOMAINS, bodies, closed, hops  # noqa: E402
 
 FOLDER = tempfile.TemporaryDirectory()
-KNOWN = {}
+KNOWN, LOCK = {}, threading.Lock()
 
 
 def authority(name="an authority of tests"):
-    if name not in KNOWN:
-        folder = os.path.join(FOLDER.name, str(len(KNOWN)))
-        os.mkdir(folder)
-        KNOWN[name] = Authority(folder, name)
-    return KNOWN[name]
+    with LOCK:
+        if name not in KNOWN:
+            folder = os.path.join(FOLDER.name, str(len(KNOWN)))
+            os.mkdir(folder)
+            KNOWN[name] = Authority(folder, name)
+        return KNOWN[name]
 
 
 def context(*names, by=None, **rest):
@@ -373,4 +375,4 @@ CASES = [none_does_not_ask, may_takes_what_is_offered, may_does_without, tls_1_2
          our_certificate_is_shown, targets_may, targets_verified, postfix]
 
 if __name__ == "__main__":
-    sys.exit(run(CASES, sys.argv[1:]))
+    sys.exit(run(CASES, sys.argv[1:], together=4))

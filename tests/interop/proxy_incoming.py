@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 
 from proxy_harness import HAM, PATIENCE, Proxy, Sink, Skip, eventually, run
 
@@ -18,6 +19,7 @@ FOLDER = tempfile.mkdtemp(prefix="smtpf-incoming-")
 atexit.register(shutil.rmtree, FOLDER, True)
 PEM = os.path.join(FOLDER, "ecdsa.pem")
 RSA = os.path.join(FOLDER, "rsa.pem")
+LOCK = threading.Lock()
 OPENSSL = shutil.which("openssl")
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -33,9 +35,10 @@ def certificates():
     """The two certificates; a case that needs them is skipped where they cannot be had."""
     if not OPENSSL:
         raise Skip("no openssl to make certificates with")
-    if not os.path.exists(PEM):
-        make(PEM, "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
-        make(RSA, "rsa:2048")
+    with LOCK:
+        if not os.path.exists(PEM):
+            make(PEM, "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+            make(RSA, "rsa:2048")
     program = os.environ.get("SMTPF_PROXY", "./smtpf-proxy")
     said = subprocess.run([program, "--check", "--set", "proxy.tls_certificate=" + PEM], capture_output=True, text=True, timeout=60, check=False)
     if "built with OpenSSL" in said.stderr:
@@ -538,4 +541,4 @@ CASES = [starttls_by_smtplib, starttls_big_message, starttls_forgets, starttls_i
          header_timeout, counts_clients_not_balancers, header_then_tls, tls_of_the_balancer, xclient, xclient_from_nobody_else]
 
 if __name__ == "__main__":
-    sys.exit(run(CASES, sys.argv[1:]))
+    sys.exit(run(CASES, sys.argv[1:], together=4))
