@@ -184,6 +184,7 @@ class Handler:
         found: Conversation | None = getattr(server, "_smtpfilter", None)
         if found is None:
             found = Conversation(self, server)
+            _receive_less(server.transport)
             server.__dict__["_smtpfilter"] = found
             if not ours(server):
                 _when_lost(server, found)
@@ -393,6 +394,7 @@ class Handler:
 
 # aiosmtpd looks at it for each connection.
 Handler.handle_EHLO.__signature__ = inspect.signature(Handler.handle_EHLO)  # type: ignore[attr-defined]
+_RECEIVED = 1 << 16
 _UNFIT = re.compile(r"[^!-~]|[()\\;]")
 
 
@@ -415,6 +417,13 @@ def names(cls: type) -> list[str]:
 def _close(server: _smtp.SMTP) -> None:
     if server.transport is not None:
         server.transport.close()
+
+
+def _receive_less(transport: Any) -> None:
+    """asyncio makes room for 256 KiB whenever it reads, which malloc then maps and unmaps for each command; from 64 KiB
+    it keeps them."""
+    if getattr(transport, "max_size", 0) > _RECEIVED:
+        transport.max_size = _RECEIVED
 
 
 def _when_lost(server: _smtp.SMTP, conversation: Conversation) -> None:

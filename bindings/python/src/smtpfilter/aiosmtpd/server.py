@@ -18,7 +18,6 @@ _PATH = re.compile(r'<(?:[^<>"\\]|\\.|"(?:[^"\\]|\\.)*")*>|[^ ]+')
 _MAIL_KEYS = {"SIZE", "BODY", "SMTPUTF8", "PRDR", "AUTH"}  # AUTH: who offers it takes it (RFC 4954 3)
 _PIECE = 1 << 24  # more than a reader ever holds
 _LINE = 4096  # of a longer line the pieces are looked at
-_RECEIVED = 1 << 16  # at most in one go. asyncio's 256 KiB are room that malloc maps and unmaps for each command
 
 
 class SMTP(_smtp.SMTP):
@@ -76,11 +75,6 @@ class SMTP(_smtp.SMTP):
     def _note_early_talk(self, conversation: Conversation) -> None:
         if self._unread():
             conversation.session.early_talk()
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        if getattr(transport, "max_size", 0) > _RECEIVED:
-            transport.max_size = _RECEIVED
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
