@@ -190,7 +190,7 @@ endif
 bin_PROGRAMS += smtpf-opensmtpd
 OPENSMTPD = examples/hosts/opensmtpd
 smtpf_opensmtpd_SOURCES = $(OPENSMTPD)/events.c $(OPENSMTPD)/filter.h $(OPENSMTPD)/main.c $(OPENSMTPD)/message.c \
-	$(OPENSMTPD)/talk.c
+	$(OPENSMTPD)/report.c $(OPENSMTPD)/talk.c
 smtpf_opensmtpd_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_opensmtpd_LDADD = libhost.la libsmtpfilter.la
 man8_MANS += docs/man/smtpf-opensmtpd.8

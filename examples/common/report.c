@@ -15,16 +15,22 @@ enum report_which report_which(const smtpf_engine *e, const char *section)
   return (enum report_which)host_choice(e, path, words);
 }
 
-int report_begin(text *t, enum report_which which, int64_t wall_s, int refused, const smtpf_session *s,
-                 smtpf_str client)
+int report_is_refused(const smtpf_verdict *v)
 {
-  const char *id = smtpf_session_id(s);
-  if (which == REPORT_NONE || (which == REPORT_REFUSED && !refused))
+  return smtpf_verdict_action(v) != SMTPF_ACCEPT;
+}
+
+int report_begin(text *t, const report *r)
+{
+  const char *id = smtpf_session_id(r->session);
+  if (r->which == REPORT_NONE || (r->which == REPORT_REFUSED && !r->refused))
     return 0;
-  if (wall_s != REPORT_UNDATED)
-    log_begin(t, wall_s, refused ? "notice" : "info");
+  if (r->wall_s != REPORT_UNDATED)
+    log_begin(t, r->wall_s, r->refused ? "notice" : "info");
   log_member(t, "session", (smtpf_str){id, strlen(id)});
-  log_member(t, "client", client);
+  log_member(t, "client", r->client);
+  if (r->tls.n)
+    log_member(t, "tls", r->tls);
   return 1;
 }
 

@@ -145,9 +145,9 @@ class Exim:
         out = subprocess.run(self.command("-bV"), capture_output=True, text=True, check=False).stdout.split()
         return "Exim " + (out[2] if len(out) > 2 else "?")
 
-    def log(self):
+    def log(self, *names):
         text = ""
-        for name in ("start", "mainlog", "paniclog", "rejectlog"):
+        for name in names or ("start", "mainlog", "paniclog", "rejectlog"):
             path = os.path.join(self.root, "log", name)
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as f:

@@ -3,6 +3,7 @@
 """smtpf_exim.so in a real Exim, with the ACLs of docs/guide/exim.md as they stand there, and as local_scan: the library in
 Exim's process, and smtpf-milter outside, which must answer alike."""
 import os
+import re
 import smtplib
 import socket
 import subprocess
@@ -158,6 +159,32 @@ def acls(server):
     check("nothing refused arrived", not mine, mine)
 
 
+def verdicts(server):
+    """The module's lines in the main log."""
+    return [line.split(" smtpf_exim:", 1)[1] for line in server.log("mainlog").splitlines() if " smtpf_exim: session=" in line]
+
+
+def acls_inside(server):
+    acls(server)
+    lines = verdicts(server)
+    check("a line for each verdict", {line.split(" event=")[1].split()[0] for line in lines} ==
+          {"connect", "helo", "mail", "rcpt", "data", "end-of-message"} and all(" client=127.0.0.1 " in line for line in lines), lines[:20])
+    check("of a refusal", any(" event=rcpt arg=<no@example.net> reply=550 status=5.7.1 " in line for line in lines), lines[:20])
+    check("of a message, what becomes of each recipient", any(re.search(r" event=end-of-message arg=\w+-\w+-\w+ ", line) and
+          " to=drops@example.net disposition=discarded" in line and " to=mild@example.net disposition=tagged" in line for line in lines), lines[:20])
+
+
+def scan_inside(server):
+    local_scan(server)
+    lines = verdicts(server)
+    check("local_scan: lines of refusals alone, as the policy says", lines and all(" reply=5" in line for line in lines), lines[:20])
+
+
+def acls_outside(server):
+    acls(server)
+    check("smtpf-milter has a log of its own", not verdicts(server))
+
+
 def local_scan(server):
     with client(server) as c:
         codes, replies = c.message("x@example.org", ["yes@example.net"], "doubtful")
@@ -212,13 +239,15 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         os.chmod(tmp, 0o755)
         inside, outside = os.path.join(tmp, "inside"), os.path.join(tmp, "outside")
-        prepare(inside)
-        policy = os.path.join(inside, "policy")
-        run(acls, pasted(policy), tmp, "acls-inside")
-        run(local_scan, scan(policy), tmp, "scan-inside")
+        policy, quiet = os.path.join(inside, "policy"), os.path.join(inside, "quiet")
+        text = prepare(inside)
+        with open(quiet, "w", encoding="ascii") as f:
+            f.write(text + 'exim = { log_verdicts = "refused"; };\n')
+        run(acls_inside, pasted(policy), tmp, "acls-inside")
+        run(scan_inside, scan(quiet), tmp, "scan-inside")
         socket_path = os.path.join(outside, "socket")
         daemon = milter.Server(tmp, prepare(outside) + 'milter = { socket_mode = "0666"; };\n', unix=socket_path)
-        run(acls, pasted("unix:" + socket_path), tmp, "acls-outside")
+        run(acls_outside, pasted("unix:" + socket_path), tmp, "acls-outside")
         run(local_scan, scan("unix:" + socket_path), tmp, "scan-outside")
         check("smtpf-milter was asked, and ends in order", "event=rcpt" in daemon.log() and daemon.stop() == 0, daemon.log()[-2000:])
     conclude()

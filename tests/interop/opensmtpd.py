@@ -55,9 +55,9 @@ def prvs(address):
 class Filter:
     """smtpd's side of the protocol."""
 
-    def __init__(self, policy, version="0.6"):
+    def __init__(self, policy, version="0.6", log=None):
         self.version, self.buffer = version, b""
-        self.process = subprocess.Popen(watched.wrapped([PROGRAM, "-c", policy]), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(watched.wrapped([PROGRAM, "-c", policy]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         self.write(b"config|smtpd-version|6.8.0\nconfig|smtp-session-timeout|300\nconfig|ready\n")
         self.registered = []
         while not self.registered or self.registered[-1] != "register|ready":
@@ -291,9 +291,40 @@ def real(tmp, policy):
         got = send(server.port, "x@example.org", ["yes@example.net"], "after")
         check("real: a client that went away harms nobody", got[0][-1] == 250 and arrived(server, "yes", "after"), got)
         check("real: nothing refused arrived", not any(b"spammy" in m or b"half" in m for m in server.messages("yes")))
+        said = [line for line in server.log().splitlines() if " session=" in line]
+        check("real: verdicts are in smtpd's log", any(" event=end-of-message reply=550 " in line for line in said) and
+              any(" to=waits@example.net disposition=" in line for line in said), said[-5:])
         check("real: smtpd lives", server.is_running(), server.log()[-500:])
     finally:
         server.stop()
+
+
+def says(policy, which):
+    """The lines of a client over TLS, whose message is marked and whose second recipient is refused."""
+    with open(policy, encoding="ascii") as f, open(policy + ".says", "w", encoding="ascii") as out:
+        out.write(f.read().replace("opensmtpd = {", 'opensmtpd = { log_verdicts = "%s";' % which))
+    with tempfile.TemporaryFile("w+") as log:
+        f = Filter(policy + ".says", log=log)
+        f.connect("l1")
+        f.report("l1", "link-tls", "TLSv1.3:TLS_AES_256_GCM_SHA384:256")
+        f.asked("l1", "ehlo", "client.example")
+        f.envelope("l1", "x@bad.example", "yes@example.net", "no@example.net")
+        f.message("l1", ["Subject: doubtful", "", "x"])
+        check("says %s: it ends" % which, f.stop() == 0)
+        log.seek(0)
+        return log.read().splitlines()
+
+
+def lines_of_verdicts(policy):
+    lines = says(policy, "all")
+    events = [line.split(" event=")[1].split()[0] for line in lines]
+    check("a line for each verdict", events == ["connect", "helo", "mail", "rcpt", "rcpt", "data", "end-of-message"], lines)
+    check("of one session, client and protocol", all(" id=l1 event=" in line and " client=198.51.100.7 " in line for line in lines) and
+          all((" tls=TLSv1.3 " in line) == (i > 0) for i, line in enumerate(lines)) and len({line.split(" session=")[1].split()[0] for line in lines}) == 1, lines)
+    check("of a refusal", " notice session=" in lines[4] and " event=rcpt arg=no@example.net reply=550 status=5.7.1 " in lines[4], lines[4])
+    check("of the message", " to=yes@example.net disposition=tagged" in lines[6], lines[6])
+    check("of refusals alone", [line.split(" arg=")[1].split()[0] for line in says(policy, "refused")] == ["no@example.net"])
+    check("none", not says(policy, "none"))
 
 
 def main():
@@ -305,6 +336,7 @@ def main():
         with open(policy, "w", encoding="ascii") as f:
             f.write(POLICY % {"rules": rules})
         many(alone(policy), policy)
+        lines_of_verdicts(policy)
         try:
             real(tmp, policy)
         except Missing as why:

@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import watched  # noqa: E402
-from harness import check, conclude, eventually, free_port  # noqa: E402
+from harness import check, conclude, free_port  # noqa: E402
 from policyd import BAD, BINARY, LATER, POLICY, WISHES, Server, answers, ask, message, request  # noqa: E402
 from proxy_privileges import is_sanitized, status_of  # noqa: E402
 
@@ -226,8 +226,11 @@ def verdict_lines(tmp):
 
 def command_line():
     for arguments, words in ((("--inet", "x"), "127.0.0.1:x"), (("--listen", "lmtp:127.0.0.1:1"), "policyd.listen"), (("--threads", "0"), "policyd.threads"),
+                             (("--delay=x",), "greylist.wait"),
+                             (("--retry-window=x",), "greylist.window"), (("too-many",), "too-many"),
                              (("--set", "policyd.user=no-such-user"), "policyd.user"), (("--set", "lost_ack.enable=true"), "lost_ack")):
-        out = subprocess.run([BINARY, *arguments, *(() if "lost" in arguments[1] else ("--check",))], capture_output=True, text=True, timeout=30, check=False)
+        started = any("lost" in a for a in arguments)  # which can be seen then alone
+        out = subprocess.run([BINARY, *arguments, *(() if started else ("--check",))], capture_output=True, text=True, timeout=30, check=False)
         check("refused: %s" % " ".join(arguments), out.returncode == 1 and words in out.stderr, out)
     for where, wanted in (("0", "127.0.0.1"), ("127.0.0.2:0", "127.0.0.2"), ("::1:0", "[::1]"), ("[::1]:0", "[::1]")):
         child = subprocess.Popen([BINARY, "--inet", where], stderr=subprocess.PIPE, text=True)

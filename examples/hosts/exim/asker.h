@@ -21,8 +21,8 @@ enum exim_kind {
   EXIM_AUTH,    /* first: mechanism, second: who */
   EXIM_MAIL,    /* first: path, second: parameters */
   EXIM_RCPT,    /* the same */
-  EXIM_DATA,    /* first: the message's id */
-  EXIM_END,     /* of message, after its fields and body */
+  EXIM_DATA,
+  EXIM_END, /* of message, after its fields and body; first: the message's id */
 };
 
 typedef struct exim_event {
@@ -44,10 +44,15 @@ typedef struct exim_changes {
   void (*drop)(smtpf_str path);                                          /* empty: all recipients */
 } exim_changes;
 
+/* Writes a line to Exim's main log. */
+typedef void exim_log(const char *line);
+
 /* Functions that return int: 1, or 0 when nothing can be decided, and never again before another open(). */
 typedef struct exim_asker {
-  int (*open)(const char *where, int timeout_s, int join); /* `join`: one reply for all recipients */
-  int (*load)(const char *where);                          /* what can be read before a client is there */
+  /* `join`: one reply for all recipients. Verdicts that the policy wishes to see are logged, but where who is asked
+   * has a log of its own. */
+  int (*open)(const char *where, int timeout_s, int join, exim_log *log);
+  int (*load)(const char *where); /* what can be read before a client is there */
   int (*tell)(const exim_event *e, exim_answer *a);
   int (*field)(smtpf_str field);                    /* as Exim keeps it: LF ends each line */
   int (*body)(smtpf_str bytes);                     /* with CRLF; the first one ends the header section */

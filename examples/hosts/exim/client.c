@@ -97,11 +97,17 @@ void client_load(const char *where)
     log_write(0, LOG_MAIN | LOG_PANIC, "smtpf_exim: no policy from %s", where);
 }
 
+/* Exim's lines end at 8 KiB, and say so then. */
+static void log_verdict(const char *line)
+{
+  log_write(0, LOG_MAIN, "smtpf_exim:%s", line);
+}
+
 static void open_asker(void)
 {
   x.asker = is_socket(x.where) ? &exim_outside : inside();
   x.failed = x.greeted = x.tls_told = x.auth_told = x.begun = x.ended = x.decided = 0;
-  if (!x.asker || !x.asker->open(path_in(x.where), x.timeout_s, x.join))
+  if (!x.asker || !x.asker->open(path_in(x.where), x.timeout_s, x.join, log_verdict))
     (void)nothing_decided("connect");
 }
 
@@ -203,7 +209,7 @@ exim_answer client_rcpt(smtpf_str address, smtpf_str params)
 exim_answer client_data(void)
 {
   x.begun = 1;
-  return tell(&(exim_event){.kind = EXIM_DATA, .first = exim_expand("$message_exim_id")}, "data");
+  return tell(&(exim_event){.kind = EXIM_DATA}, "data");
 }
 
 /* ---- the message ---------------------------------------------------------------------------------------- */
@@ -220,7 +226,7 @@ exim_answer client_end_of_message(int fd)
   if (x.failed || !x.asker || !message_feed(x.asker, fd))
     x.end = nothing_decided("message");
   else
-    x.end = tell(&(exim_event){.kind = EXIM_END}, "end of message");
+    x.end = tell(&(exim_event){.kind = EXIM_END, .first = exim_expand("$message_exim_id")}, "end of message");
   x.decided = !x.failed;
   return x.end;
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "../../common/host_policy.h"
+#include "../../common/report.h"
 #include "asker.h"
 
 static struct {
@@ -18,6 +19,8 @@ static struct {
   char path[1024]; /* the engine's policy, and what its file was then */
   struct stat file;
   int in_header;
+  exim_log *log;
+  text client, tls; /* what its lines say of it */
 } x;
 
 /* ---- the policy ------------------------------------------------------------------------------------------- */
@@ -58,10 +61,13 @@ static void close_session(void)
   smtpf_driver_free(x.driver);
   x.session = NULL;
   x.driver = NULL;
+  text *const texts[] = {&x.client, &x.tls};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    text_free(texts[i]);
 }
 
 /* Checks have deadlines of their own: no event waits longer. */
-static int open_session(const char *path, int timeout_s, int join)
+static int open_session(const char *path, int timeout_s, int join, exim_log *log)
 {
   const unsigned more = join ? SMTPF_CAN_JOIN_ONLY : SMTPF_CAN_REPLY_PER_RCPT;
   const smtpf_session_options o = {.size = sizeof o,
@@ -70,11 +76,60 @@ static int open_session(const char *path, int timeout_s, int join)
                                                    SMTPF_CAN_DROP_RCPT | more};
   (void)timeout_s;
   close_session();
+  x.log = log;
   if (load(path) && smtpf_driver_new(&x.driver, x.engine, NULL) == SMTPF_OK &&
       smtpf_session_new(&x.session, x.driver, &o) == SMTPF_OK)
     return 1;
   close_session();
   return 0;
+}
+
+/* ---- log lines ------------------------------------------------------------------------------------------------ */
+
+static void note(text *t, smtpf_str s)
+{
+  text_clear(t);
+  text_add(t, s);
+}
+
+/* What lines say of the client. */
+static void remember(const exim_event *e)
+{
+  if (e->kind == EXIM_CONNECT)
+    note(&x.client, e->peer->address);
+  if (e->kind == EXIM_TLS)
+    note(&x.tls, e->first);
+}
+
+static print_event name_of(const exim_event *e)
+{
+  static const char *const names[] = {
+      [EXIM_CONNECT] = "connect", [EXIM_HELO] = "helo", [EXIM_TLS] = "starttls", [EXIM_AUTH] = "auth",
+      [EXIM_MAIL] = "mail",       [EXIM_RCPT] = "rcpt", [EXIM_DATA] = "data",    [EXIM_END] = "end-of-message"};
+  const smtpf_str arg = e->kind == EXIM_CONNECT                       ? text_str(&x.client)
+                        : e->kind == EXIM_TLS || e->kind == EXIM_DATA ? (smtpf_str){NULL, 0}
+                        : e->kind == EXIM_AUTH                        ? e->second
+                                                                      : e->first;
+  return (print_event){names[e->kind], arg};
+}
+
+static void report_verdict(const exim_event *e, const smtpf_verdict *v)
+{
+  const report r = {.which = report_which(x.engine, "exim"),
+                    .wall_s = REPORT_UNDATED,
+                    .refused = report_is_refused(v),
+                    .session = x.session,
+                    .client = text_str(&x.client),
+                    .tls = text_str(&x.tls)};
+  text t = {0};
+  if (report_begin(&t, &r)) {
+    report_end(&t, name_of(e), v, e->kind == EXIM_END ? PRINT_RECIPIENTS : 0U);
+    t.n -= t.n > 0; /* its LF */
+    text_char(&t, 0);
+    if (!t.failed)
+      x.log(t.p);
+  }
+  text_free(&t);
 }
 
 /* ---- events --------------------------------------------------------------------------------------------------- */
@@ -89,11 +144,8 @@ static int event(const exim_event *e)
   case EXIM_AUTH: return smtpf_session_auth(s, e->first, e->second);
   case EXIM_MAIL: return smtpf_session_mail(s, e->first, e->second);
   case EXIM_RCPT: return smtpf_session_rcpt(s, e->first, e->second);
-  case EXIM_DATA:
-    x.in_header = 1;
-    (void)smtpf_session_queue_id(s, e->first);
-    return smtpf_session_data(s);
-  default: return smtpf_session_eom(s);
+  case EXIM_DATA: x.in_header = 1; return smtpf_session_data(s);
+  default: (void)smtpf_session_queue_id(s, e->first); return smtpf_session_eom(s);
   }
 }
 
@@ -142,9 +194,11 @@ static int tell(const exim_event *e, exim_answer *a)
 {
   if (e->kind == EXIM_END && !give_body((smtpf_str){"", 0}))
     return 0;
+  remember(e);
   const smtpf_verdict *v = verdict_of(event(e));
   if (!v)
     return 0;
+  report_verdict(e, v);
   if (smtpf_verdict_delay(v) > 0)
     poll(NULL, 0, (int)smtpf_verdict_delay(v));
   *a = (exim_answer){smtpf_verdict_code(v), smtpf_verdict_enhanced(v), smtpf_verdict_text(v)};

@@ -28,7 +28,6 @@ static struct {
   size_t in_at;
   text tls, auth; /* macros: strings */
   text changes;   /* of the message: packets, as they came */
-  text id;        /* of the message */
   int in_mail, in_header;
   int discarded;
   exim_answer last;
@@ -193,7 +192,6 @@ static void close_connection(void)
   text_free(&x.tls);
   text_free(&x.auth);
   text_free(&x.changes);
-  text_free(&x.id);
   x.in_at = 0;
   x.in_mail = 0;
 }
@@ -212,11 +210,12 @@ static int dial(const char *path, int timeout_s)
 }
 
 /* Which filter is there shows in what it agrees to: no other one knows of replies for each recipient. */
-static int open_connection(const char *path, int timeout_s, int join)
+static int open_connection(const char *path, int timeout_s, int join, exim_log *log)
 {
   smtpf_milter_terms terms = offer;
   smtpf_milter_response r;
   smtpf_str packet;
+  (void)log; /* smtpf-milter has one of its own */
   close_connection();
   terms.actions |= join ? SMTPF_MILTER_JOIN_ONLY : SMTPF_MILTER_CAN_RCPTREPLY;
   if (!dial(path, timeout_s))
@@ -310,13 +309,10 @@ static int ask_path(int command, const exim_event *e)
   return good;
 }
 
-static int ask_data(const exim_event *e)
+static int ask_data(void)
 {
-  text_clear(&x.id);
-  macro(&x.id, "i", e->first);
   x.in_header = 1;
-  return !x.id.failed && send_macros(SMTPF_MILTER_DATA, &x.id) &&
-         ask(&(smtpf_milter_packet){.command = SMTPF_MILTER_DATA});
+  return ask(&(smtpf_milter_packet){.command = SMTPF_MILTER_DATA});
 }
 
 static int end_header(void)
@@ -324,6 +320,15 @@ static int end_header(void)
   const int was = x.in_header;
   x.in_header = 0;
   return !was || send_packet(&(smtpf_milter_packet){.command = SMTPF_MILTER_EOH});
+}
+
+static int send_id(smtpf_str id)
+{
+  text t = {0};
+  macro(&t, "i", id);
+  const int good = !t.failed && send_macros(SMTPF_MILTER_BODYEOB, &t);
+  text_free(&t);
+  return good;
 }
 
 static int event(const exim_event *e)
@@ -335,8 +340,8 @@ static int event(const exim_event *e)
   case EXIM_AUTH: return keep(&x.auth, "{auth_type}", "{auth_authen}", e);
   case EXIM_MAIL: x.in_mail = 1; return send_macros(SMTPF_MILTER_MAIL, &x.auth) && ask_path(SMTPF_MILTER_MAIL, e);
   case EXIM_RCPT: return ask_path(SMTPF_MILTER_RCPT, e);
-  case EXIM_DATA: return ask_data(e);
-  default: return end_header() && send_macros(SMTPF_MILTER_BODYEOB, &x.id) && ask_end();
+  case EXIM_DATA: return ask_data();
+  default: return end_header() && send_id(e->first) && ask_end();
   }
 }
 

@@ -28,10 +28,15 @@ void report_verdict(connection *c, const smtpf_milter_packet *p, const smtpf_ver
   const server_settings *s = &c->settings->base;
   metrics_verdict(c->loop->base.metrics, v, 0);
   text *t = &c->loop->base.log;
-  const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT;
+  const report r = {.which = s->log_verdicts,
+                    .wall_s = c->loop->base.wall_s,
+                    .refused = report_is_refused(v),
+                    .session = c->session,
+                    .client = smtpf_str_of(c->client),
+                    .tls = text_str(&c->tls)};
   const unsigned flags =
       (s->explain ? PRINT_EVIDENCE : 0U) | (p->command == SMTPF_MILTER_BODYEOB ? PRINT_RECIPIENTS : 0U);
-  if (!report_begin(t, s->log_verdicts, c->loop->base.wall_s, refused, c->session, smtpf_str_of(c->client)))
+  if (!report_begin(t, &r))
     return;
   if (c->queue_id[0])
     log_member(t, "queue", smtpf_str_of(c->queue_id));

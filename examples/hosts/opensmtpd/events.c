@@ -154,6 +154,7 @@ static void delay_over(void *user)
 
 static void conclude(client *c)
 {
+  report_verdict(c, c->told);
   const int64_t ms = smtpf_verdict_delay(smtpf_session_verdict(c->session));
   if (ms <= 0 || smtpf_driver_timer(c->filter->driver, ms, delay_over, c, &c->delay) != SMTPF_OK)
     answer_verdict(c);
@@ -163,6 +164,7 @@ static void conclude(client *c)
 void event_message_done(client *c)
 {
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
+  report_verdict(c, LINE);
   c->code = smtpf_verdict_code(v);
   set(&c->enhanced, smtpf_verdict_enhanced(v));
   set(&c->reply, smtpf_verdict_text(v));
@@ -195,10 +197,14 @@ static int tell_connect(client *c)
 static int tell_news(client *c)
 {
   int r;
-  if (c->tls.n) {
-    r = smtpf_session_starttls(c->session, text_str(&c->tls), (smtpf_str){"", 0});
-    text_clear(&c->tls);
+  if (c->tls.n && !c->tls_told) {
+    const smtpf_str protocol = report_protocol(c);
+    smtpf_str cipher = {c->tls.p + protocol.n, c->tls.n - protocol.n};
+    if (cipher.n)
+      cipher = (smtpf_str){cipher.p + 1, cipher.n - 1};
+    r = smtpf_session_starttls(c->session, protocol, cipher);
     c->told = TLS;
+    c->tls_told = 1;
   } else {
     r = smtpf_session_auth(c->session, (smtpf_str){"", 0}, text_str(&c->identity));
     text_clear(&c->identity);
@@ -236,7 +242,7 @@ static int is_refused(const client *c)
 static void go_on(client *c)
 {
   while (c->asked) {
-    const int news = c->asked != CONNECT && (c->tls.n || c->identity.n);
+    const int news = c->asked != CONNECT && ((c->tls.n && !c->tls_told) || c->identity.n);
     const int r = news ? tell_news(c) : tell_asked(c);
     if (r == SMTPF_PENDING)
       return;
@@ -337,6 +343,12 @@ static void take_connect(filter *f, const smtpf_opensmtpd_line *line)
   set(&c->local, address);
 }
 
+static void take_tls(client *c, smtpf_str told)
+{
+  set(&c->tls, told);
+  c->tls_told = 0;
+}
+
 /* `USER|RESULT`, and since 0.7 `RESULT|USER`. */
 static void take_auth(client *c, const smtpf_opensmtpd_line *line)
 {
@@ -374,7 +386,7 @@ static void take_report(filter *f, const smtpf_opensmtpd_line *line)
   if (is(line->name, "link-disconnect"))
     drop(c);
   else if (is(line->name, "link-tls"))
-    set(&c->tls, line->rest);
+    take_tls(c, line->rest);
   else if (is(line->name, "link-auth"))
     take_auth(c, line);
   else if (is(line->name, "tx-mail"))

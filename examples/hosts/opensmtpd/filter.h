@@ -7,6 +7,7 @@
  *   main.c      command line, policy, signals, the loop
  *   talk.c      lines in, lines out
  *   events.c    what a line is to a session, and the answer
+ *   report.c    log lines about verdicts
  *   message.c   the message: held back until its verdict, then given back with the edits
  *
  *   smtpd            session             answered
@@ -26,6 +27,7 @@
 #include <smtpfilter/smtpfilter.h>
 
 #include "../../common/host_policy.h"
+#include "../../common/report.h"
 #include "../../common/spool.h"
 #include "../../common/text.h"
 
@@ -55,7 +57,8 @@ typedef struct client {
   text request;                             /* what smtpd waits for, as it wrote it; empty: nothing */
   enum step asked;                          /* what that is */
   enum step told;                           /* the event whose verdict is awaited, or was the last */
-  text rdns, address, local, tls, identity; /* of reports; tls and identity are emptied when they have been told */
+  text rdns, address, local, tls, identity; /* of reports; identity is emptied when it has been told */
+  int tls_told;
   unsigned port, local_port;
   message message;
   int code; /* what `commit` is answered */
@@ -69,11 +72,19 @@ typedef struct filter {
   const char *spool_folder;
   spool_cache cache;
   client *clients[HASH];
+  text log; /* a line */
   text in, out;
   size_t out_at;
   int ready; /* smtpd has told its configuration */
   int done;
 } filter;
+
+/* ---- report.c ---- */
+
+/* Logs the verdict of what the session was told last. */
+void report_verdict(client *c, enum step step);
+/* Of `VERSION:CIPHER:BITS`. */
+smtpf_str report_protocol(const client *c);
 
 /* ---- talk.c ---- */
 

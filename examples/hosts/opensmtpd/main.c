@@ -98,6 +98,7 @@ static void free_filter(filter *f)
   spool_cache_free(&f->cache);
   text_free(&f->in);
   text_free(&f->out);
+  text_free(&f->log);
 }
 
 int main(int argc, char **argv)

@@ -63,6 +63,12 @@ static int take_unix(server_arguments *a, const char *value)
   return server_argument_listen(a, where);
 }
 
+/* A number alone is of postgrey's unit. */
+static const char *unit_of(const char *value, const char *unit)
+{
+  return value[strspn(value, "0123456789")] ? "" : unit;
+}
+
 int arguments_take(server_arguments *a, const char *name, const char *value)
 {
   int status = -1;
@@ -70,15 +76,15 @@ int arguments_take(server_arguments *a, const char *name, const char *value)
     return take_inet(a, value);
   if (!strcmp(name, "unix"))
     return take_unix(a, value);
-  if (!strcmp(name, "retry-window")) /* `2` is days, `35h` hours */
-    return server_argument_set(a, "greylist.window", "=", value, strchr(value, 'h') ? "" : "d");
+  if (!strcmp(name, "retry-window"))
+    return server_argument_set(a, "greylist.window", "=", value, unit_of(value, "d"));
   if (!strcmp(name, "auto-whitelist-clients"))
     return server_argument_set(a, "greylist.auto_allow", "=", value ? value : "5", "");
   for (size_t i = 0; status < 0 && i < sizeof meanings / sizeof *meanings; i++) {
     const struct meaning *m = &meanings[i];
     if (!strcmp(m->name, name))
       status = server_argument_set(a, m->path, m->how, m->value ? m->value : value,
-                                   m->value || !value[strspn(value, "0123456789")] ? m->unit : "");
+                                   m->value ? m->unit : unit_of(value, m->unit));
   }
   return status;
 }

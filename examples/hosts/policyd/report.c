@@ -26,10 +26,15 @@ void report_verdict(const connection *c, enum step step)
   const instance *i = c->about;
   const server_settings *s = &i->settings->base;
   const smtpf_verdict *v = smtpf_session_verdict(i->session);
-  const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT;
+  const report r = {.which = s->log_verdicts,
+                    .wall_s = c->loop->base.wall_s,
+                    .refused = report_is_refused(v),
+                    .session = i->session,
+                    .client = c->request.client_address,
+                    .tls = c->request.encryption_protocol};
   text *t = &c->loop->base.log;
   metrics_verdict(c->loop->base.metrics, v, 0);
-  if (!report_begin(t, s->log_verdicts, c->loop->base.wall_s, refused, i->session, c->request.client_address))
+  if (!report_begin(t, &r))
     return;
   if (i->name[0])
     log_member(t, "instance", smtpf_str_of(i->name));

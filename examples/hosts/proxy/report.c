@@ -76,15 +76,26 @@ static void log_copies(text *t, const transaction *tx)
   text_free(&line);
 }
 
+static smtpf_str protocol_of(const client *c)
+{
+  const tls *t = c->conduit.tls;
+  return c->secured ? smtpf_str_of(t ? tls_protocol(t) : c->tls_protocol) : (smtpf_str){"", 0};
+}
+
 void client_log(client *c, const smtpf_verdict *v, int code)
 {
   const server_settings *s = &c->settings->base;
   text *t = &c->loop->base.log;
   static const char *const speakers[] = {[BY_PROXY] = "proxy", [BY_HOP] = "next_hop", [BY_TARGET] = "target"};
-  const int refused = smtpf_verdict_action(v) != SMTPF_ACCEPT || code >= 400;
+  const report r = {.which = s->log_verdicts,
+                    .wall_s = c->loop->base.wall_s,
+                    .refused = report_is_refused(v) || code >= 400,
+                    .session = c->session,
+                    .client = smtpf_str_of(c->address),
+                    .tls = protocol_of(c)};
   metrics_verdict(c->loop->base.metrics, v, c->kind == SMTPF_SMTPD_END ? 0 : code);
   const unsigned flags = (s->explain ? PRINT_EVIDENCE : 0U) | (c->kind == SMTPF_SMTPD_END ? PRINT_RECIPIENTS : 0U);
-  if (!report_begin(t, s->log_verdicts, c->loop->base.wall_s, refused, c->session, smtpf_str_of(c->address)))
+  if (!report_begin(t, &r))
     return;
   if (code) {
     log_member(t, speakers[c->tx->by], text_str(&c->tx->answer));

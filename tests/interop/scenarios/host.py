@@ -22,8 +22,8 @@ class Host:
         return []
 
     def log(self):
-        """The filter's lines about verdicts; None where it writes none."""
-        return None
+        """The filter's lines about verdicts, and what else it says; of those that have ended, too."""
+        raise NotImplementedError
 
     def server_log(self):
         return ""

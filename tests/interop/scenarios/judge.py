@@ -15,7 +15,7 @@ class Scene:
         self.host, self.name = host, scenario.name
         self.answers = self.outcomes = self.held_open = None
         self.kinds, self.bounces = [], []
-        self.log_from, self.server_log_from = len(host.log() or ""), len(host.server_log())
+        self.log_from, self.server_log_from = len(host.log()), len(host.server_log())
 
     def subject(self, kind):
         return "%s%s" % (self.name, " SPAM" if kind == "spam" else "")
@@ -83,14 +83,14 @@ def held(scene, line):
 def rule(scene, line):
     """rule "words": a verdict's line in the log of ours says it."""
     text = scene.host.log()
-    new = (text or "")[scene.log_from:]
-    return all(q in new for q in line.quoted), "no log" if text is None else new[-600:]
+    new = text[scene.log_from:]
+    return all(q in new for q in line.quoted), new[-600:]
 
 
-def unsaid(scene, _line):
-    """unsaid: no log says why."""
-    text = scene.host.log()
-    return text is None, text
+def unsaid(scene, line):
+    """unsaid "words": no verdict's line says that, and there are lines."""
+    new = scene.host.log()[scene.log_from:]
+    return new and not any(q in new for q in line.quoted), new[-600:]
 
 
 def logged(scene, line):

@@ -77,7 +77,7 @@ class Run:
                 if why:
                     harness.skipped("%s: %s" % (self.name, scenario.name), why)
                 if sys.argv[1:2] == ["--only"] and self.counts["failed"] > before:
-                    print(host.server_log()[-3000:], (host.log() or "")[-3000:], host.site.sender.log() if host.site.sender else "")
+                    print(host.server_log()[-3000:], host.log()[-3000:], host.site.sender.log() if host.site.sender else "")
 
 
 def main():

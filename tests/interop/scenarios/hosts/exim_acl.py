@@ -46,6 +46,9 @@ class Module(Host):
     def messages(self, mailbox):
         return self.server.messages(mailbox)
 
+    def log(self):
+        return "".join(line for line in self.server.log("mainlog").splitlines(True) if " smtpf_exim: session=" in line)
+
     def server_log(self):
         return self.server.log()
 

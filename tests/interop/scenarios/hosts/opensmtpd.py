@@ -50,5 +50,8 @@ class Adapter(Host):
     def waiting(self):
         return self.server.waiting()
 
+    def log(self):
+        return self.server.log()
+
     def server_log(self):
         return self.server.log()

@@ -22,6 +22,7 @@ class Adapter(Host):
         self.server = Postfix(site.path("server"), BOXES, guide("Set it up", "smtpd_recipient_restrictions", self.inet) + OUTSIDE + around(site),
                               ipv6=True)
         self.port = self.server.port
+        self.before = ""
         self.start()
 
     def start(self):
@@ -30,9 +31,11 @@ class Adapter(Host):
     def kill(self):
         self.filter.process.kill()
         self.filter.process.wait(10)
+        self.before += self.filter.log()
 
     def restart(self):
         self.filter.stop()
+        self.before += self.filter.log()
         self.start()
 
     def is_alive(self):
@@ -43,6 +46,9 @@ class Adapter(Host):
 
     def held(self):
         return held(self.server)
+
+    def log(self):
+        return self.before + self.filter.log()
 
     def server_log(self):
         return self.server.log()
