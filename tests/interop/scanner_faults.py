@@ -3,15 +3,18 @@
 """Scanners that fail, through smtpf-proxy and the library's own ports: for each type and each way to fail, what the client
 was answered, how long after its final dot, and what the log says (`./bootstrap show scanner-faults`). A fault is never a
 5xx and never a 2xx as if the message were clean: mail is put off."""
+import concurrent.futures
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import free_port  # pylint: disable=wrong-import-position
 from proxy_harness import Client, Proxy, Sink  # pylint: disable=wrong-import-position
 from scanner_fakes import PROTOCOLS, Server  # pylint: disable=wrong-import-position
 
@@ -22,6 +25,7 @@ BIG = HEAD + LINE * 12000  # 800 KB: nobody's socket buffers hold it
 HUGE = HEAD + LINE * 140000  # 9 MB: more than a socket's buffer can grow to
 SMALL = HEAD + LINE
 TEMPORARY = b"451 4.3.0"
+LOCK = threading.Lock()
 rows = []
 counts = {"cases": 0, "failed": 0, "skipped": 0}
 
@@ -76,8 +80,13 @@ def why(log):
     return found[-1] if found else ""
 
 
+def count(bad):
+    with LOCK:
+        counts["cases"] += 1
+        counts["failed"] += bool(bad)
+
+
 def row(kind, fault, wanted, got, took, log, extra_bad=""):
-    counts["cases"] += 1
     text = got.decode("ascii", "replace").strip()
     bad = "" if any(text.startswith(w) for w in wanted) else "answered %s" % text[:60]
     if took > TIMEOUT + 15:
@@ -86,8 +95,8 @@ def row(kind, fault, wanted, got, took, log, extra_bad=""):
     words = why(log)
     if not words and wanted[0] == "451":
         bad += " the log does not say why"
+    count(bad)
     if bad:
-        counts["failed"] += 1
         print(log[-2000:], file=sys.stderr)
     rows.append((kind, fault, text[:9], took, words, bad))
     print("%-5s%-8s %-34s %-9s %6.2f s  %s%s" % ("FAIL " if bad else "ok", kind, fault, text[:9], took, words,
@@ -95,9 +104,8 @@ def row(kind, fault, wanted, got, took, log, extra_bad=""):
 
 
 def expect(good, what):
-    counts["cases"] += 1
+    count(not good)
     if not good:
-        counts["failed"] += 1
         print("FAIL " + what, flush=True)
 
 
@@ -116,10 +124,7 @@ def one(kind, fault, servers, wanted=("451",), data=BIG, spool_group="", times=1
 
 
 def closed_port():
-    server = Server("clamd")
-    address = server.address
-    server.close()
-    return address
+    return "127.0.0.1:%d" % free_port()
 
 
 def with_servers(kind, fault, ways, wanted=("451",), data=BIG, **rest):
@@ -134,8 +139,8 @@ def with_servers(kind, fault, ways, wanted=("451",), data=BIG, **rest):
 
 def restarts(kind):
     """A server that goes away while mail comes, and is back: mail is put off meanwhile, and then taken."""
-    server = Server(kind)
-    port = server.port
+    port = free_port()
+    server = Server(kind, port=port)
     site = Site(kind, [server.address])
     replies = [site.send(SMALL)[0]]
     server.close()
@@ -219,19 +224,23 @@ def missing(kind):
     return (tried.stdout + tried.stderr).strip() if tried.returncode else None
 
 
-def main(argv):
-    for kind in PROTOCOLS:
-        if argv and kind not in argv:
-            continue
-        absent = missing(kind)
-        if absent and re.search("no such type|no such option", absent):
+def played(kind):
+    absent = missing(kind)
+    if absent and re.search("no such type|no such option", absent):
+        with LOCK:
             counts["skipped"] += 1
-            print("SKIP %s: this build has no such scanner" % kind, flush=True)
-        elif absent:
-            expect(False, "%s: %s" % (kind, absent))
-        else:
-            all_rows(kind)
-            spool(kind)
+        print("SKIP %s: this build has no such scanner" % kind, flush=True)
+    elif absent:
+        expect(False, "%s: %s" % (kind, absent))
+    else:
+        all_rows(kind)
+        spool(kind)
+
+
+def main(argv):
+    kinds = [kind for kind in PROTOCOLS if not argv or kind in argv]
+    with concurrent.futures.ThreadPoolExecutor(len(kinds) or 1) as pool:  # most of it is waiting
+        list(pool.map(played, kinds))
     print("%d passed, %d failed, %d skipped" % (max(0, counts["cases"] - counts["failed"]), counts["failed"], counts["skipped"]))
     print(json.dumps({"name": "scanner-faults", **counts,
                       "longest_s": round(max([r[3] for r in rows if r[2].startswith("451")] or [0]), 2), "timeout_s": TIMEOUT}))

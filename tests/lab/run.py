@@ -6,6 +6,7 @@ Exits with 1 when something is unaccounted for, or when libsmtpfilter sent a bou
 delivered more spam than a plain milter; each mail that made it so is named. docs/guide/lab.md tells the story.
 """
 import argparse
+import concurrent.futures
 import os
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def arguments(argv):
     p.add_argument("--build", default="build", help="where smtpf-proxy is")
     p.add_argument("--kinds", action="store_true", help="prints what became of each kind of mail")
     p.add_argument("--keep", metavar="FOLDER", help="keeps the logs there")
+    p.add_argument("--together", action="store_true", help="all arrangements at once")
     options = p.parse_args(argv)
     options.program = os.environ.get("SMTPF_PROXY") or os.path.join(options.build, "smtpf-proxy")
     return options
@@ -69,19 +71,28 @@ class Run:
     def __init__(self, options):
         self.mail = world.make(options.seed, options.mail)
         self.accounts, self.faults, self.missing, self.broken = [], [], [], []
-        for kind in [k for k in ALL if not options.only or k.name in options.only.split(",")]:
-            begun = time.monotonic()
-            try:
-                account, left = play(kind, self.mail, options)
-            except (Missing, Skip) as why:
-                self.missing.append("%s: %s" % (kind.name, why))
-                continue
-            self.accounts.append(account)
-            self.faults += ["%s: %s" % (kind.name, f) for f in account.faults() + left]
-            print("%s: %d messages in %.1f s" % (kind.title, len(self.mail), time.monotonic() - begun), flush=True)
+        kinds = [k for k in ALL if not options.only or k.name in options.only.split(",")]
+        with concurrent.futures.ThreadPoolExecutor(len(kinds) if options.together else 1) as pool:
+            for kind, done in zip(kinds, pool.map(lambda k: self.one(k, options), kinds)):
+                if isinstance(done, (Missing, Skip)):
+                    self.missing.append("%s: %s" % (kind.name, done))
+                    continue
+                account, left = done
+                self.accounts.append(account)
+                self.faults += ["%s: %s" % (kind.name, f) for f in account.faults() + left]
         by_name = {a.name: a for a in self.accounts}
         if "libsmtpfilter" in by_name:
             self.broken = conditions(by_name["libsmtpfilter"], by_name.get("milter_reject"))
+
+    def one(self, kind, options):
+        """What `play` says, or why it cannot be played here."""
+        begun = time.monotonic()
+        try:
+            done = play(kind, self.mail, options)
+        except (Missing, Skip) as why:
+            return why
+        print("%s: %d messages in %.1f s" % (kind.title, len(self.mail), time.monotonic() - begun), flush=True)
+        return done
 
     def tell(self, options):
         print("\n%s\n" % report.table(self.accounts))

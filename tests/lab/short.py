@@ -11,7 +11,7 @@ import world  # noqa: E402
 
 
 def main():
-    options = run.arguments(["--mail", str(len(world.KINDS) + 4), "--build", "."])
+    options = run.arguments(["--mail", str(len(world.KINDS) + 4), "--build", ".", "--together"])
     done = run.Run(options)
     done.tell(options)
     if not done.accounts:
