@@ -62,7 +62,7 @@ class Difference:
 def lines_of(name):
     with open(os.path.join(HERE, name), encoding="utf-8") as f:
         for number, text in enumerate(f, 1):
-            if text.strip() and not text.startswith("#"):
+            if text.strip() and not text.strip().startswith("#"):
                 yield number, text.rstrip("\n")
 
 

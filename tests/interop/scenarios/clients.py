@@ -49,7 +49,7 @@ class Answers:
 
 
 def address(name):
-    return "%s@%s" % (name, FAR if name.startswith("far") else "example.net")
+    return "%s@%s" % (name, FAR if name == "far" else "example.net")
 
 
 def server_of(who):
