@@ -162,6 +162,7 @@ def unit_files():
         with open(os.path.join(SRC, "docs", "guide", program[len("smtpf-"):] + ".md"), encoding="utf-8") as f:
             folders = re.findall(r"install -d (?:-\S+ \S+ )*(/\S+)(?: (/\S+))?", f.read())
         writable = set(re.search(r"^ReadWritePaths=(.*)$", text, re.M).group(1).replace("-/", "/").split())
+        writable.add("/run/" + program)  # its RuntimeDirectory
         wanted = {folder for pair in folders for folder in pair if folder}
         assert wanted and wanted <= writable, (path, wanted, writable)
         calls = re.findall(r"^SystemCallFilter=(.*)$", text, re.M)
