@@ -86,8 +86,9 @@ typedef struct smtpf_scanner {
   void (*close)(void *scan);
   /** Ends an instance; no scan of it is open. */
   void (*stop)(void *self);
-  /** Counters of an instance, for smtpf_driver_stats(), which puts `scanner.NAME.` before their names. One that asks
-   *  servers says `down.SERVER` of each: 1 while it is left alone, 0 else. NULL: none. */
+  /** Counters of an instance, for smtpf_driver_stats(), which puts `scanner`, a dot, the instance and a dot before
+   * their names. One that asks servers has a counter `down`, a dot, the server, for each: 1 while it is left alone,
+   * else 0. NULL: none. */
   void (*stats)(void *self, smtpf_stat_fn fn, void *user);
 } smtpf_scanner;
 
