@@ -152,7 +152,7 @@ EXTRA_DIST += tests/interop/greylist_tool.py
 # ---- examples/hosts/milter: smtpf-milter ---------------------------------------------------------------------
 bin_PROGRAMS += smtpf-milter
 MILTER = examples/hosts/milter
-smtpf_milter_SOURCES = $(MILTER)/changes.c $(MILTER)/connection.c $(MILTER)/connection.h $(MILTER)/dialog.c \
+smtpf_milter_SOURCES = $(MILTER)/answer.c $(MILTER)/changes.c $(MILTER)/connection.c $(MILTER)/connection.h $(MILTER)/dialog.c \
 	$(MILTER)/loop.h $(MILTER)/main.c $(MILTER)/message.c $(MILTER)/report.c $(MILTER)/settings.h
 smtpf_milter_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE
 smtpf_milter_CFLAGS = $(AM_CFLAGS) -pthread
@@ -167,7 +167,7 @@ MILTER_TESTS = tests/interop/milter_client.py tests/interop/milter_peer.py tests
 	tests/interop/milter_sendmail.py
 TESTS += $(MILTER_TESTS)
 EXTRA_DIST += $(MILTER_TESTS) tests/interop/milter.py tests/interop/milter_peer.lua tests/interop/milter_show.py \
-	tests/interop/milter_unanswered.py tests/interop/milter_world.py tests/interop/sendmail_server.py
+	tests/interop/milter_spared.py tests/interop/milter_unanswered.py tests/interop/milter_world.py tests/interop/sendmail_server.py
 
 # ---- examples/hosts/policyd: smtpf-policyd -------------------------------------------------------------------
 bin_PROGRAMS += smtpf-policyd

@@ -155,6 +155,7 @@ CORE = \
 	src/core/trace.c \
 	src/core/trace.h \
 	src/core/verdict.c \
+	src/core/wants.c \
 	src/core/will.c \
 	src/core/will.h
 

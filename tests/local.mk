@@ -276,7 +276,7 @@ tests_unit_test_core_SOURCES = tests/unit/core_world.c tests/unit/core_world.h t
 	tests/unit/test_core.h tests/unit/test_core_driver.c tests/unit/test_core_main.c \
 	tests/unit/test_core_engine.c tests/unit/test_core_epoll.c tests/unit/test_core_lint.c tests/unit/test_core_message.c tests/unit/test_core_ops.c \
 	tests/unit/test_core_options.c tests/unit/test_core_oom.c tests/unit/test_core_profiles.c \
-	tests/unit/core_store.c tests/unit/core_store.h tests/unit/test_core_commits.c tests/unit/test_core_wills.c \
+	tests/unit/core_store.c tests/unit/core_store.h tests/unit/test_core_commits.c tests/unit/test_core_wants.c tests/unit/test_core_wills.c \
 	tests/unit/test_core_scan.c tests/unit/core_scanning.c tests/unit/core_scanning.h tests/unit/test_core_scanning.c tests/unit/test_core_nested.c tests/unit/test_core_scopes.c tests/unit/test_core_session.c tests/unit/test_core_stages.c
 tests_unit_test_core_threads_SOURCES = tests/unit/port_run.h tests/unit/test_core_threads.c
 tests_unit_test_core_threads_CFLAGS = $(AM_CFLAGS) -pthread

@@ -225,6 +225,12 @@ void text_date(text *t, int64_t wall_s)
   text_cstr(t, " +0000");
 }
 
+void text_set(text *t, smtpf_str s)
+{
+  text_clear(t);
+  text_add(t, s);
+}
+
 void text_clear(text *t)
 {
   t->n = 0;

@@ -32,6 +32,8 @@ void text_quoted(text *t, smtpf_str s);
 void text_time(text *t, int64_t wall_s);
 /* Thu, 01 May 2024 12:00:00 +0000 (RFC 5322 3.3). */
 void text_date(text *t, int64_t wall_s);
+/* In the place of what was there. */
+void text_set(text *t, smtpf_str s);
 void text_clear(text *t);
 /* Gives the memory back. */
 void text_free(text *t);

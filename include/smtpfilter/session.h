@@ -174,6 +174,19 @@ SMTPF_API int smtpf_session_data(smtpf_session *s);
 SMTPF_API int smtpf_session_body(smtpf_session *s, const void *bytes, size_t n, size_t *taken);
 
 /**
+ * After an accepting verdict of DATA: whether the message can still change anything. 0 when every copy is taken as it
+ * comes, whatever it holds: no check reads it, nothing is to be added, removed, held, dropped or sent elsewhere. A host
+ * that need not hand over such a message tells smtpf_session_eom() at once, and its verdict is that of the message.
+ *
+ * Who does so answers by itself for the bounds that every mail server has: a size and a header section that are too
+ * large, a mail loop (RFC 5321 6.3). Where the policy sets `limits.message`, `limits.header`, `limits.received`,
+ * `loop.received` or `loop.own`, every message is wanted. What has been left to be done once the mail is taken
+ * (smtpf_task_settle()) is done then, as for a host that sees no message at all. Not an event.
+ * @return 1 or 0; 1 also at any other time. Since 0.1.
+ */
+SMTPF_API int smtpf_session_wants_message(smtpf_session *s);
+
+/**
  * Event: end of message. An accepting verdict is provisional until smtpf_session_commit(): the host
  * now makes the copies durable (or passes them on), with smtpf_verdict's edits. Its own trace fields (Received,
  * Return-Path: RFC 5321 4.4) it puts above all of them. Without

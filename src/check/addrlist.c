@@ -242,6 +242,13 @@ static int addrlist_apart(const void *self)
   return SMTPF_APART_SOURCE;
 }
 
+/* At the end it looks at hosts behind trusted clients. */
+static int addrlist_reads(const void *self)
+{
+  (void)self;
+  return SMTPF_READS_TRUSTED;
+}
+
 const smtpf_check smtpf_check_addrlist = {
     .size = sizeof(smtpf_check),
     .name = "addrlist",
@@ -253,4 +260,5 @@ const smtpf_check smtpf_check_addrlist = {
     .run = addrlist_run,
     .close = addrlist_close,
     .apart = addrlist_apart,
+    .reads = addrlist_reads,
 };

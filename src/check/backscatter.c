@@ -67,6 +67,13 @@ static int backscatter_apart(const void *self)
   return SMTPF_APART_JOIN;
 }
 
+/* It goes by what `bounce` has read. */
+static int backscatter_reads(const void *self)
+{
+  (void)self;
+  return SMTPF_READS_TRUSTED;
+}
+
 const smtpf_check smtpf_check_backscatter = {
     .size = sizeof(smtpf_check),
     .name = "backscatter",
@@ -79,4 +86,5 @@ const smtpf_check smtpf_check_backscatter = {
     .run = backscatter_run,
     .close = backscatter_close,
     .apart = backscatter_apart,
+    .reads = backscatter_reads,
 };

@@ -465,6 +465,13 @@ static int dnslist_apart(const void *self)
   return SMTPF_APART_SOURCE;
 }
 
+/* At the end it looks at hosts behind trusted clients. */
+static int dnslist_reads(const void *self)
+{
+  (void)self;
+  return SMTPF_READS_TRUSTED;
+}
+
 const smtpf_check smtpf_check_dnslist = {
     .size = sizeof(smtpf_check),
     .name = "dnslist",
@@ -478,4 +485,5 @@ const smtpf_check smtpf_check_dnslist = {
     .resume = dnslist_resume,
     .close = dnslist_close,
     .apart = dnslist_apart,
+    .reads = dnslist_reads,
 };

@@ -269,6 +269,13 @@ static int forwarder_apart(const void *self)
   return SMTPF_APART_JOIN;
 }
 
+/* It counts what trusted clients bring. */
+static int forwarder_reads(const void *self)
+{
+  (void)self;
+  return SMTPF_READS_TRUSTED;
+}
+
 const smtpf_check smtpf_check_forwarder = {
     .size = sizeof(smtpf_check),
     .name = "forwarder",
@@ -281,4 +288,5 @@ const smtpf_check smtpf_check_forwarder = {
     .resume = forwarder_resume,
     .close = forwarder_close,
     .apart = forwarder_apart,
+    .reads = forwarder_reads,
 };

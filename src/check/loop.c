@@ -21,6 +21,7 @@ static const smtpf_option rows[] = {
 typedef struct loop {
   smtpf_mem mem;
   size_t received, own;
+  int set; /* by the policy: not what every mail server does anyhow */
 } loop;
 
 static int loop_open(void **self, const smtpf_section *policy, smtpf_error *err)
@@ -34,6 +35,7 @@ static int loop_open(void **self, const smtpf_section *policy, smtpf_error *err)
   l->mem = *mem;
   l->received = (size_t)smtpf_section_number(policy, "loop.received");
   l->own = (size_t)smtpf_section_number(policy, "loop.own");
+  l->set = smtpf_section_has(policy, "loop.received") || smtpf_section_has(policy, "loop.own");
   *self = l;
   return SMTPF_OK;
 }
@@ -93,6 +95,13 @@ static int loop_apart(const void *self)
   return SMTPF_APART_JOIN;
 }
 
+/* Who forwards nothing needs no Delivered-To, and every mail server counts hops. */
+static int loop_reads(const void *self)
+{
+  const loop *l = self;
+  return l->set ? SMTPF_READS_EVERY : SMTPF_READS_TRUSTED;
+}
+
 const smtpf_check smtpf_check_loop = {
     .size = sizeof(smtpf_check),
     .name = "loop",
@@ -104,4 +113,5 @@ const smtpf_check smtpf_check_loop = {
     .run = loop_run,
     .close = loop_close,
     .apart = loop_apart,
+    .reads = loop_reads,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Header edits: fields of our mark's name that came from outside go; a copy that is tagged, whose recipient's wish was
- * overridden, or whose forward is suspended, gets one of ours:
+ * Header edits: fields of our mark's name that came from outside go (`tag.foreign`); a copy that is tagged, whose
+ * recipient's wish was overridden, or whose forward is suspended, gets one of ours:
  *
  *     X-Smtpfilter: tagged; score=12; dnslist=listed; wish=rejected                     headers vary: this copy's own
  *     X-Smtpfilter: tagged; score=12; dnslist=listed; overridden=2,3; id=0123456789abcdef    one header block for all
@@ -163,9 +163,17 @@ static void mark_all(smtpf_session *s)
   add(s, &o, SIZE_MAX);
 }
 
+int smtpf_message_marks_go(const smtpf_session *s)
+{
+  int go = !s->engine->tag_leaves;
+  for (size_t i = 0; i < s->n_rcpts; i++)
+    go |= wants_mark(s->rcpts[i]);
+  return go;
+}
+
 int smtpf_message_edit(smtpf_session *s)
 {
-  const size_t foreign = (size_t)s->message->marks;
+  const size_t foreign = smtpf_message_marks_go(s) ? (size_t)s->message->marks : 0;
   if (!(s->can & (SMTPF_CAN_EDIT | SMTPF_CAN_EDIT_PER_RCPT)))
     return SMTPF_OK;
   s->edits = smtpf_arena_alloc(&s->transaction, (foreign + 2 * s->n_rcpts + smtpf_wish_most(s)) * sizeof *s->edits);

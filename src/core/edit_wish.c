@@ -87,7 +87,7 @@ static int goes_wholly(const smtpf_session *s, const smtpf_edit *e, const smtpf_
     if (same_field(&w->edit, e) && !w->edit.occurrence &&
         (w->edit.recipient == SIZE_MAX || w->edit.recipient == e->recipient))
       return 1;
-  return smtpf_str_equal_nocase(e->name, s->engine->tag_header);
+  return smtpf_str_equal_nocase(e->name, s->engine->tag_header) && smtpf_message_marks_go(s);
 }
 
 static void delete_all(smtpf_session *s, const smtpf_wished_edit *w)

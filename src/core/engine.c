@@ -51,15 +51,24 @@ static void read_limits(smtpf_engine *e)
   e->limits.budget.memory_s /= 1000;
 }
 
+/* A bound that the policy sets is ours to keep, not the host's. */
+static int sets_bounds(const smtpf_section *root)
+{
+  return smtpf_section_has(root, "limits.message") || smtpf_section_has(root, "limits.header") ||
+         smtpf_section_has(root, "limits.received");
+}
+
 static int read_settings(smtpf_engine *e, smtpf_error *err)
 {
   static const int stages[] = {SMTPF_CONNECT, SMTPF_HELO, SMTPF_MAIL, SMTPF_RCPT};
   const smtpf_section *s = e->tree.root;
   read_limits(e);
   e->refuse_stage = stages[smtpf_section_number(s, "refuse.stage")];
+  e->reads = sets_bounds(s);
   e->directory_complete = smtpf_section_number(s, "directory.complete") != 0;
   e->spool_path = smtpf_section_string(s, "spool.path");
   e->tag_header = smtpf_section_string(s, "tag.header");
+  e->tag_leaves = smtpf_section_number(s, "tag.foreign") != 0;
   for (size_t i = 0; i < e->tag_header.n; i++)
     if (e->tag_header.p[i] <= ' ' || e->tag_header.p[i] >= 0x7f || e->tag_header.p[i] == ':')
       return smtpf_section_fail(s, "tag.header", err, SMTPF_EINVAL, "not a field name", e->tag_header,
@@ -104,6 +113,11 @@ static void note_apart(smtpf_engine *e, const smtpf_check *check, int apart)
   e->awaits |= (check->stages & (SMTPF_DATA | SMTPF_BODY | SMTPF_EOM)) != 0;
 }
 
+static int reads_each(const smtpf_opened *o)
+{
+  return (o->check->stages & SMTPF_EOM) && !(o->check->reads && o->check->reads(o->self) == SMTPF_READS_TRUSTED);
+}
+
 static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *err)
 {
   int r = check_names(e, cfg, err);
@@ -125,6 +139,7 @@ static int open_checks(smtpf_engine *e, const smtpf_config *cfg, smtpf_error *er
     }
     e->checks[e->n_checks++] = o;
     e->stages |= o.check->stages;
+    e->reads |= reads_each(&o);
     note_apart(e, o.check, o.check->apart ? o.check->apart(o.self) : SMTPF_APART_NEVER);
     e->doubts |= (o.check->failure & (SMTPF_FINDING_QUARANTINE | SMTPF_FINDING_TAG)) != 0;
   }

@@ -87,6 +87,7 @@ struct smtpf_engine {
   int apart;                    /* smtpf_apart: the most that some check says; PROFILE or RECIPIENT, or none */
   int sources;                  /* some check says SMTPF_APART_SOURCE */
   int awaits;                   /* some check says neither that nor SMTPF_APART_JOIN of what it finds after RCPT */
+  int reads;                    /* each message must be seen to its end: a check, or a bound the policy sets */
   int doubts;                   /* some check may ask for quarantine or a mark without knowing */
   int may_defer;                /* some recipient may be put off electively */
   smtpf_profile *profiles;      /* named ones, then one for each recipient with wishes of its own */
@@ -106,6 +107,7 @@ struct smtpf_engine {
   smtpf_str spool_path;
   int directory_complete;
   smtpf_str tag_header;
+  int tag_leaves; /* fields of that name stay in what is not marked here */
   smtpf_texts texts;
   int64_t loaded_s; /* when this was made; 0 when nobody knew the time */
   smtpf_log_fn log;

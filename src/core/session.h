@@ -245,6 +245,9 @@ void smtpf_message_wish(smtpf_session *s, const struct smtpf_run *r);
 size_t smtpf_wish_most(const smtpf_session *s);
 void smtpf_wish_edits(smtpf_session *s);
 
+/* Whether fields of our mark's name that the message brought along go. */
+int smtpf_message_marks_go(const smtpf_session *s);
+
 /* Some host gets a copy to keep. */
 int smtpf_rcpt_is_taken(const smtpf_rcpt *rcpt);
 

@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import milter  # noqa: E402
+import milter_spared  # noqa: E402
 import milter_unanswered  # noqa: E402
 import watched  # noqa: E402
 from milter import LEADSPC, NR_BODY, NR_EOH, NR_HDR, RCPT_REJ, SKIP, Closed, Mta, check  # noqa: E402
@@ -535,6 +536,7 @@ def main():
         limits(tmp, text)
         loads(tmp, text)
         milter_unanswered.run(tmp, text)
+        milter_spared.run(tmp)
         if milter.FAILED:
             print(server.log()[-3000:])
     milter.conclude()

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import milter  # noqa: E402
 from milter import check  # noqa: E402
-from milter_world import BOXES, FEW_ERRORS, LISTED, SPLIT, STRANGER, TOGETHER, World, policy  # noqa: E402
+from milter_world import BOXES, FEW_ERRORS, LISTED, SPLIT, STRANGER, TOGETHER, World, policy, spares  # noqa: E402
 from mta import Missing, Postfix  # noqa: E402
 
 MAIN = """
@@ -174,6 +174,8 @@ def scenes(mta, tmp, server, text, times):
     check("a broken policy changes nothing", server.logged("reload-failed") and rcpts[0][0] == 250, rcpts)
     server.reload(text + FEW_ERRORS)
     world.shown_out(lambda address: Client(mta.port, address))
+    server.reload(spares(tmp))
+    world.spared(lambda address: Client(mta.port, address), server)
     server.reload(text)
     server = restarted(mta, world, tmp, server, text, times)
     return killed(mta, world, tmp, server, text)

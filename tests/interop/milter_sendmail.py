@@ -10,7 +10,7 @@ import harness  # noqa: E402
 import milter  # noqa: E402
 from milter import check  # noqa: E402
 from milter_postfix import Client, goes_away, sender_for  # noqa: E402
-from milter_world import FEW_ERRORS, SPLIT, STRANGER, TOGETHER, World, policy  # noqa: E402
+from milter_world import FEW_ERRORS, SPLIT, STRANGER, TOGETHER, World, policy, spares  # noqa: E402
 from mta import Missing  # noqa: E402
 from sendmail_server import Sendmail  # noqa: E402
 
@@ -36,6 +36,8 @@ def main():
             world.discards_beside()
             server.reload(policy(tmp) + FEW_ERRORS)
             world.shown_out(lambda address: Client(mta.port, address), mta_tells=False)
+            server.reload(spares(tmp))
+            world.spared(lambda address: Client(mta.port, address), server)
             first = [line for line in server.log().splitlines() if "event=rcpt" in line][:1]
             check("the queue id is known from the first recipient on", first and " queue=" in first[0], first)
             server.kill()

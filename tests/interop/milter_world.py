@@ -40,8 +40,14 @@ rule WORSE
   score 20
 """
 WAIT = 2.3
+READS, SPARES = 'rules = { files = [ "%(tmp)s/rules" ]; };', 'tag = { foreign = "leave"; };'
 FEW_ERRORS = "limits = { errors = 4; };"
 SPLIT, TOGETHER = 'budget = { wait = "2s"; };', 'budget = { wait = "2s"; deferrals = 0; };'
+
+
+def spares(tmp, more=""):
+    """One in which nothing is wanted of most messages."""
+    return POLICY.replace(READS, SPARES) % {"tmp": tmp, "more": more}
 
 
 def policy(tmp, more=""):
@@ -151,6 +157,28 @@ class World:
         self.check("forward", end and end[0] == 250 and got, (rcpts, end))
         self.check("forward: with another sender", b"\nReturn-Path: <out@example.net>" in b"\n" + got, got)
         self.check("forward: not here", self.nowhere("goes@example.net", "nine"))
+
+    def spared(self, connect, server):
+        """With `spares()` as policy: the milter has said ACCEPT to DATA, and says nothing to what follows."""
+        taken = server.log().count("event=end-of-message")
+        with connect(STRANGER) as s:
+            s.ehlo("client.example")
+            for n in range(3):
+                s.sendmail("a@example.org", ["b@example.net", "elsewhere@example.net"], "Subject: spared %d\r\n\r\nhello\r\n" % n)
+                s.docmd("RSET")
+            got = s.mail("a@example.org")[0], s.rcpt("goes@example.net")[0], s.data(b"Subject: not spared\r\n\r\nhello\r\n")[0]
+            self.check("spared: one that is looked at follows", got == (250, 250, 250), got)
+            s.mail("a@example.org")
+            s.rcpt("b@example.net")
+            s.docmd("DATA")
+            s.send(b"Subject: spared and given up\r\n")
+            s.close()  # in its midst
+        names = ["spared %d" % n for n in range(3)]
+        self.check("spared: each is there, once", self.all_arrived("b@example.net", names) and self.all_arrived("elsewhere@example.net", names + ["not spared"]))
+        self.check("spared: each has its end in the log", server.log().count("event=end-of-message") >= taken + 4, server.log()[-2000:])
+        rcpts, _ = self.send("a@example.org", ["b@example.net"], "spared, listed", LISTED)
+        self.check("spared: who is listed is not", rcpts[0][0] == 550, rcpts)
+        self.check("spared: what was given up is nowhere", self.nowhere("b@example.net", "spared and given up"))
 
     def shown_out(self, connect, mta_tells=True):
         """With FEW_ERRORS in the policy. `connect(address)`: a client of smtplib's. Its fourth refusal ends the session, also when

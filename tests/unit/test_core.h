@@ -20,6 +20,7 @@ TCase *epoll_cases(void);
 TCase *stage_cases(void);
 TCase *oom_cases(void);
 TCase *will_cases(void);
+TCase *wants_cases(void);
 TCase *commit_cases(void);
 TCase *scan_cases(void);
 TCase *scanning_cases(void);

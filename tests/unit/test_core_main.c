@@ -18,6 +18,7 @@ int main(void)
   suite_add_tcase(s, op_cases());
   suite_add_tcase(s, oom_cases());
   suite_add_tcase(s, will_cases());
+  suite_add_tcase(s, wants_cases());
   suite_add_tcase(s, commit_cases());
   suite_add_tcase(s, scan_cases());
   suite_add_tcase(s, scanning_cases());

@@ -18,7 +18,7 @@ enum { UNREAD_MAX = 64 * 1024 };                    /* and how much of them */
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-void connection_new(loop *l, int fd)
+void connection_new(loop *l, int fd, int family)
 {
   const int one = 1;
   connection *c = calloc(1, sizeof *c);
@@ -27,7 +27,8 @@ void connection_new(loop *l, int fd)
     atomic_fetch_sub(&loop_shared(l)->connections, 1);
     return;
   }
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a Unix socket has none, which does no harm */
+  if (family != AF_UNIX)
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   c->item = (item){ITEM_CONNECTION, fd};
   c->loop = l;
   c->settings = settings_ref(loop_settings(l));

@@ -53,6 +53,7 @@ typedef struct connection {
   unsigned mail : 1;      /* MAIL has been told, and neither an end nor an abort */
   unsigned data : 1;      /* DATA has been told */
   unsigned in_header : 1; /* the empty line after the header section has not come */
+  unsigned spared : 1;    /* nothing of the message is wanted: its end has been told with DATA */
   unsigned failed : 1;    /* the session could not be told: there is no verdict */
   unsigned over : 1;      /* the session has ended with 421, and nobody could be told */
   unsigned delayed : 1;   /* the verdict's delay is over */
@@ -66,7 +67,7 @@ typedef struct connection {
 } connection;
 
 /* Takes an accepted socket. */
-void connection_new(loop *l, int fd);
+void connection_new(loop *l, int fd, int family);
 void connection_event(connection *c, uint32_t events);
 /* Goes on at the end of the turn. */
 void connection_resume(connection *c);
@@ -94,6 +95,18 @@ void dialog_forget(connection *c);
 smtpf_str dialog_macro(const connection *c, const char *name);
 /* A recipient that the MTA has refused by itself, and tells us of all the same: its reply code; else 0. */
 int dialog_refused_by_mta(const connection *c);
+
+/* ---- answer.c ---- */
+/* Whether the MTA waits for no answer to this command. */
+int answer_is_none(const connection *c, int command);
+/* Whether this command is answered by what was refused before, where nobody waited. */
+int answer_is_late(const connection *c, int command);
+/* Keeps a refusal for the next command that is answered. */
+void answer_later(connection *c, const smtpf_verdict *v);
+/* Answers by one letter (smtpf_milter_reply); a piece of the message; an event. */
+void answer_letter(connection *c, int letter);
+void answer_piece(connection *c, int command);
+void answer_verdict(connection *c, const smtpf_milter_packet *p);
 
 /* ---- message.c ---- */
 /* Gives the session the bytes that the packet stands for. SMTPF_OK, or SMTPF_PENDING when it must be called again. */

@@ -8,7 +8,8 @@
  *   MAIL      auth, when the macros say so        mail            the reply, where the MTA waits for one
  *   RCPT      -                                   rcpt, unless a refusal is owed from before
  *                                                                 the reply; none where the MTA has refused already
- *   DATA      -                                   data            the reply
+ *   DATA      -                                   data; eom, where nothing of the message is wanted
+ *                                                                 the reply; ACCEPT, where it was
  *   HEADER    data, when there was no DATA        body            continue
  *   EOH       data, when there was no DATA        body            continue
  *   BODY      data, when there was no DATA        body            continue
@@ -21,7 +22,7 @@
 
 #include "connection.h"
 
-enum { MACROS_MAX = 16 * 1024, LETTER = 16 };
+enum { MACROS_MAX = 16 * 1024 };
 
 /* The changes we may make, and what we need not hear or say. */
 static const smtpf_milter_terms wanted = {
@@ -58,12 +59,6 @@ static int same(const text *t, smtpf_str s)
   return t->n == s.n && (!s.n || memcmp(t->p, s.p, s.n) == 0);
 }
 
-static void set(text *t, smtpf_str s)
-{
-  text_clear(t);
-  text_add(t, s);
-}
-
 /* A recipient that the MTA refused by itself: its reply code, 0 for all others. Of the reply it tells the enhanced code
  * alone, in the place of the recipient's host. */
 int dialog_refused_by_mta(const connection *c)
@@ -83,7 +78,7 @@ static int is_message(int command)
 
 static void end_message(connection *c)
 {
-  c->mail = c->data = 0;
+  c->mail = c->data = c->spared = 0;
   c->queue_id[0] = '\0';
   c->late.code = 0;
   text_free(&c->piece);
@@ -196,7 +191,7 @@ static void keep_macros(connection *c, const smtpf_milter_packet *p)
 {
   c->macros_for = p->rest.n <= MACROS_MAX ? p->stage : 0;
   if (c->macros_for)
-    set(&c->macros, p->rest);
+    text_set(&c->macros, p->rest);
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------- */
@@ -206,12 +201,12 @@ static int prepare(connection *c, int command)
 {
   const smtpf_str tls = dialog_macro(c, "tls_version"), identity = dialog_macro(c, "auth_authen");
   if (command == SMTPF_MILTER_HELO && tls.n && !same(&c->tls, tls)) {
-    set(&c->tls, tls);
+    text_set(&c->tls, tls);
     text_clear(&c->identity); /* RFC 3207 4.2 */
     return smtpf_session_starttls(c->session, tls, dialog_macro(c, "cipher"));
   }
   if (command == SMTPF_MILTER_MAIL && identity.n && !same(&c->identity, identity)) {
-    set(&c->identity, identity);
+    text_set(&c->identity, identity);
     return smtpf_session_auth(c->session, dialog_macro(c, "auth_type"), identity);
   }
   if (is_message(command) && !c->data) { /* before version 4 there is no DATA */
@@ -254,7 +249,7 @@ static int tell_envelope(connection *c, const smtpf_milter_packet *p)
   const smtpf_str given = params(&args, p->rest), whom = path(c, p->name);
   int r = SMTPF_ENOMEM;
   if (is_mail) {
-    set(&c->sender, whom);
+    text_set(&c->sender, whom);
     c->mail = 1;
   }
   if (!args.failed && !c->piece.failed && !c->sender.failed)
@@ -281,125 +276,6 @@ static int tell_event(connection *c, const smtpf_milter_packet *p)
   case SMTPF_MILTER_ABORT: return smtpf_session_reset(c->session);
   default: return tell_command(c, p->name);
   }
-}
-
-/* ---- answering ----------------------------------------------------------------------------------------- */
-
-static void answer(connection *c, int code, smtpf_str enhanced, smtpf_str words)
-{
-  const size_t cap = code < 400 ? LETTER : SMTPF_MILTER_ANSWER_MAX;
-  char *room = connection_room(c, cap);
-  if (room)
-    connection_wrote(c, smtpf_milter_answer(code, enhanced, words, room, cap));
-}
-
-static void answer_letter(connection *c, int letter)
-{
-  char *room = connection_room(c, LETTER);
-  if (room)
-    connection_wrote(c, smtpf_milter_letter(letter, room, LETTER));
-}
-
-static void note_late(connection *c, const smtpf_verdict *v)
-{
-  c->late.code = smtpf_verdict_code(v);
-  set(&c->late.enhanced, smtpf_verdict_enhanced(v));
-  set(&c->late.text, smtpf_verdict_text(v));
-}
-
-/* Whether the MTA waits for no answer. */
-static int is_unanswered(const connection *c, int command)
-{
-  static const struct {
-    int command;
-    uint32_t unless;
-  } rows[] = {{SMTPF_MILTER_CONNECT, SMTPF_MILTER_NR_CONN}, {SMTPF_MILTER_HELO, SMTPF_MILTER_NR_HELO},
-              {SMTPF_MILTER_MAIL, SMTPF_MILTER_NR_MAIL},    {SMTPF_MILTER_HEADER, SMTPF_MILTER_NR_HDR},
-              {SMTPF_MILTER_EOH, SMTPF_MILTER_NR_EOH},      {SMTPF_MILTER_BODY, SMTPF_MILTER_NR_BODY}};
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-    if (rows[i].command == command)
-      return (c->terms.protocol & rows[i].unless) != 0;
-  return 0;
-}
-
-/* A refusal that nobody waited for. */
-static int is_late(const connection *c, int command)
-{
-  return c->late.code && (command == SMTPF_MILTER_RCPT || command == SMTPF_MILTER_BODYEOB);
-}
-
-static void answer_piece(connection *c, int command)
-{
-  const int skip = command == SMTPF_MILTER_BODY && c->late.code && c->terms.protocol & SMTPF_MILTER_KNOWS_SKIP;
-  if (!is_unanswered(c, command))
-    answer_letter(c, skip ? SMTPF_MILTER_SKIP : SMTPF_MILTER_CONTINUE);
-}
-
-/* The MTA hears nothing about ABORT, and nothing of use about a recipient that it refused by itself. When the session
- * ends there, later commands must learn it. */
-static void answer_nobody(connection *c, const smtpf_verdict *v, int refused)
-{
-  if (v && smtpf_verdict_closes(v))
-    c->over = 1;
-  else if (v && refused && smtpf_verdict_code(v) < 400)
-    smtpf_session_overrule(c->session, SMTPF_RCPT, refused);
-  if (refused)
-    answer_letter(c, SMTPF_MILTER_CONTINUE);
-}
-
-static void note_failure(connection *c)
-{
-  c->late.code = c->over ? 421 : 451;
-  set(&c->late.enhanced, c->over ? SMTPF_LIT("4.7.0") : SMTPF_LIT("4.3.0"));
-  set(&c->late.text, c->over ? SMTPF_LIT("this session is over") : SMTPF_LIT("try again later"));
-}
-
-static void answer_late(connection *c)
-{
-  answer(c, c->late.code, text_str(&c->late.enhanced), text_str(&c->late.text));
-}
-
-/* Of a stage where nobody waits for an answer. What was refused first is said, unless the client does better. */
-static void keep_answer(connection *c, const smtpf_verdict *v)
-{
-  if (v && smtpf_verdict_closes(v))
-    c->over = 1;
-  if (v && smtpf_verdict_code(v) < 400)
-    c->late.code = 0;
-  else if (!c->late.code && v)
-    note_late(c, v);
-  else if (!c->late.code)
-    note_failure(c);
-}
-
-static void answer_failure(connection *c)
-{
-  note_failure(c);
-  answer_late(c);
-  c->late.code = 0;
-}
-
-static void answer_verdict(connection *c, const smtpf_milter_packet *p)
-{
-  const smtpf_verdict *v = c->failed || !c->session ? NULL : smtpf_session_verdict(c->session);
-  const int ends = p->command == SMTPF_MILTER_BODYEOB, refused = dialog_refused_by_mta(c);
-  const int late = is_late(c, p->command);
-  if (v && !late)
-    report_verdict(c, p, v);
-  if (v && ends && !late)
-    changes_replies(c, v);
-  if (p->command == SMTPF_MILTER_ABORT || refused)
-    answer_nobody(c, v, refused);
-  else if (late)
-    answer_late(c);
-  else if (is_unanswered(c, p->command))
-    keep_answer(c, v);
-  else if (!v)
-    answer_failure(c);
-  else if (ends && smtpf_verdict_code(v) < 400)
-    changes_write(c, v);
-  else
-    answer(c, smtpf_verdict_code(v), smtpf_verdict_enhanced(v), smtpf_verdict_text(v));
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------- */
@@ -437,14 +313,14 @@ static void delay_over(void *user)
  */
 static int delays(connection *c)
 {
-  const int told_nothing = c->failed || !c->session || is_late(c, c->command);
+  const int told_nothing = c->failed || !c->session || answer_is_late(c, c->command);
   const smtpf_verdict *v = c->delayed || told_nothing ? NULL : smtpf_session_verdict(c->session);
   const int64_t ms = v ? smtpf_verdict_delay(v) : 0, until = c->loop->base.now_ms + ms;
   if (c->delayed || c->command == SMTPF_MILTER_ABORT)
     return 0;
   if (c->delay_until < until)
     c->delay_until = until;
-  if (is_unanswered(c, c->command))
+  if (answer_is_none(c, c->command))
     return 0;
   const int64_t left = c->delay_until - c->loop->base.now_ms;
   c->delay_until = 0;
@@ -467,7 +343,7 @@ static void refused_early(connection *c, const smtpf_milter_packet *p)
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   if (!is_message(p->command) || c->late.code || !v || smtpf_verdict_code(v) < 400)
     return;
-  note_late(c, v);
+  answer_later(c, v);
   report_verdict(c, p, v);
 }
 
@@ -513,8 +389,25 @@ static int begin(connection *c, int command)
   return prepare(c, command) != SMTPF_PENDING;
 }
 
+/* Nothing of this message is wanted: it ends here. Clients of our own do not know ACCEPT. */
+static int is_spared(const connection *c, int command)
+{
+  const smtpf_verdict *v = c->session && !c->failed ? smtpf_session_verdict(c->session) : NULL;
+  return command == SMTPF_MILTER_DATA && !c->late.code && v && smtpf_verdict_code(v) < 400 &&
+         !(c->terms.actions & (SMTPF_MILTER_CAN_RCPTREPLY | SMTPF_MILTER_JOIN_ONLY)) &&
+         !smtpf_session_wants_message(c->session);
+}
+
+static int spare(connection *c, const smtpf_milter_packet *p)
+{
+  report_verdict(c, p, smtpf_session_verdict(c->session));
+  c->spared = 1;
+  return told(c, smtpf_session_eom(c->session));
+}
+
 static int go_on(connection *c, const smtpf_milter_packet *p)
 {
+  static const smtpf_milter_packet end = {.size = sizeof end, .command = SMTPF_MILTER_BODYEOB};
   const int command = p->command;
   if (c->step == STEP_PREPARE && !begin(c, command))
     return wait_for(c, WAIT_VERDICT);
@@ -522,7 +415,7 @@ static int go_on(connection *c, const smtpf_milter_packet *p)
     refused_early(c, p);
   if (c->step == STEP_PREPARED)
     c->step = STEP_TELL;
-  if (c->step == STEP_TELL && command == SMTPF_MILTER_RCPT && is_late(c, command))
+  if (c->step == STEP_TELL && command == SMTPF_MILTER_RCPT && answer_is_late(c, command))
     c->step = STEP_ANSWER; /* without a sender there are no recipients */
   if (c->step == STEP_TELL && is_message(command)) {
     if (c->session && message_feed(c, p) == SMTPF_PENDING)
@@ -534,7 +427,9 @@ static int go_on(connection *c, const smtpf_milter_packet *p)
   }
   if (c->step == STEP_TELL && (c->session || command == SMTPF_MILTER_CONNECT) && !told(c, tell_event(c, p)))
     return wait_for(c, WAIT_VERDICT);
-  return finish(c, p);
+  if (!c->spared && is_spared(c, command) && !spare(c, p))
+    return wait_for(c, WAIT_VERDICT);
+  return finish(c, c->spared ? &end : p);
 }
 
 int dialog_take(connection *c, const smtpf_milter_packet *p)

@@ -82,12 +82,11 @@ static int trial(server_loop *l)
 static void accepted(server_loop *l, const listening *from, int fd, const struct sockaddr *peer)
 {
   (void)from;
-  (void)peer;
   atomic_int_fast64_t *connections = &loop_shared(loop_of(l))->connections;
   const int fits = atomic_fetch_add(connections, 1) < l->settings->connections;
   metrics_count(l->metrics, METRICS_CONNECTIONS, fits ? "served" : "refused", NULL);
   if (fits) {
-    connection_new(loop_of(l), fd);
+    connection_new(loop_of(l), fd, peer->sa_family);
   } else {
     atomic_fetch_sub(connections, 1);
     close(fd);

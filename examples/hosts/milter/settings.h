@@ -4,7 +4,8 @@
  *
  *     main ── common/server             the process: signals, sockets, policies, threads
  *       └─ connection                   the MTA's: packets in and out
- *            └─ dialog ── message, changes     what a packet is to the session; what the verdict is to the MTA
+ *            └─ dialog ── message              what a packet is to the session
+ *                 └─ answer ── changes         what the verdict is to the MTA
  *
  * settings: what the program itself reads out of a policy.
  */

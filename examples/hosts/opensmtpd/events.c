@@ -11,12 +11,6 @@ static int is(smtpf_str s, const char *word)
   return s.n == strlen(word) && memcmp(s.p, word, s.n) == 0;
 }
 
-static void set(text *t, smtpf_str s)
-{
-  text_clear(t);
-  text_add(t, s);
-}
-
 /* ---- clients ----------------------------------------------------------------------------------------- */
 
 static client **bucket(filter *f, smtpf_str id)
@@ -166,8 +160,8 @@ void event_message_done(client *c)
   const smtpf_verdict *v = smtpf_session_verdict(c->session);
   report_verdict(c, LINE);
   c->code = smtpf_verdict_code(v);
-  set(&c->enhanced, smtpf_verdict_enhanced(v));
-  set(&c->reply, smtpf_verdict_text(v));
+  text_set(&c->enhanced, smtpf_verdict_enhanced(v));
+  text_set(&c->reply, smtpf_verdict_text(v));
   message_return(c, c->code < 400);
 }
 
@@ -292,7 +286,7 @@ static void take_data_line(client *c, const smtpf_opensmtpd_line *line, smtpf_st
     message_begin(c);
   }
   if (!c->request.n)
-    set(&c->request, whole); /* session and token of the answer */
+    text_set(&c->request, whole); /* session and token of the answer */
   message_line(c, line->rest);
 }
 
@@ -312,7 +306,7 @@ static void take_request(filter *f, const smtpf_opensmtpd_line *line, smtpf_str 
     answer_line(f, line, c && !step ? 250 : 451, SMTPF_LIT("4.3.0"), SMTPF_LIT("try again later"), 0);
     return;
   }
-  set(&c->request, whole);
+  text_set(&c->request, whole);
   c->asked = step;
   if (c->request.failed)
     event_answer_failure(c);
@@ -336,16 +330,16 @@ static void take_connect(filter *f, const smtpf_opensmtpd_line *line)
   smtpf_opensmtpd_field(&rest, &source);
   smtpf_opensmtpd_field(&rest, &target);
   if (is(proved, "pass"))
-    set(&c->rdns, name);
+    text_set(&c->rdns, name);
   smtpf_opensmtpd_address(source, &address, &c->port);
-  set(&c->address, address);
+  text_set(&c->address, address);
   smtpf_opensmtpd_address(target, &address, &c->local_port);
-  set(&c->local, address);
+  text_set(&c->local, address);
 }
 
 static void take_tls(client *c, smtpf_str told)
 {
-  set(&c->tls, told);
+  text_set(&c->tls, told);
   c->tls_told = 0;
 }
 
@@ -358,9 +352,9 @@ static void take_auth(client *c, const smtpf_opensmtpd_line *line)
   smtpf_str s = line->rest;
   if (line->version >= RESULT_FIRST) {
     if (s.n > n && memcmp(s.p, result, n) == 0 && s.p[n] == '|')
-      set(&c->identity, (smtpf_str){s.p + n + 1, s.n - n - 1});
+      text_set(&c->identity, (smtpf_str){s.p + n + 1, s.n - n - 1});
   } else if (s.n > n && memcmp(s.p + s.n - n, result, n) == 0 && s.p[s.n - n - 1] == '|') {
-    set(&c->identity, (smtpf_str){s.p, s.n - n - 1});
+    text_set(&c->identity, (smtpf_str){s.p, s.n - n - 1});
   }
 }
 

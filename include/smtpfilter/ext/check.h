@@ -431,6 +431,13 @@ enum smtpf_apart {
   SMTPF_APART_JOIN,      /**< DATA and later: too seldom to split anybody for: what differs is joined at the end */
 };
 
+/** Which messages a check must have seen at their end. */
+enum smtpf_reads {
+  SMTPF_READS_EVERY = 0, /**< each */
+  SMTPF_READS_TRUSTED,   /**< those alone that a client brings whom a recipient trusts (smtpf_task_origin()) or that are
+                              forwarded, and those that a check has read at BODY */
+};
+
 /** A check. Static, or living as long as every engine that uses it. */
 typedef struct smtpf_check {
   size_t size;      /**< sizeof(smtpf_check) */
@@ -471,6 +478,9 @@ typedef struct smtpf_check {
    *  each alone must then split at RCPT; asked once, when the policy is loaded. NULL: SMTPF_APART_NEVER. */
   int (*apart)(const void *self);
   void *user; /**< what `*self` is when `open` is called, for checks that are made at run time; NULL */
+  /** EOM: smtpf_reads: in which messages it may find something; asked once, when the policy is loaded. What it wants at
+   *  BODY its `run` says there. NULL: SMTPF_READS_EVERY. */
+  int (*reads)(const void *self);
 } smtpf_check;
 
 /**
