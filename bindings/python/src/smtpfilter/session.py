@@ -202,6 +202,12 @@ class BaseSession(ABC, Generic[T]):
         self.pending = False
 
     @property
+    def wants_message(self) -> bool:
+        """After an accepting verdict of DATA: False when nothing in the message can change anything any more, so that a
+        host which bounds size, header and hops by itself may call eom() at once. True at any other time."""
+        return bool(lib.smtpf_session_wants_message(self._live()))
+
+    @property
     def memory(self) -> int:
         """Bytes this session holds now."""
         return int(lib.smtpf_session_memory(self._live()))
