@@ -14,7 +14,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 VALGRIND = ("valgrind -q --num-callers=40 --leak-check=full --show-leak-kinds=definite,possible --errors-for-leak-kinds=definite,possible "
             "--error-exitcode=9")
 RUNS = (("milter", "milter_client.py"), ("milter", "milter_peer.py"), ("milter", "milter_postfix.py"), ("milter", "milter_sendmail.py"),
-        ("opensmtpd", "opensmtpd.py"), ("policyd", "policyd.py"), ("policyd", "policyd_postfix.py"), ("exim", "exim_module.py"),
+        ("opensmtpd", "opensmtpd.py"), ("policyd", "policyd.py"), ("policyd", "policyd_postfix.py"), ("policyd", "policyd_server.py"), ("exim", "exim_module.py"),
         ("proxy", "proxy_basic.py"), ("proxy", "proxy_split.py"), ("proxy", "proxy_forward.py"), ("spool", "ledger_crash.py"))
 
 
