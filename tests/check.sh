@@ -19,12 +19,13 @@ one() {
   esac
 }
 
-# harness SUITE FOLDER: `make check` in a folder, its cases counted one by one.
+# harness SUITE FOLDER: `make check` in a folder, its cases counted one by one. Most tests of servers wait for somebody:
+# two for each processor.
 harness() {
   suite=$1 folder=$2
   shift 2
   shown=0 # what failed is listed at the end
-  step "$suite: make check" "$suite-check" in_folder "$folder" timeout 3000 make -k -j "$jobs" check "$@" || :
+  step "$suite: make check" "$suite-check" in_folder "$folder" timeout 3000 make -k -j "$((2 * jobs))" check "$@" || :
   shown=40
   python3 tests/tally.py "$suite" "$folder" "$logs/$suite-check.log" >"$logs/$suite.tally" || :
   sed '$d' "$logs/$suite.tally" >>"$remarks"
