@@ -49,10 +49,10 @@ typedef void exim_log(const char *line);
 
 /* Functions that return int: 1, or 0 when nothing can be decided, and never again before another open(). */
 typedef struct exim_asker {
-  /* `join`: one reply for all recipients. Verdicts that the policy wishes to see are logged, but where who is asked
-   * has a log of its own. */
+  /* `join`: one reply for all recipients. Why nothing can be decided is logged. Verdicts that the policy wishes to see
+   * are logged, but where who is asked has a log of its own. */
   int (*open)(const char *where, int timeout_s, int join, exim_log *log);
-  int (*load)(const char *where); /* what can be read before a client is there */
+  int (*load)(const char *where, exim_log *log); /* what can be read before a client is there */
   int (*tell)(const exim_event *e, exim_answer *a);
   int (*field)(smtpf_str field);                    /* as Exim keeps it: LF ends each line */
   int (*body)(smtpf_str bytes);                     /* with CRLF; the first one ends the header section */

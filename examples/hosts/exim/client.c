@@ -90,24 +90,24 @@ static exim_answer tell(const exim_event *e, const char *what)
   return !x.failed && x.asker && x.asker->tell(e, &a) ? a : nothing_decided(what);
 }
 
+/* Exim's lines end at 8 KiB, and say so then. */
+static void log_of_exim(const char *line)
+{
+  log_write(0, LOG_MAIN, "smtpf_exim:%s", line);
+}
+
 void client_load(const char *where)
 {
   const exim_asker *asker = is_socket(where) ? NULL : inside();
-  if (asker && !asker->load(*where ? where : DEFAULT_POLICY))
+  if (asker && !asker->load(*where ? where : DEFAULT_POLICY, log_of_exim))
     log_write(0, LOG_MAIN | LOG_PANIC, "smtpf_exim: no policy from %s", where);
-}
-
-/* Exim's lines end at 8 KiB, and say so then. */
-static void log_verdict(const char *line)
-{
-  log_write(0, LOG_MAIN, "smtpf_exim:%s", line);
 }
 
 static void open_asker(void)
 {
   x.asker = is_socket(x.where) ? &exim_outside : inside();
   x.failed = x.greeted = x.tls_told = x.auth_told = x.begun = x.ended = x.decided = 0;
-  if (!x.asker || !x.asker->open(path_in(x.where), x.timeout_s, x.join, log_verdict))
+  if (!x.asker || !x.asker->open(path_in(x.where), x.timeout_s, x.join, log_of_exim))
     (void)nothing_decided("connect");
 }
 
@@ -118,6 +118,8 @@ void client_begin(const char *where, const char *failure, const char *timeout, i
   snprintf(x.where, sizeof x.where, "%s", *where ? where : DEFAULT_POLICY);
   x.join = join;
   x.pass = strcmp(failure, "pass") == 0;
+  if (*failure && !x.pass && strcmp(failure, "defer") != 0)
+    log_write(0, LOG_MAIN, "smtpf_exim: failure `%s`: expected defer or pass; it is defer", failure);
   x.timeout_s = seconds > 0 && seconds <= TIMEOUT_MAX_S ? (int)seconds : TIMEOUT_S;
   open_asker();
 }

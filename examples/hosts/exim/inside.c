@@ -3,7 +3,9 @@
  * The library in Exim's process. The engine outlives a client where the daemon has loaded it before it forked
  * (smtpf_preload): the children have it then, and need not read the policy.
  */
+#include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -31,15 +33,32 @@ static int is_loaded(const char *path, const struct stat *now)
          now->st_mtim.tv_sec == x.file.st_mtim.tv_sec && now->st_mtim.tv_nsec == x.file.st_mtim.tv_nsec;
 }
 
-static int load(const char *path)
+/* Nobody looks at a process's standard error. */
+static int complain(exim_log *log, const char *where, int line, const char *why)
+{
+  char room[1024];
+  if (line)
+    snprintf(room, sizeof room, " %s:%d: %s", where, line, why);
+  else
+    snprintf(room, sizeof room, " %s: %s", where, why);
+  log(room);
+  return 0;
+}
+
+static int load(const char *path, exim_log *log)
 {
   const host_policy from = {.file = path};
+  smtpf_error err = {.size = sizeof err};
+  smtpf_engine *engine = NULL;
   struct stat now;
-  if (stat(path, &now) || strlen(path) >= sizeof x.path)
-    return 0;
+  if (strlen(path) >= sizeof x.path)
+    return complain(log, path, 0, "too long a path");
+  if (stat(path, &now))
+    return complain(log, path, 0, strerror(errno));
   if (is_loaded(path, &now))
     return 1;
-  smtpf_engine *engine = host_policy_engine(&from);
+  if (host_policy_load(&engine, &from, &err) != SMTPF_OK)
+    complain(log, err.file[0] ? err.file : path, err.line, err.text);
   if (!engine && !(x.engine && strcmp(x.path, path) == 0))
     return 0;
   x.file = now;
@@ -77,11 +96,15 @@ static int open_session(const char *path, int timeout_s, int join, exim_log *log
   (void)timeout_s;
   close_session();
   x.log = log;
-  if (load(path) && smtpf_driver_new(&x.driver, x.engine, NULL) == SMTPF_OK &&
-      smtpf_session_new(&x.session, x.driver, &o) == SMTPF_OK)
+  if (!load(path, log))
+    return 0;
+  int r = smtpf_driver_new(&x.driver, x.engine, NULL);
+  if (r == SMTPF_OK)
+    r = smtpf_session_new(&x.session, x.driver, &o);
+  if (r == SMTPF_OK)
     return 1;
   close_session();
-  return 0;
+  return complain(log, path, 0, r == SMTPF_EIO ? "what it names cannot be opened: look at `store`" : smtpf_strerror(r));
 }
 
 /* ---- log lines ------------------------------------------------------------------------------------------------ */

@@ -200,6 +200,7 @@ static int dial(const char *path, int timeout_s)
 {
   struct sockaddr_un sa = {.sun_family = AF_UNIX};
   const struct timeval time = {.tv_sec = timeout_s};
+  errno = ENAMETOOLONG;
   if (strlen(path) >= sizeof sa.sun_path)
     return 0;
   memcpy(sa.sun_path, path, strlen(path) + 1);
@@ -215,11 +216,14 @@ static int open_connection(const char *path, int timeout_s, int join, exim_log *
   smtpf_milter_terms terms = offer;
   smtpf_milter_response r;
   smtpf_str packet;
-  (void)log; /* smtpf-milter has one of its own */
   close_connection();
   terms.actions |= join ? SMTPF_MILTER_JOIN_ONLY : SMTPF_MILTER_CAN_RCPTREPLY;
-  if (!dial(path, timeout_s))
+  if (!dial(path, timeout_s)) {
+    char room[1200];
+    snprintf(room, sizeof room, " unix:%s: %s", path, strerror(errno));
+    log(room); /* of verdicts smtpf-milter has one of its own */
     return broken();
+  }
   if (send_packet(&(smtpf_milter_packet){.command = SMTPF_MILTER_OPTNEG, .offer = terms}) && flush() &&
       response(&r, &packet) && r.reply == SMTPF_MILTER_OPTNEG && r.terms.actions == terms.actions &&
       r.terms.protocol == terms.protocol)
@@ -227,9 +231,10 @@ static int open_connection(const char *path, int timeout_s, int join, exim_log *
   return broken();
 }
 
-static int nothing_to_load(const char *where)
+static int nothing_to_load(const char *where, exim_log *log)
 {
   (void)where;
+  (void)log;
   return 1;
 }
 
