@@ -52,6 +52,8 @@ endif
 
 TESTS += tests/interop/spamd_icap.py
 EXTRA_DIST += tests/interop/harness.py tests/interop/namespace.py tests/interop/spamd_icap.py tests/interop/watched.py tests/interop/hosts_watched.py
+TESTS += tests/interop/watched_test.py
+EXTRA_DIST += tests/interop/watched_test.py
 TESTS += tests/interop/rspamd.py
 EXTRA_DIST += tests/interop/rspamd.py
 if HAVE_CHECK

@@ -323,6 +323,16 @@ def lines_of_verdicts(policy):
           all((" tls=TLSv1.3 " in line) == (i > 0) for i, line in enumerate(lines)) and len({line.split(" session=")[1].split()[0] for line in lines}) == 1, lines)
     check("of a refusal", " notice session=" in lines[4] and " event=rcpt arg=no@example.net reply=550 status=5.7.1 " in lines[4], lines[4])
     check("of the message", " to=yes@example.net disposition=tagged" in lines[6], lines[6])
+    with tempfile.TemporaryFile("w+") as log:
+        f = Filter(policy, log=log)
+        f.connect("l2")
+        f.asked("l2", "ehlo", "client.example")
+        f.envelope("l2", "x@example.org", *["%s%03d@example.net" % ("r" * 60, i) for i in range(600)])
+        check("many recipients: taken", f.message("l2", ["Subject: x", "", "x"])[1] == "proceed" and f.stop() == 0)
+        log.seek(0)
+        last = log.read().splitlines()[-1]
+        check("many recipients: a line that smtpd can read, which says that it was cut", " event=end-of-message " in last and
+              last.endswith(" ...") and 30000 < len(last) < 65000, (len(last), last[-200:]))
     check("of refusals alone", [line.split(" arg=")[1].split()[0] for line in says(policy, "refused")] == ["no@example.net"])
     check("none", not says(policy, "none"))
 

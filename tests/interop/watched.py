@@ -55,14 +55,15 @@ def shell(argv, more=()):
 def stranger(argv):
     """Somebody else's program that loads our library: a sanitizer must be there before it, and since it ends without telling
     the library, only what nobody points to is a leak (a sanitizer cannot tell whose). It goes on after a finding in a function of
-    libc: Exim 4.96 reads beyond a string's end when TLS begins. In code of ours a finding ends it."""
+    libc: Exim 4.96 reads beyond a string's end when TLS begins. In code of ours a finding ends it. ASan would tell each such function's
+    first finding alone: Exim's would hide ours."""
     if WRAPPER:
         return [w for w in wrapper() if not w.startswith("--error-exitcode")] + ["--show-leak-kinds=definite"] + argv
     if not SANITIZED:
         return argv
     runtime = subprocess.run([*shlex.split(os.environ.get("CC", "cc")), "-print-file-name=libasan.so"], capture_output=True, text=True,
                              check=False).stdout.strip()
-    return ["env", "LD_PRELOAD=" + os.path.realpath(runtime), "ASAN_OPTIONS=detect_leaks=0:halt_on_error=0:" + os.environ["ASAN_OPTIONS"], *argv]
+    return ["env", "LD_PRELOAD=" + os.path.realpath(runtime), "ASAN_OPTIONS=detect_leaks=0:halt_on_error=0:suppress_equal_pcs=0:" + os.environ["ASAN_OPTIONS"], *argv]
 
 
 def farewell():
@@ -83,12 +84,14 @@ def report():
 
 
 def is_ours(paragraph):
-    """Exim, which loads our library, is not in it; or we are, and what comes first in the stack, behind the allocator, is not Exim."""
+    """Exim, which loads our library, is not in it; or we are, by the library's name or a source of ours (nobody else there has any),
+    and what comes first in the stack, behind the allocator, is not Exim."""
     if STRANGER not in paragraph:
         return True
-    frames = [line for line in paragraph.splitlines() if re.search(r" (at|by) 0x|^ +#\d", line)]
-    frames = [line for line in frames if not re.search(r"vgpreload|/libc|libasan", line)]
-    return "smtpf" in paragraph and not (frames and STRANGER + ")" in frames[0])
+    frames = [line for line in paragraph.splitlines() if re.search(r"== +(at|by) 0x|^ +#\d", line)]
+    frames = [line for line in frames if not re.search(r"vgpreload|/libc|libasan|/libsanitizer/", line)]
+    mentioned = re.search("smtpf|/examples/|/src/(?!libsanitizer)", paragraph)
+    return bool(mentioned) and not (frames and re.search(STRANGER + r"[+)]", frames[0]))  # as ASan, and as valgrind has it
 
 
 def findings():

@@ -7,6 +7,10 @@
 #include "../../common/log.h"
 #include "filter.h"
 
+/* smtpd keeps 64 KiB of what a filter says there. Of a line that does not fit it would read nothing more, ever: it
+ * spins, and we wait for it, and all mail with us. */
+enum { LONGEST = 32768 };
+
 /* The last field of what smtpd asks. */
 static print_event event_of(const client *c, enum step step)
 {
@@ -46,5 +50,9 @@ void report_verdict(client *c, enum step step)
     return;
   log_member(t, "id", smtpf_str_of(c->id));
   report_end(t, event_of(c, step), v, step == LINE ? PRINT_RECIPIENTS : 0U);
+  if (t->n > LONGEST) {
+    t->n = LONGEST;
+    text_cstr(t, " ...\n");
+  }
   log_flush(t);
 }
