@@ -171,6 +171,36 @@ def a_reload_is_counted():
     a.close()
 
 
+def what_the_policy_no_longer_names_is_not_down():
+    """A server that was down and is taken out of the policy: nobody will ever see it come back."""
+    at, a, dead, scanner = port(), Sink(), nobody(), nobody()
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+        def write(hops_, more=""):
+            f.seek(0)
+            f.truncate()
+            f.write('local_domains = [ "example.net" ];\nproxy = { metrics = "%s"; threads = 1; next_hop = [ %s ]; };\n%s\n'
+                    % (at, ", ".join('"%s"' % h for h in hops_), more))
+            f.flush()
+        write([dead, a.address], 'scanners = ( { name = "av"; type = "clamd"; kind = "virus"; servers = [ "%s" ]; } );' % scanner)
+        proxy = Proxy(None, policy=f.name)
+        client = Client(proxy)
+
+        def down():
+            client.deliver(HAM)
+            return value(fetch(at), "smtpfilter_scanner_down", server=scanner) == 1
+
+        eventually("the scanner is left alone", down)
+        assert value(fetch(at), "smtpfilter_hop_up", server=dead) == 0
+        write([a.address])
+        proxy.signal(signal.SIGHUP)
+        eventually("it is read anew", lambda: value(fetch(at), "smtpfilter_hop_up", server=dead) is None)
+        now = fetch(at)
+        assert value(now, "smtpfilter_hop_up", server=a.address) == 1
+        assert value(now, "smtpfilter_scanner_down") is None
+        assert value(now, "smtpfilter_messages_total") > 0
+        closed(client, proxy, a)
+
+
 def http(at, bytes_, family=socket.AF_INET):
     with socket.socket(family) as s:
         s.settimeout(20)
@@ -357,7 +387,7 @@ def the_guide_has_them_all():
 
 
 CASES = [bad_texts, the_guide_has_them_all, a_proxy_counts_what_happened, nothing_goes_back_and_labels_stay_few, scanners_have_a_histogram,
-         what_is_left_alone_is_told, a_reload_is_counted,
+         what_is_left_alone_is_told, a_reload_is_counted, what_the_policy_no_longer_names_is_not_down,
          whoever_asks_badly, at_a_unix_socket, an_address_that_cannot_be, asked_all_the_time, policyd, milter]
 
 if __name__ == "__main__":

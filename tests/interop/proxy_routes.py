@@ -372,6 +372,29 @@ def an_idle_connection_that_was_closed_is_replaced():
     closed(client, proxy, a, b)
 
 
+def a_server_is_tried_again_though_an_idle_connection_was_there():
+    """It was down for a while; when its time comes an idle connection is there, which tells nothing of it."""
+    def banner(sink, *_):
+        return b"421 4.3.2 not now\r\n" if sink.connections == said[0] + 2 else b""
+
+    a, b = Sink(rules={"BANNER": banner, "RCPT": lambda _s, _c, line: b"550 no\r\n" if b"<no@" in line else b""}), Sink()
+    said = [1]  # of hop_probe()
+    proxy = Several([a.address, b.address], [("proxy.hop_retry", "500ms"), ("proxy.pool_age", "60s"), ("proxy.threads", "1")])
+    said[0] = a.connections
+    first, second = Client(proxy), Client(proxy)
+    first.expect(b"MAIL FROM:<s@example.org>", b"250")
+    first.expect(b"RCPT TO:<x@example.net>", b"250")
+    assert second.deliver(HAM).startswith(b"250") and len(b.messages) == 1  # a is down
+    first.expect(b"RSET", b"250")  # and has an idle connection
+    time.sleep(1)
+    first.expect(b"MAIL FROM:<s@example.org>", b"250")
+    first.expect(b"RCPT TO:<no@example.net>", b"550")
+    first.expect(b"RSET", b"250")
+    assert second.deliver(HAM).startswith(b"250")
+    assert len(a.messages) == 1, "it is never tried again"
+    closed(first, proxy, a, b)
+
+
 def recipients_of_before_are_put_to_the_new_server():
     """The first server dies at the second RCPT: the one that takes its place has both recipients."""
     def second(sink, connection, line):
@@ -567,7 +590,8 @@ CASES = [each_domain_has_its_hop, one_reply_speaks_for_one_hop, a_refusal_is_its
          a_server_that_dies_before_the_message, a_server_that_says_421_at_rcpt, a_silent_server_at_rcpt,
          a_server_lost_inside_the_message_is_replaced, after_the_dot_nothing_is_repeated, a_refusal_is_no_failure,
          all_servers_are_dead, one_that_was_down_is_asked_last_and_comes_back, one_finds_out_for_all,
-         an_idle_connection_that_was_closed_is_replaced, recipients_of_before_are_put_to_the_new_server,
+         an_idle_connection_that_was_closed_is_replaced,
+         a_server_is_tried_again_though_an_idle_connection_was_there, recipients_of_before_are_put_to_the_new_server,
          a_client_that_is_refused_by_xclient_harms_nobody,
          a_server_that_does_not_understand_xclient_refuses_nobody, a_client_that_is_refused_at_the_end_of_its_message,
          a_client_that_leaves_before_354_harms_nobody, an_lmtp_hop_in_parts, a_slow_answer_is_forgotten, a_reload_changes_the_hops, wrong_options_do_not_load, a_policy_file_says_so_too, descriptors_stay]

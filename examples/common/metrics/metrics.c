@@ -64,6 +64,15 @@ void metrics_set(metrics_part *p, int family, smtpf_str a, smtpf_str b, smtpf_st
   pthread_mutex_unlock(&p->lock);
 }
 
+void metrics_forget(metrics_part *p, int family)
+{
+  if (!p)
+    return;
+  pthread_mutex_lock(&p->lock);
+  series_drop(&p->table, family);
+  pthread_mutex_unlock(&p->lock);
+}
+
 /* The rule's own words: what comes behind them are figures and profiles. */
 static smtpf_str rule_of(const smtpf_verdict *v)
 {
@@ -201,6 +210,7 @@ int metrics_wanted(metrics_part *p)
 void metrics_answer(metrics_part *p)
 {
   metrics *m = p->metrics;
+  metrics_forget(p, METRICS_SCANNER_DOWN);
   smtpf_driver_stats(p->driver, take, p);
   if (!atomic_exchange(&p->wanted, 0))
     return;

@@ -100,6 +100,8 @@ void metrics_answer(metrics_part *p);
 /* Counts, and sets. Labels that the family has not are NULL. */
 void metrics_add(metrics_part *p, int family, smtpf_str a, smtpf_str b, smtpf_str c, uint64_t n);
 void metrics_set(metrics_part *p, int family, smtpf_str a, smtpf_str b, smtpf_str c, uint64_t value);
+/* What is named by the policy, and may be gone with it: a gauge's rows are set anew. */
+void metrics_forget(metrics_part *p, int family);
 static inline void metrics_count(metrics_part *p, int family, const char *a, const char *b)
 {
   if (p)

@@ -131,6 +131,23 @@ static series *by_labels(series_table *t, int family, const char *labels)
   return s ? s : t->of[family] < METRICS_SERIES ? made(t, family, hash, labels) : NULL;
 }
 
+void series_drop(series_table *t, int family)
+{
+  size_t n = 0;
+  if (!t->of[family])
+    return;
+  for (size_t i = 0; i < t->n; i++)
+    if (t->v[i].family == family)
+      free(t->v[i].labels);
+    else
+      t->v[n++] = t->v[i];
+  t->n = n;
+  t->of[family] = 0;
+  memset(t->slot, 0, t->slots * sizeof *t->slot);
+  for (size_t i = 0; i < n; i++)
+    enter(t, i);
+}
+
 /* What has no room of its own. */
 static series *other(series_table *t, int family)
 {

@@ -46,6 +46,8 @@ typedef struct series_table {
 void series_free(series_table *t);
 /* The one with these labels, made when there is none. NULL without memory. */
 series *series_of(series_table *t, int family, const smtpf_str label[METRICS_LABELS]);
+/* Takes a family away. */
+void series_drop(series_table *t, int family);
 /* All of `from` into `to`, as their families are joined. 0 without memory. */
 int series_join(series_table *to, const series_table *from);
 /* In the order of families and labels. */

@@ -93,8 +93,11 @@ static hop *next_server(transaction *t)
   for (server *at; (at = route_pick(g->route, &g->tried, t->loop->base.now_ms, &probing));) {
     const hop_for is = {&transaction_hop_owner, t, t->at, g->route, at, NULL};
     hop *h = g->fresh ? NULL : pool_take(t->loop, &is);
-    if (h)
+    if (h) {
+      if (probing) /* it need not say whether its server takes new ones: others may find out */
+        server_unknown(at);
       return h;
+    }
     h = hop_connect(t->loop, t->settings, &is, &at->at, share(t, g));
     if (h) {
       h->probing = probing != 0;

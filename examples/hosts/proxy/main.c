@@ -138,6 +138,7 @@ static void measure(server_loop *base)
   metrics_gauge(base->metrics, METRICS_HOPS, "idle", l->pool_count);
   metrics_gauge(base->metrics, METRICS_SPOOL, NULL, (uint64_t)atomic_load(&all->spooled));
   metrics_gauge(base->metrics, METRICS_DSN_UNENFORCED, NULL, atomic_load(&all->loud));
+  metrics_forget(base->metrics, METRICS_HOP_UP);
   for (size_t i = 0; i < r->n; i++)
     for (size_t k = 0; k < r->route[i].n; k++)
       metrics_gauge(base->metrics, METRICS_HOP_UP, r->route[i].server[k].name,
