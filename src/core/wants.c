@@ -9,12 +9,14 @@
 #include "session.h"
 #include "will.h"
 
-/* Who has said PENDING at BODY wants to read it. */
+/* Who has said PENDING at BODY wants to read it. What the others have found or asked for is judged with it. */
 static int is_read(const smtpf_session *s)
 {
-  for (size_t i = 0; s->scan && i < s->scan->n; i++)
-    if (s->scan->tasks[i].state != SMTPF_TASK_DONE)
+  for (size_t i = 0; s->scan && i < s->scan->n; i++) {
+    const smtpf_task *t = &s->scan->tasks[i];
+    if (t->state != SMTPF_TASK_DONE || t->first || t->edits)
       return 1;
+  }
   return s->engine->reads || s->message->hash || s->no_memory;
 }
 

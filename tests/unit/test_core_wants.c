@@ -80,20 +80,31 @@ START_TEST(by_policy)
 }
 END_TEST
 
+static int edits(script *self, smtpf_task *t, const smtpf_event *ev)
+{
+  (void)self;
+  (void)ev;
+  return smtpf_task_edit(t, SMTPF_EDIT_PREPEND, SMTPF_LIT("X-Client"), SMTPF_LIT("seen"), 0, 0);
+}
+
+/* What is found or asked for at BODY without a look at the message is judged at its end, too. */
 START_TEST(by_checks)
 {
   static const struct {
     unsigned stage;
-    int reads, sleeps, wanted;
-  } rows[] = {{SMTPF_RCPT, 0, 0, 0}, {SMTPF_EOM, 0, 0, 1},  {SMTPF_EOM, 1, 0, 0},
-              {SMTPF_BODY, 0, 0, 0}, {SMTPF_BODY, 0, 1, 1}, {SMTPF_BODY | SMTPF_EOM, 1, 1, 1}};
+    int reads;
+    int (*run)(script *, smtpf_task *, const smtpf_event *);
+    int wanted;
+  } rows[] = {{SMTPF_RCPT, 0, NULL, 0},          {SMTPF_EOM, 0, NULL, 1},
+              {SMTPF_EOM, 1, NULL, 0},           {SMTPF_BODY, 0, NULL, 0},
+              {SMTPF_BODY, 0, script_sleep, 1},  {SMTPF_BODY | SMTPF_EOM, 1, script_sleep, 1},
+              {SMTPF_BODY, 0, script_report, 1}, {SMTPF_BODY, 0, edits, 1}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     begin((const char *const[][2]){{NULL, NULL}});
     script *c = world_check(&W, "one", rows[i].stage, 0);
     W.checks[W.n_checks - 1].reads = rows[i].reads ? only_trusted : NULL;
     c->finding = finding_hit(60000);
-    if (rows[i].sleeps)
-      c->run = script_sleep;
+    c->run = rows[i].run;
     world_start(&W);
     smtpf_session *s = at_data(HOST);
     ck_assert_msg(smtpf_session_wants_message(s) == rows[i].wanted, "row %zu", i);
