@@ -43,3 +43,11 @@ void report_end(text *t, print_event e, const smtpf_verdict *v, unsigned flags)
     print_verdict_text(t, e, v, flags);
   log_end(t);
 }
+
+void report_cut(text *t, size_t longest)
+{
+  if (t->n > longest) {
+    t->n = longest;
+    text_cstr(t, " ...\n");
+  }
+}

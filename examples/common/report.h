@@ -34,5 +34,7 @@ int report_begin(text *t, const report *r);
 int report_is_refused(const smtpf_verdict *v);
 /* The verdict, and the end of the line. `flags`: print_flag. */
 void report_end(text *t, print_event e, const smtpf_verdict *v, unsigned flags);
+/* For who cannot take a longer one: a line of text that was cut ends with "...". */
+void report_cut(text *t, size_t longest);
 
 #endif

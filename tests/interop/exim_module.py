@@ -166,6 +166,13 @@ def verdicts(server):
 
 def acls_inside(server):
     acls(server)
+    many = ["%s%03d@example.net" % ("r" * 60, i) for i in range(150)]
+    with client(server) as c:
+        codes, replies = c.message("x@example.org", many, "to many")
+        check("many recipients: taken", replies and replies[0][0] == 250, (codes[-3:], replies))
+    last = [line for line in verdicts(server) if " event=end-of-message " in line][-1]
+    check("many recipients: their line is cut, and says so", " to=%s disposition=" % many[0] in last and last.endswith(" ...") and len(last) > 7000,
+          last[-300:])
     lines = verdicts(server)
     check("a line for each verdict", {line.split(" event=")[1].split()[0] for line in lines} ==
           {"connect", "helo", "mail", "rcpt", "data", "end-of-message"} and all(" client=127.0.0.1 " in line for line in lines), lines[:20])

@@ -90,7 +90,6 @@ static exim_answer tell(const exim_event *e, const char *what)
   return !x.failed && x.asker && x.asker->tell(e, &a) ? a : nothing_decided(what);
 }
 
-/* Exim's lines end at 8 KiB, and say so then. */
 static void log_of_exim(const char *line)
 {
   log_write(0, LOG_MAIN, "smtpf_exim:%s", line);

@@ -136,6 +136,9 @@ static print_event name_of(const exim_event *e)
   return (print_event){names[e->kind], arg};
 }
 
+/* Exim has 8 KiB for a line with its own front, and writes nothing of one that is longer. */
+enum { LONGEST = 7168 };
+
 static void report_verdict(const exim_event *e, const smtpf_verdict *v)
 {
   const report r = {.which = report_which(x.engine, "exim"),
@@ -147,6 +150,7 @@ static void report_verdict(const exim_event *e, const smtpf_verdict *v)
   text t = {0};
   if (report_begin(&t, &r)) {
     report_end(&t, name_of(e), v, e->kind == EXIM_END ? PRINT_RECIPIENTS : 0U);
+    report_cut(&t, LONGEST);
     t.n -= t.n > 0; /* its LF */
     text_char(&t, 0);
     if (!t.failed)

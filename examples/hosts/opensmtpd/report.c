@@ -50,9 +50,6 @@ void report_verdict(client *c, enum step step)
     return;
   log_member(t, "id", smtpf_str_of(c->id));
   report_end(t, event_of(c, step), v, step == LINE ? PRINT_RECIPIENTS : 0U);
-  if (t->n > LONGEST) {
-    t->n = LONGEST;
-    text_cstr(t, " ...\n");
-  }
+  report_cut(t, LONGEST);
   log_flush(t);
 }
