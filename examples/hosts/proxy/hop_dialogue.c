@@ -113,6 +113,8 @@ static dialogue_step helo_answered(hop *h, int good, text *line)
   if (h->is.route)
     route_learn(h->is.route, 0, 0);
   h->extensions = 0;
+  if (h->identified) /* as in learn() */
+    h->soiled = 1;
   return introduced(h, line);
 }
 

@@ -200,6 +200,15 @@ static int has_more(const transaction *t, const leg *l)
   return l->target ? target_has_more(l->target) : t->loop->base.now_ms < l->until && route_has_more(l->route, l->tried);
 }
 
+/* The same server once more, over a new connection. */
+static void again_afresh(transaction *t, const server *at)
+{
+  leg *l = transaction_leg(t);
+  l->fresh = 1;
+  l->tried &= ~(1U << (at - l->route->server));
+  transaction_step(t);
+}
+
 static void lost(void *owner, size_t on, const char *why, int how)
 {
   transaction *t = owner;
@@ -219,9 +228,7 @@ static void lost(void *owner, size_t on, const char *why, int how)
   }
   if (how == LOST_TLS ||
       (how == LOST_REUSED && !l->fresh && !streaming)) { /* perhaps it was closed while it was idle */
-    l->fresh = 1;
-    l->tried &= ~(1U << (at - l->route->server));
-    transaction_step(t);
+    again_afresh(t, at);
     return;
   }
   if (!l->target)
@@ -240,10 +247,12 @@ static void lost(void *owner, size_t on, const char *why, int how)
 static void refused(void *owner, size_t on, const smtpf_smtpc_reply *r)
 {
   transaction *t = owner;
-  transaction_unhop(t, on);
+  const hop *h = transaction_unhop(t, on);
   if (on != t->at || !t->goal)
     return;
-  if (t->goal == GOAL_RCPT)
+  if (h->reused) /* it may think so of the one before, or of so many on one connection */
+    again_afresh(t, h->is.server);
+  else if (t->goal == GOAL_RCPT)
     rcpt_client_refused(t, r);
   else
     deliver_client_refused(t, r);
