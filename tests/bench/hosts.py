@@ -5,9 +5,9 @@ milter protocol alone, smtpf-milter beside a filter on libmilter that does nothi
 Of each arrangement: messages per second of smtp-source; how much longer a message takes, from connection to last reply, one
 at a time (median and 99th percentile, of a thousand clients, senders and recipients); processor time and memory of the
 filter's processes. smtpf-milter and rspamd do the same: two DNS lists, greylisting, and a hundred recipients of three kinds;
-rspamd's rules are off, and its Redis is not counted. Where forged marks are Postfix's to remove, smtpf-milter need not see the messages; the row
-`milter-sees-all` is the same policy without that. Every greylist knows the mail already. postgrey does greylisting alone. The
-filter on libmilter does nothing: what any milter costs Postfix that hears everything.
+rspamd's rules are off, and its Redis is not counted. Before smtpf-milter Postfix removes forged marks itself, so that the
+messages need not be seen; the row `milter-sees-all` is the same policy without that. Every greylist knows the mail already.
+postgrey does greylisting alone. The filter on libmilter does nothing: what any milter costs Postfix that hears everything.
 """
 import json
 import os
@@ -53,6 +53,7 @@ store = { type = "lmdb"; path = "%(folder)s/store"; };
 milter = { log_verdicts = "none"; socket_mode = "0666"; };
 """
 SPARES = 'tag = { foreign = "leave"; };\n'  # docs/guide/milter.md, Messages it need not see
+STRIPPER = "stripper unix n - n - 0 cleanup\n  -o { header_checks = regexp:{{/^X-Smtpfilter:/ IGNORE}} }\n"
 CODEC = """
 local_domains = [ "example.net" ];
 check = { disable = [ "iprev", "helo", "forward_target" ]; };
@@ -94,7 +95,7 @@ class Mta(Postfix):
 
     def write(self, name, text):
         if name == "master.cf":
-            text += "discard unix - - n - - discard\n"
+            text += "discard unix - - n - - discard\n" + STRIPPER
             text += "".join("127.0.0.1:%d inet n - n - - smtpd\n%s" % (port, "".join("  -o %s\n" % o for o in options))
                             for port, options in self.services)
         super().write(name, text)
@@ -172,14 +173,14 @@ def start_null(build, tmp):
     return Arrangement("libmilter", server, ["smtpd_milters=unix:" + path])
 
 
-def start_milter(build, tmp, dns, name, more=""):
+def start_milter(build, tmp, dns, name, more="", options=()):
     port, folder = free_port(), folder_of(tmp, name)
     people = ", ".join('{ address = "%s"; profile = "%s"; }' % (u, KINDS[i % 3]) for i, u in enumerate(USERS))
     policy = write(folder, "policy.conf", MILTER % {"dns": dns, "recipients": people, "folder": folder} + more)
     socket = os.path.join(folder, "socket")
     server = Server(name, [os.path.join(build, "smtpf-milter"), "-c", policy, "--listen", "127.0.0.1:%d" % port, "--listen", "unix:" + socket],
                     port, tmp)
-    return Arrangement(name, server, ["smtpd_milters=unix:" + socket])
+    return Arrangement(name, server, ["smtpd_milters=unix:" + socket, *options])
 
 
 def start_rspamd(tmp, dns, redis):
@@ -212,7 +213,8 @@ def arrangements(build, tmp, others):
     """All there can be here; what is missing is said. `others` takes the servers beside them."""
     lists, dns = start_lists(tmp)
     others.append(lists)
-    made = [Arrangement("no filter"), start_milter(build, tmp, dns, "smtpf-milter", SPARES), start_milter(build, tmp, dns, "milter-sees-all")]
+    made = [Arrangement("no filter"), start_milter(build, tmp, dns, "smtpf-milter", SPARES, ["cleanup_service_name=stripper"]),
+            start_milter(build, tmp, dns, "milter-sees-all")]
     if os.path.exists(null_filter(build)):
         made.append(start_null(build, tmp))
     if shutil.which("rspamd") and shutil.which("redis-server"):
