@@ -123,7 +123,8 @@ def cut_spool(pid):
 
 
 def alone(policy):
-    f = Filter(policy)
+    log = open(policy + ".alone", "wb+")  # with a name: cut_spool() looks for what has none
+    f = Filter(policy, log=log)
     check("phases are registered", "register|filter|smtp-in|data-line" in f.registered, f.registered)
     check("connect", f.connect("s1") == "proceed")
     check("ehlo", f.asked("s1", "ehlo", "client.example") == "proceed")
@@ -180,6 +181,8 @@ def alone(policy):
     cut_spool(f.process.pid)
     back, answer = f.message("s1", [])
     check("one that cannot be read again is not taken", answer.startswith("reject|451"), (len(back), answer))
+    said = os.pread(log.fileno(), 1 << 20, 0)  # with a place of its own: the filter's is where it writes
+    check("and the log says so", said.endswith(b" error event=message-failed id=s1\n"), said[-300:])
     took = []
     for first, last, left in ((["Subject: many"], [], ["Subject: many"]),
                               (["Subject: many", "x-SMTPFILTER: forged"], ["X-Smtpfilter: forged"], ["Subject: many"])):

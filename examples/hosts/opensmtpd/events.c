@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../common/log.h"
 #include "filter.h"
 
 enum { PATH_ROOM = 1100, ANSWER_ROOM = 1200 };
@@ -167,10 +168,12 @@ void event_message_done(client *c)
 
 static void answer_commit(client *c)
 {
-  if (c->code)
+  if (c->code) {
     answer(c, c->code, text_str(&c->enhanced), text_str(&c->reply), 0);
-  else
+  } else { /* whatever the verdict's line said */
+    log_text("error", "message-failed", "id", c->id);
     event_answer_failure(c);
+  }
   c->code = 0;
 }
 
