@@ -41,10 +41,10 @@ tests_unit_test_port_lmdb_LDADD = libsmtpf_all.la $(CHECK_LIBS) $(LMDB_LIBS)
 tests_unit_test_port_lmdb_health_SOURCES = tests/unit/test_port_lmdb_health.c tests/unit/lmdb_world.h $(STORE_CONTRACT) $(PORT_FAKE)
 tests_unit_test_port_lmdb_health_CPPFLAGS = $(AM_CPPFLAGS) $(LMDB_CFLAGS)
 tests_unit_test_port_lmdb_health_LDADD = libsmtpf_all.la $(CHECK_LIBS) $(LMDB_LIBS)
-tests_unit_test_port_cares_SOURCES = tests/unit/test_port_cares.c tests/unit/port_dns_server.c \
+tests_unit_test_port_cares_SOURCES = tests/unit/test_port_cares.c tests/unit/free_port.h tests/unit/port_dns_server.c \
 	tests/unit/port_dns_server.h $(PORT_FAKE)
 tests_unit_test_port_policy_SOURCES = tests/unit/test_port_policy.c tests/unit/port_run.h
-tests_unit_test_port_live_SOURCES = tests/unit/test_port_live.c tests/unit/port_dns_server.c \
+tests_unit_test_port_live_SOURCES = tests/unit/test_port_live.c tests/unit/free_port.h tests/unit/port_dns_server.c \
 	tests/unit/port_dns_server.h tests/unit/port_run.h
 tests_unit_test_port_journal_SOURCES = tests/unit/test_port_journal.c tests/unit/journal_world.h tests/unit/port_run.h
 tests_unit_test_port_journal_sync_SOURCES = tests/unit/test_port_journal_sync.c tests/unit/journal_world.h $(PORT_FAKE)
@@ -76,11 +76,11 @@ tests_unit_test_port_scan_replies_SOURCES = tests/unit/test_port_scan_replies.c 
 if HAVE_CHECK
 check_PROGRAMS += tests/unit/test_port_redis_live
 TESTS += tests/unit/test_port_redis_live
-tests_unit_test_port_redis_live_SOURCES = tests/unit/test_port_redis_live.c tests/unit/redis_server.c tests/unit/redis_server.h \
+tests_unit_test_port_redis_live_SOURCES = tests/unit/test_port_redis_live.c tests/unit/free_port.h tests/unit/redis_server.c tests/unit/redis_server.h \
 	tests/unit/port_run.h
 if HAVE_HIREDIS
 REDIS_TESTS = tests/unit/test_port_redis tests/unit/test_port_redis_cluster tests/unit/test_port_redis_faults
-REDIS_WORLD = tests/unit/redis_server.c tests/unit/redis_server.h tests/unit/redis_world.h $(PORT_FAKE)
+REDIS_WORLD = tests/unit/free_port.h tests/unit/redis_server.c tests/unit/redis_server.h tests/unit/redis_world.h $(PORT_FAKE)
 check_PROGRAMS += $(REDIS_TESTS)
 TESTS += $(REDIS_TESTS)
 tests_unit_test_port_redis_SOURCES = tests/unit/test_port_redis.c $(STORE_CONTRACT) $(REDIS_WORLD)
@@ -94,7 +94,7 @@ endif
 
 check_PROGRAMS += tests/interop/redis_faults
 TESTS += tests/interop/redis_faults
-tests_interop_redis_faults_SOURCES = tests/interop/redis_faults.c tests/unit/redis_server.c tests/unit/redis_server.h
+tests_interop_redis_faults_SOURCES = tests/interop/redis_faults.c tests/unit/free_port.h tests/unit/redis_server.c tests/unit/redis_server.h
 tests_interop_redis_faults_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_interop_redis_faults_LDADD = libsmtpfilter.la
 EXTRA_DIST += tests/interop/redis_faults.sh

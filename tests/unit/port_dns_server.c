@@ -15,7 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROOM = 4096, HEADER = 12 };
+#include "free_port.h"
+
+enum { ROOM = 4096, HEADER = 12, TRIES = 20 };
 
 static struct sockaddr_in loopback(unsigned port)
 {
@@ -40,15 +42,6 @@ static int listen_on(int type, unsigned *port)
   }
   *port = ntohs(a.sin_port);
   return fd;
-}
-
-unsigned dns_server_free_port(void)
-{
-  unsigned port = 0;
-  int fd = listen_on(SOCK_DGRAM, &port);
-  if (fd >= 0)
-    close(fd);
-  return port;
 }
 
 /* ---- our own -------------------------------------------------------------------------------------------- */
@@ -148,11 +141,28 @@ static void answer_stream(int listener)
     close(fd);
 }
 
+/* Datagrams and streams on one port: of one that is free for the former somebody may have the latter. */
+static int listen_on_both(unsigned *port, int *datagrams, int *streams)
+{
+  for (int i = 0; i < TRIES; i++) {
+    *port = 0;
+    *datagrams = listen_on(SOCK_DGRAM, port);
+    *streams = *datagrams < 0 ? -1 : listen_on(SOCK_STREAM, port);
+    if (*streams >= 0)
+      return 1;
+    if (*datagrams >= 0)
+      close(*datagrams);
+  }
+  return 0;
+}
+
 dns_server dns_server_start(void)
 {
   dns_server s = {0, 0, "", "no socket"};
-  int datagrams = listen_on(SOCK_DGRAM, &s.port), streams = listen_on(SOCK_STREAM, &s.port);
-  if (datagrams >= 0 && streams >= 0 && (s.pid = fork()) == 0) {
+  int datagrams, streams;
+  if (!listen_on_both(&s.port, &datagrams, &streams))
+    return s;
+  if ((s.pid = fork()) == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct pollfd p[2] = {{datagrams, POLLIN, 0}, {streams, POLLIN, 0}};
     while (poll(p, 2, 120000) > 0) { /* two quiet minutes end it in any case */
@@ -163,10 +173,8 @@ dns_server dns_server_start(void)
     }
     _exit(0);
   }
-  if (datagrams >= 0)
-    close(datagrams);
-  if (streams >= 0)
-    close(streams);
+  close(datagrams);
+  close(streams);
   return s;
 }
 
@@ -231,14 +239,11 @@ static int find_rbldnsd(char *out, size_t cap)
   return access(out, X_OK) == 0;
 }
 
-dns_server dns_server_rbldnsd(void)
+/* One try: until it is started, somebody else may take its port. */
+static dns_server start_rbldnsd(const char *program)
 {
-  dns_server s = {0, dns_server_free_port(), "", "rbldnsd is not installed"};
+  dns_server s = {0, free_port(SOCK_DGRAM), "", "no temporary folder"};
   char address[32];
-  char program[512];
-  if (!find_rbldnsd(program, sizeof program))
-    return s;
-  s.why = "no temporary folder";
   snprintf(s.folder, sizeof s.folder, "/tmp/smtpf-dns-XXXXXX");
   if (!s.port || !mkdtemp(s.folder) || !write_files(s.folder))
     return s;
@@ -261,6 +266,15 @@ dns_server dns_server_rbldnsd(void)
   }
   if (s.pid > 0 && !answers(s.port))
     dns_server_stop(&s);
+  return s;
+}
+
+dns_server dns_server_rbldnsd(void)
+{
+  dns_server s = {0, 0, "", "rbldnsd is not installed"};
+  char program[512];
+  for (int i = 0; i < 3 && s.pid <= 0 && find_rbldnsd(program, sizeof program); i++)
+    s = start_rbldnsd(program);
   return s;
 }
 

@@ -31,7 +31,4 @@ dns_server dns_server_rbldnsd(void);
 
 void dns_server_stop(dns_server *s);
 
-/* A port on which nothing listens, at least now. */
-unsigned dns_server_free_port(void);
-
 #endif

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "free_port.h"
+
 /* Servers are started outside tests too, where nothing of libcheck may be called. */
 #define must(condition)                                                                                                \
   do {                                                                                                                 \
@@ -44,22 +46,11 @@ int redis_is_there(void)
   return 0;
 }
 
-static int listener(int *port)
-{
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  socklen_t n = sizeof a;
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  must(bind(fd, (struct sockaddr *)&a, sizeof a) == 0);
-  must(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-  *port = ntohs(a.sin_port);
-  return fd;
-}
-
 int redis_free_port(void)
 {
-  int port;
-  close(listener(&port));
-  return port;
+  const unsigned port = free_port(SOCK_STREAM);
+  must(port != 0);
+  return (int)port;
 }
 
 static int reach(int port)
@@ -253,10 +244,21 @@ static void serve(int fd, const smtpf_str *says, size_t n)
   close(fd);
 }
 
+static int listener(int *port)
+{
+  struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t n = sizeof a;
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  must(bind(fd, (struct sockaddr *)&a, sizeof a) == 0);
+  must(listen(fd, 16) == 0);
+  must(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+  *port = ntohs(a.sin_port);
+  return fd;
+}
+
 pid_t redis_fake(int *port, const smtpf_str *says, size_t n)
 {
   const int fd = listener(port);
-  must(listen(fd, 16) == 0);
   const pid_t pid = fork();
   must(pid >= 0);
   if (pid == 0) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "free_port.h"
 #include "port/port.h"
 #include "port_dns_server.h"
 #include "port_fake.h"
@@ -166,7 +167,7 @@ END_TEST
 
 START_TEST(nobody_there_is_a_failure)
 {
-  open_on(dns_server_free_port(), 200, 2);
+  open_on(free_port(SOCK_DGRAM), 200, 2);
   int status = ask(SMTPF_DNS_A, "good.example")->status;
   ck_assert(status == SMTPF_DNS_SERVFAIL || status == SMTPF_DNS_TIMEOUT);
   done();
@@ -272,7 +273,7 @@ END_TEST
 START_TEST(options_of_the_policy)
 {
   char first[32], second[32];
-  snprintf(first, sizeof first, "127.0.0.1:%u", dns_server_free_port());
+  snprintf(first, sizeof first, "127.0.0.1:%u", free_port(SOCK_DGRAM));
   snprintf(second, sizeof second, "127.0.0.1:%u", ours.port);
   const fake_option options[] = {
       {"resolver.servers", first}, {"resolver.servers", second}, {"resolver.timeout", "100"}, {"resolver.tries", "2"}};
