@@ -85,8 +85,8 @@ suite_install() { # clang's build, installed; the checks compiled against what w
 suite_fuzz() { # each fuzz target for a few seconds
   build_fuzz || failed "fuzz: build" || return 0
   status=0
-  step "fuzz: each target for ${FUZZ_SECONDS:-10} s" fuzz-all \
-    python3 tests/fuzz/run.py --build build-fuzz --tally "$tally" "${FUZZ_SECONDS:-10}" || status=$?
+  step "fuzz: each target for ${FUZZ_SECONDS:-5} s" fuzz-all \
+    python3 tests/fuzz/run.py --build build-fuzz --tally "$tally" "${FUZZ_SECONDS:-5}" || status=$?
   [ "$status" -eq 0 ] || echo "FAIL fuzz: $(grep -c FINDING "$logs/fuzz-all.log") targets: build/logs/fuzz-all.log" >>"$remarks"
 }
 

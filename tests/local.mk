@@ -398,7 +398,8 @@ print-plain-tests:
 	@printf '%s\n' $(check_PROGRAMS) $(TESTS) | sort | uniq -d | grep -v '^tests/interop/'
 # What looks at the tree itself: enough for a tarball whose files are known to be all there.
 print-tree-tests:
-	@printf '%s\n' $(TESTS) | grep -v -e '^tests/unit/' -e '^tests/interop/' -e '^tests/lab/' -e '^tests/hold/' -e '^bindings/'
+	@printf '%s\n' $(TESTS) | grep -v -e '^tests/unit/' -e '^tests/interop/' -e '^tests/lab/' -e '^tests/hold/' -e '^bindings/' \
+	  -e '^tests/policy/' -e '^tests/oom/'
 print-fuzz-targets:
 	@printf '%s\n' $(FUZZ_TARGETS) | sed -n 's/.*fuzz_//p'
 print-threaded-tests:
