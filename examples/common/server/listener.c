@@ -199,6 +199,23 @@ void server_listen_close(server_process *p)
 
 /* ---- connections ----------------------------------------------------------------------------------------- */
 
+int server_admit(server_loop *l, int fd)
+{
+  atomic_int_fast64_t *connections = &l->process->connections;
+  const int fits = atomic_fetch_add(connections, 1) < l->settings->connections;
+  metrics_count(l->metrics, METRICS_CONNECTIONS, fits ? "served" : "refused", NULL);
+  if (!fits) {
+    atomic_fetch_sub(connections, 1);
+    close(fd);
+  }
+  return fits;
+}
+
+void server_dismiss(server_loop *l)
+{
+  atomic_fetch_sub(&l->process->connections, 1);
+}
+
 void server_accept(server_loop *l, const listening *from)
 {
   for (int i = 0; i < ACCEPT_MAX; i++) {

@@ -85,6 +85,18 @@ static void read_clock(server_loop *l)
   l->wall_s = t.tv_sec;
 }
 
+int server_trial_untold(server_loop *l, unsigned capabilities)
+{
+  smtpf_session *s = NULL;
+  const smtpf_session_options o = {.size = sizeof o, .capabilities = capabilities, .protocol = SMTPF_SMTP};
+  const int r = smtpf_session_new(&s, l->driver, &o);
+  smtpf_session_free(s);
+  if (r == SMTPF_EUNSUPPORTED)
+    log_text("error", "policy-failed", "what",
+             "journal and lost_ack.enable need a host that is told what became of a message; an MTA does not tell");
+  return r;
+}
+
 static int is_served(server_loop *l)
 {
   return !l->process->program->trial || l->process->program->trial(l) == SMTPF_OK;

@@ -108,11 +108,12 @@ typedef struct server_process {
   int n;
   listening listener[SERVER_LISTEN_MAX]; /* read-only once threads run */
   size_t listeners;
-  metrics *metrics;      /* NULL: nobody may ask */
-  metrics_part *counted; /* what the main thread counts */
-  atomic_int running;    /* loops */
-  atomic_int draining;   /* 1: to the end of what is open; 2: now */
-  atomic_int stopped;    /* loops that take no more connections */
+  metrics *metrics;                /* NULL: nobody may ask */
+  metrics_part *counted;           /* what the main thread counts */
+  atomic_int_fast64_t connections; /* of programs that ask server_admit() */
+  atomic_int running;              /* loops */
+  atomic_int draining;             /* 1: to the end of what is open; 2: now */
+  atomic_int stopped;              /* loops that take no more connections */
 } server_process;
 
 /* What is closed during a turn is freed at its end, so that no event of the same turn meets a dead connection. A
@@ -141,6 +142,12 @@ int server_watch(server_loop *l, item *it);
 /* The same for input alone, until server_watch_output(): a Unix socket tells of room each time the peer has read. */
 int server_watch_input(server_loop *l, item *it);
 int server_watch_output(server_loop *l, item *it);
+/* Whether the policy's `connections` let one more in, which is counted; else it is closed. Any thread. */
+int server_admit(server_loop *l, int fd);
+/* One that was let in is over. Any thread. */
+void server_dismiss(server_loop *l);
+/* server_program.trial of a host that nobody tells what became of a message. */
+int server_trial_untold(server_loop *l, unsigned capabilities);
 /* Takes it out again; events of this turn may still be to come. */
 int server_unwatch(server_loop *l, item *it);
 /* Any thread: makes the loop call `woken`, and look at `draining`. */

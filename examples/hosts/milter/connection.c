@@ -24,7 +24,7 @@ void connection_new(loop *l, int fd, int family)
   connection *c = calloc(1, sizeof *c);
   if (!c) {
     close(fd);
-    atomic_fetch_sub(&loop_shared(l)->connections, 1);
+    server_dismiss(&l->base);
     return;
   }
   if (family != AF_UNIX)
@@ -49,7 +49,7 @@ void connection_close(connection *c)
   c->dead = 1;
   dialog_forget(c);
   close(c->item.fd);
-  atomic_fetch_sub(&loop_shared(c->loop)->connections, 1);
+  server_dismiss(&c->loop->base);
   c->loop->base.count--;
   ring_remove(&c->resume);
   ring_remove(&c->link);

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <unistd.h>
-
-#include "../../common/log.h"
 #include "connection.h"
 
 static const char usage[] = "usage: smtpf-milter [-c POLICY] [--listen ADDRESS:PORT|unix:/PATH]... [--threads N]\n"
@@ -68,29 +65,15 @@ static void close_loop(server_loop *l)
 /* A policy may ask for what no milter can do. */
 static int trial(server_loop *l)
 {
-  smtpf_session *s = NULL;
-  const smtpf_session_options o = {.size = sizeof o, .capabilities = SMTPF_CAN_SEE_BODY, .protocol = SMTPF_SMTP};
-  const int r = smtpf_session_new(&s, l->driver, &o);
-  smtpf_session_free(s);
-  if (r == SMTPF_EUNSUPPORTED)
-    log_text("error", "policy-failed", "what",
-             "journal and lost_ack.enable need a host that is told what became of a message; an MTA does not tell");
-  return r;
+  return server_trial_untold(l, SMTPF_CAN_SEE_BODY);
 }
 
 /* The MTA does for one connection more what it is told for a filter that is gone. */
 static void accepted(server_loop *l, const listening *from, int fd, const struct sockaddr *peer)
 {
   (void)from;
-  atomic_int_fast64_t *connections = &loop_shared(loop_of(l))->connections;
-  const int fits = atomic_fetch_add(connections, 1) < l->settings->connections;
-  metrics_count(l->metrics, METRICS_CONNECTIONS, fits ? "served" : "refused", NULL);
-  if (fits) {
+  if (server_admit(l, fd))
     connection_new(loop_of(l), fd, peer->sa_family);
-  } else {
-    atomic_fetch_sub(connections, 1);
-    close(fd);
-  }
 }
 
 static void event(server_loop *l, item *it, uint32_t events)
@@ -136,6 +119,6 @@ static const server_program program = {
 
 int main(int argc, char **argv)
 {
-  static shared process;
-  return server_main(&process.base, &program, argc, argv);
+  static server_process process;
+  return server_main(&process, &program, argc, argv);
 }

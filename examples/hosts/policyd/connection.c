@@ -33,7 +33,7 @@ void connection_new(loop *l, int fd)
   connection *c = calloc(1, sizeof *c);
   if (!c) {
     close(fd);
-    atomic_fetch_sub(&loop_shared(l)->connections, 1);
+    server_dismiss(&l->base);
     return;
   }
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a Unix socket has none, which does no harm */
@@ -53,7 +53,7 @@ void connection_close(connection *c)
   if (c->delay)
     smtpf_driver_timer_cancel(c->loop->base.driver, c->delay);
   close(c->item.fd);
-  atomic_fetch_sub(&loop_shared(c->loop)->connections, 1);
+  server_dismiss(&c->loop->base);
   c->loop->base.count--;
   ring_remove(&c->resume);
   ring_remove(&c->link);

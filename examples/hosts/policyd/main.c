@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "../../common/log.h"
 #include "policyd.h"
 
 static const char usage[] = "usage: smtpf-policyd [-c POLICY] [--unix PATH]... [--inet [HOST:]PORT]...\n"
@@ -79,14 +75,7 @@ static void free_loop(server_loop *base)
 /* A policy may ask for what cannot be done for Postfix. */
 static int trial(server_loop *l)
 {
-  smtpf_session *s = NULL;
-  const smtpf_session_options o = {.size = sizeof o, .protocol = SMTPF_SMTP};
-  const int r = smtpf_session_new(&s, l->driver, &o);
-  smtpf_session_free(s);
-  if (r == SMTPF_EUNSUPPORTED)
-    log_text("error", "policy-failed", "what",
-             "journal and lost_ack.enable need a host that is told what became of a message; Postfix does not tell");
-  return r;
+  return server_trial_untold(l, 0);
 }
 
 /* Postfix does for one connection more what it is told for a service that is gone. */
@@ -94,15 +83,8 @@ static void accepted(server_loop *l, const listening *from, int fd, const struct
 {
   (void)from;
   (void)peer;
-  atomic_int_fast64_t *connections = &loop_shared(loop_of(l))->connections;
-  const int fits = atomic_fetch_add(connections, 1) < l->settings->connections;
-  metrics_count(l->metrics, METRICS_CONNECTIONS, fits ? "served" : "refused", NULL);
-  if (fits) {
+  if (server_admit(l, fd))
     connection_new(loop_of(l), fd);
-  } else {
-    atomic_fetch_sub(connections, 1);
-    close(fd);
-  }
 }
 
 static void event(server_loop *l, item *it, uint32_t events)
@@ -167,6 +149,6 @@ static const server_program program = {
 
 int main(int argc, char **argv)
 {
-  static shared process;
-  return server_main(&process.base, &program, argc, argv);
+  static server_process process;
+  return server_main(&process, &program, argc, argv);
 }

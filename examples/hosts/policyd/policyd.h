@@ -30,11 +30,6 @@ typedef struct settings {
 
 enum { ITEM_CONNECTION = ITEM_OWN };
 
-typedef struct shared {
-  server_process base;
-  atomic_int_fast64_t connections;
-} shared;
-
 /* ---- messages ---------------------------------------------------------------------------------------- */
 
 /* What a session has been told, in this order. */
@@ -97,11 +92,6 @@ typedef struct connection {
 static inline loop *loop_of(server_loop *l)
 {
   return (loop *)(void *)l;
-}
-
-static inline shared *loop_shared(const loop *l)
-{
-  return (shared *)(void *)l->base.process;
 }
 
 /* Of new messages. */
