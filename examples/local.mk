@@ -127,7 +127,8 @@ tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/port_run.h ex
 tests_unit_test_proxy_CPPFLAGS = -I$(top_srcdir)/include -D_GNU_SOURCE $(CHECK_CFLAGS)
 tests_unit_test_proxy_CFLAGS = $(AM_CFLAGS) -pthread
 PROXY_TESTS = tests/interop/metrics.py tests/interop/proxy_auth.py tests/interop/proxy_basic.py tests/interop/proxy_split.py tests/interop/proxy_faults.py tests/interop/proxy_forward.py \
-	tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_incoming.py tests/interop/proxy_privileges.py \
+	tests/interop/proxy_guide.py tests/interop/proxy_hop_tls.py tests/interop/proxy_identity.py tests/interop/proxy_incoming.py \
+	tests/interop/proxy_life.py tests/interop/proxy_privileges.py \
 	tests/interop/proxy_routes.py \
 	tests/interop/proxy_smuggling.py tests/interop/proxy_threads.py \
 	tests/interop/corpus_identity.py tests/interop/forward_live.py tests/interop/many_wills.py tests/interop/scanner_faults.py

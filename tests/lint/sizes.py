@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""sizes: files of at most 600 lines, functions of at most 100; those above 60 are reported, not refused."""
+"""sizes: files of at most 600 lines, functions of C of at most 100; those above 60 are reported, not refused."""
 import os
 import re
 import sys
@@ -25,19 +25,25 @@ def functions(text):
             start = None
 
 
+def too_long(path, text):
+    n = text.count("\n")
+    return ["%s: %d lines, at most %d" % (path, n, FILE_MAX)] if n > FILE_MAX else []
+
+
 def main():
     findings, looked, longer = [], 0, []
     for path in source.files("src", "include", "examples", "bindings", "tests"):
         text = source.read(path)
         looked += 1
-        n = text.count("\n")
-        if n > FILE_MAX:
-            findings.append("%s: %d lines, at most %d" % (path, n, FILE_MAX))
+        findings += too_long(path, text)
         for name, line, length in functions(text):
             if length > FUNCTION_MAX:
                 findings.append("%s:%d: %s is %d lines, at most %d" % (path, line, name, length, FUNCTION_MAX))
             elif length > FUNCTION_AIM:
                 longer.append("%s:%d: note: %s is %d lines, aim at %d" % (path, line, name, length, FUNCTION_AIM))
+    for path in source.files("bindings", "tests", "examples", ext=(".py",)):
+        looked += 1
+        findings += too_long(path, source.read(path))
     print("\n".join(longer) + ("\n" if longer else ""), end="")
     source.finish(findings, looked)
 
